@@ -1,0 +1,393 @@
+//! Everything that decides rows, validated (`docs/masking.md`, sections 4 and 6).
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::denoiser::{Denoiser, DenoiserError, RowBounds};
+use super::encode::{EosPolicy, RowForm};
+use super::stream::{Seed, Stream, StreamKey};
+use super::vocabulary::Vocabulary;
+
+/// The version of `docs/masking.md`. Raised by every change that moves a row.
+pub const MASKING_VERSION: u32 = 1;
+
+/// Most ids of `input_ids` or `labels`: a segment then has at most 2^18 tokens, half of its stream's words.
+pub const MAX_LENGTH: u32 = 1 << 17;
+
+/// The fields of a [`Spec`] before they are checked together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpecFields {
+    /// The version of the masking page that made the rows.
+    pub masking_version: u32,
+    /// The user's number.
+    pub seed: Seed,
+    /// Number of independent maskings, 1 to 65,536.
+    pub epochs: u32,
+    /// The recipe's name. It decides no row.
+    pub recipe: String,
+    /// The mixture.
+    pub denoisers: Vec<Denoiser>,
+    /// Most ids in `input_ids`, everything included.
+    pub inputs_length: u32,
+    /// Most ids in `labels`, everything included.
+    pub labels_length: u32,
+    /// Fewest tokens of a segment, at least 2.
+    pub min_segment: u32,
+    /// Which sequences EOS ends.
+    pub eos: EosPolicy,
+    /// The field of a record that holds the text, with `.` between the keys of nested objects.
+    pub text_field: String,
+    /// Most bytes of a line.
+    pub max_line: u64,
+    /// Reserved ids.
+    pub vocabulary: Vocabulary,
+    /// Which tokenizer made the ids.
+    pub tokenizer: TokenizerId,
+}
+
+/// Which tokenizer made the ids.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenizerId {
+    /// `bytes` or `tokenizer.json`.
+    pub kind: String,
+    /// SHA-256 of the file's bytes, in hex; empty for `bytes`.
+    pub sha256: String,
+    /// The library and version that reads the file; empty for `bytes`.
+    pub library: String,
+}
+
+/// The longest segment of a denoiser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentLength {
+    /// Tokens.
+    pub tokens: u32,
+    /// The largest row it can give.
+    pub bounds: RowBounds,
+    /// What it would be with more sentinels, if the vocabulary has too few.
+    pub shortening: Option<Shortening>,
+}
+
+/// A denoiser that the vocabulary has too few sentinels for at the asked lengths.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shortening {
+    /// The denoiser.
+    pub denoiser: String,
+    /// Segment length in tokens with enough sentinels.
+    pub full_segment_length: u32,
+    /// Segment length in tokens with those there are.
+    pub segment_length: u32,
+    /// Sentinels that the full length needs.
+    pub sentinels_needed: u32,
+    /// Sentinels that the vocabulary has.
+    pub sentinels: u32,
+}
+
+/// Why fields make no [`Spec`].
+#[derive(Debug, thiserror::Error)]
+pub enum SpecError {
+    /// Rows of another version of the masking page.
+    #[error("masking version {found} is not the version {MASKING_VERSION} of this tool")]
+    MaskingVersion {
+        /// The version found.
+        found: u32,
+    },
+    /// A number out of its range.
+    #[error("`{field}` must be between {least} and {most}, found {found}")]
+    Range {
+        /// The field.
+        field: &'static str,
+        /// Its least value.
+        least: u64,
+        /// Its greatest value.
+        most: u64,
+        /// The value found.
+        found: u64,
+    },
+    /// No denoiser.
+    #[error("the recipe has no denoiser")]
+    NoDenoiser,
+    /// Two denoisers of one name.
+    #[error("two denoisers are named `{0}`: the name addresses the random stream and must be unique")]
+    DuplicateName(String),
+    /// Weights whose sum is not a 32-bit number.
+    #[error("the weights add up to more than {max}", max = u32::MAX)]
+    Weights,
+    /// A denoiser whose numbers do not go together.
+    #[error("denoiser `{name}`")]
+    Denoiser {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        source: DenoiserError,
+    },
+    /// EOS asked for, but the vocabulary has none.
+    #[error("the recipe ends sequences with EOS (`eos = \"{}\"`), but no EOS token is known", if *.labels_only { "labels" } else { "both" })]
+    NoEos {
+        /// Whether the policy was `labels`.
+        labels_only: bool,
+    },
+    /// No sentinel at all.
+    #[error("denoiser `{name}` needs sentinels, but the vocabulary has none")]
+    NoSentinels {
+        /// The denoiser.
+        name: String,
+    },
+    /// Lengths that fit no segment, or none long enough to give tokens up.
+    #[error(
+        "denoiser `{name}` fits segments of at most {tokens} tokens into inputs of {inputs_length} and labels of \
+         {labels_length} with {sentinels} sentinels, but `min_segment = {min_segment}` needs {needed}"
+    )]
+    TooShort {
+        /// The denoiser.
+        name: String,
+        /// Its segment length; below 2 if none fits.
+        tokens: u32,
+        /// The inputs' length.
+        inputs_length: u32,
+        /// The labels' length.
+        labels_length: u32,
+        /// The vocabulary's sentinels.
+        sentinels: usize,
+        /// The fewest tokens of a segment.
+        min_segment: u32,
+        /// The segment length needed: `2 · min_segment − 1`.
+        needed: u32,
+    },
+    /// A JSON value that is no spec.
+    #[error("not a spec of this version")]
+    Json(#[from] serde_json::Error),
+    /// Segment lengths written down differ from the ones computed.
+    #[error("the recorded segment length of `{name}` is {recorded}, but the spec gives {computed}")]
+    SegmentLength {
+        /// The denoiser.
+        name: String,
+        /// What the JSON says.
+        recorded: u64,
+        /// What the fields give.
+        computed: u32,
+    },
+}
+
+/// Everything that decides rows. Equal specs, source names and source bytes give equal rows.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    fields: SpecFields,
+    segment_lengths: Vec<SegmentLength>,
+    forms: Vec<RowForm>,
+    total_weight: u32,
+}
+
+/// The stream keys of one source.
+#[derive(Clone)]
+pub struct SourceKeys {
+    /// The key of the stream that chooses denoisers.
+    pub choose: StreamKey,
+    /// The denoisers' keys, in the order of the spec.
+    pub denoise: Vec<StreamKey>,
+}
+
+impl std::fmt::Debug for SourceKeys {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("SourceKeys").finish_non_exhaustive()
+    }
+}
+
+impl Spec {
+    /// Checks the fields together and computes what follows from them.
+    ///
+    /// # Errors
+    ///
+    /// [`SpecError`] for the first thing that is wrong.
+    pub fn new(fields: SpecFields) -> Result<Self, SpecError> {
+        if fields.masking_version != MASKING_VERSION {
+            return Err(SpecError::MaskingVersion { found: fields.masking_version });
+        }
+        in_range("epochs", fields.epochs.into(), 1, 1 << 16)?;
+        in_range("inputs_length", fields.inputs_length.into(), 2, MAX_LENGTH.into())?;
+        in_range("labels_length", fields.labels_length.into(), 2, MAX_LENGTH.into())?;
+        in_range("min_segment", fields.min_segment.into(), 2, MAX_LENGTH.into())?;
+        in_range("max_line", fields.max_line, 1, 1 << 30)?;
+        if fields.denoisers.is_empty() {
+            return Err(SpecError::NoDenoiser);
+        }
+        if fields.eos != EosPolicy::None && fields.vocabulary.eos().is_none() {
+            return Err(SpecError::NoEos { labels_only: fields.eos == EosPolicy::Labels });
+        }
+        let mut names = BTreeSet::new();
+        let mut total_weight = 0u32;
+        let mut segment_lengths = Vec::new();
+        for denoiser in &fields.denoisers {
+            if !names.insert(denoiser.name.as_str()) {
+                return Err(SpecError::DuplicateName(denoiser.name.clone()));
+            }
+            denoiser.check().map_err(|source| SpecError::Denoiser { name: denoiser.name.clone(), source })?;
+            total_weight = total_weight.checked_add(denoiser.weight.get()).ok_or(SpecError::Weights)?;
+            segment_lengths.push(segment_length(denoiser, &fields)?);
+        }
+        let forms = fields.denoisers.iter().map(|denoiser| row_form(denoiser, &fields)).collect();
+        Ok(Self { fields, segment_lengths, forms, total_weight })
+    }
+
+    /// The spec as JSON, with sorted keys and each denoiser's segment length.
+    ///
+    /// # Panics
+    ///
+    /// Never: the fields hold nothing that JSON cannot.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        #[expect(clippy::expect_used, reason = "string keys, finite numbers")]
+        let mut json = serde_json::to_value(&self.fields).expect("a spec is plain data");
+        if let Some(denoisers) = json["denoisers"].as_array_mut() {
+            for (denoiser, length) in denoisers.iter_mut().zip(&self.segment_lengths) {
+                denoiser["segment_length"] = length.tokens.into();
+            }
+        }
+        json
+    }
+
+    /// The spec that [`Spec::to_json`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`SpecError`] if the value is none, or its segment lengths are not those of its fields.
+    pub fn from_json(mut json: serde_json::Value) -> Result<Self, SpecError> {
+        let mut recorded = Vec::new();
+        for denoiser in json["denoisers"].as_array_mut().into_iter().flatten() {
+            let length = denoiser.as_object_mut().and_then(|fields| fields.remove("segment_length"));
+            recorded.push(length.and_then(|length| length.as_u64()).unwrap_or_default());
+        }
+        let spec = Self::new(serde_json::from_value(json)?)?;
+        for ((denoiser, length), recorded) in spec.fields.denoisers.iter().zip(&spec.segment_lengths).zip(recorded) {
+            if u64::from(length.tokens) != recorded {
+                let (name, computed) = (denoiser.name.clone(), length.tokens);
+                return Err(SpecError::SegmentLength { name, recorded, computed });
+            }
+        }
+        Ok(spec)
+    }
+
+    /// The fields.
+    #[must_use]
+    pub fn fields(&self) -> &SpecFields {
+        &self.fields
+    }
+
+    /// The mixture.
+    #[must_use]
+    pub fn denoisers(&self) -> &[Denoiser] {
+        &self.fields.denoisers
+    }
+
+    /// Reserved ids.
+    #[must_use]
+    pub fn vocabulary(&self) -> &Vocabulary {
+        &self.fields.vocabulary
+    }
+
+    /// Fewest tokens of a segment.
+    #[must_use]
+    pub fn min_segment(&self) -> u32 {
+        self.fields.min_segment
+    }
+
+    /// The longest segment of denoiser `index`.
+    #[must_use]
+    pub fn segment_length(&self, index: usize) -> &SegmentLength {
+        &self.segment_lengths[index]
+    }
+
+    /// What the rows of denoiser `index` are made of besides tokens and mask.
+    #[must_use]
+    pub fn form(&self, index: usize) -> &RowForm {
+        &self.forms[index]
+    }
+
+    /// The denoisers that the vocabulary has too few sentinels for.
+    pub fn shortenings(&self) -> impl Iterator<Item = &Shortening> {
+        self.segment_lengths.iter().filter_map(|length| length.shortening.as_ref())
+    }
+
+    /// The keys of the streams of `source`.
+    #[must_use]
+    pub fn source_keys(&self, source: &str) -> SourceKeys {
+        let seed = self.fields.seed;
+        SourceKeys {
+            choose: seed.choose_key(source),
+            denoise: self.denoisers().iter().map(|denoiser| seed.denoise_key(&denoiser.name, source)).collect(),
+        }
+    }
+
+    /// Sum of the denoisers' weights.
+    #[must_use]
+    pub fn total_weight(&self) -> u32 {
+        self.total_weight
+    }
+
+    /// Draws the index of a denoiser, with probability weight / total.
+    pub fn choose(&self, stream: &mut Stream) -> usize {
+        let drawn = stream.below(self.total_weight);
+        let mut below = 0;
+        let passed = self.denoisers().iter().take_while(|denoiser| {
+            below += denoiser.weight.get();
+            below <= drawn
+        });
+        passed.count()
+    }
+}
+
+fn in_range(field: &'static str, found: u64, least: u64, most: u64) -> Result<(), SpecError> {
+    if (least..=most).contains(&found) { Ok(()) } else { Err(SpecError::Range { field, least, most, found }) }
+}
+
+/// The longest segment such that every length up to it fits.
+fn segment_length(denoiser: &Denoiser, fields: &SpecFields) -> Result<SegmentLength, SpecError> {
+    let sentinels = u32::try_from(fields.vocabulary.sentinels().len()).unwrap_or(u32::MAX);
+    let longest = |sentinels: u32| {
+        let fits = |length: &u32| {
+            let bounds = denoiser.row_bounds(*length, fields.eos);
+            bounds.inputs <= fields.inputs_length
+                && bounds.labels <= fields.labels_length
+                && bounds.sentinels <= sentinels
+        };
+        (2..=2 * MAX_LENGTH).take_while(fits).last().unwrap_or(0)
+    };
+    let tokens = longest(sentinels);
+    if sentinels == 0 && denoiser.row_bounds(2, fields.eos).sentinels > 0 {
+        return Err(SpecError::NoSentinels { name: denoiser.name.clone() });
+    }
+    let needed = 2 * fields.min_segment - 1;
+    if tokens < needed {
+        return Err(SpecError::TooShort {
+            name: denoiser.name.clone(),
+            tokens,
+            inputs_length: fields.inputs_length,
+            labels_length: fields.labels_length,
+            sentinels: fields.vocabulary.sentinels().len(),
+            min_segment: fields.min_segment,
+            needed,
+        });
+    }
+    let full = longest(u32::MAX);
+    let shortening = (full > tokens).then(|| Shortening {
+        denoiser: denoiser.name.clone(),
+        full_segment_length: full,
+        segment_length: tokens,
+        sentinels_needed: denoiser.row_bounds(full, fields.eos).sentinels,
+        sentinels,
+    });
+    Ok(SegmentLength { tokens, bounds: denoiser.row_bounds(tokens, fields.eos), shortening })
+}
+
+fn row_form(denoiser: &Denoiser, fields: &SpecFields) -> RowForm {
+    let eos = fields.vocabulary.eos();
+    RowForm {
+        layout: denoiser.layout,
+        mode_token: denoiser.mode_token.clone(),
+        sentinels: fields.vocabulary.sentinels().to_vec(),
+        inputs_eos: eos.filter(|_| fields.eos.ends_inputs()),
+        labels_eos: eos.filter(|_| fields.eos.ends_labels()),
+    }
+}

@@ -1,0 +1,160 @@
+//! What the core knows of a tokenizer: its size and its reserved ids.
+
+use serde::{Deserialize, Serialize};
+
+/// Size, EOS, pad and the ordered sentinels of a tokenizer, plus the mode tokens that are ids of their own.
+///
+/// Law: all reserved ids are below `size` and different from each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Fields", into = "Fields")]
+pub struct Vocabulary {
+    fields: Fields,
+    /// One bit an id: set where ordinary text may have it.
+    ordinary: Vec<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {
+    size: u32,
+    eos: Option<u32>,
+    pad: Option<u32>,
+    sentinels: Vec<u32>,
+    mode_tokens: Vec<u32>,
+}
+
+/// Why ids make no [`Vocabulary`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VocabularyError {
+    /// A reserved id at or above the size.
+    #[error("{what} has id {id}, but the vocabulary has {size} ids")]
+    OutOfRange {
+        /// Which reserved token.
+        what: String,
+        /// Its id.
+        id: u32,
+        /// The vocabulary's size.
+        size: u32,
+    },
+    /// Two reserved tokens with one id.
+    #[error("{what} and another reserved token are both id {id}")]
+    Overlap {
+        /// Which reserved token came second.
+        what: String,
+        /// The id.
+        id: u32,
+    },
+}
+
+impl Vocabulary {
+    /// A vocabulary of `size` ids. `sentinels` are in their order of use; `mode_tokens` are those that are one id of
+    /// their own and may repeat.
+    ///
+    /// # Errors
+    ///
+    /// [`VocabularyError`] if a reserved id is out of range or stands twice. EOS and pad may share one id, as in GPT-2.
+    pub fn new(
+        size: u32,
+        eos: Option<u32>,
+        pad: Option<u32>,
+        sentinels: Vec<u32>,
+        mut mode_tokens: Vec<u32>,
+    ) -> Result<Self, VocabularyError> {
+        mode_tokens.sort_unstable();
+        mode_tokens.dedup();
+        Self::try_from(Fields { size, eos, pad, sentinels, mode_tokens })
+    }
+
+    /// Number of ids: every id is below it.
+    #[must_use]
+    pub fn size(&self) -> u32 {
+        self.fields.size
+    }
+
+    /// The end-of-sequence id.
+    #[must_use]
+    pub fn eos(&self) -> Option<u32> {
+        self.fields.eos
+    }
+
+    /// The padding id.
+    #[must_use]
+    pub fn pad(&self) -> Option<u32> {
+        self.fields.pad
+    }
+
+    /// The sentinels in order: the first noise span of a row gets the first.
+    #[must_use]
+    pub fn sentinels(&self) -> &[u32] {
+        &self.fields.sentinels
+    }
+
+    /// Whether ordinary text may have this id: in the vocabulary and not reserved.
+    #[must_use]
+    pub fn is_ordinary(&self, id: u32) -> bool {
+        self.ordinary.get((id / 64) as usize).is_some_and(|word| word >> (id % 64) & 1 == 1)
+    }
+}
+
+impl TryFrom<Fields> for Vocabulary {
+    type Error = VocabularyError;
+
+    fn try_from(fields: Fields) -> Result<Self, VocabularyError> {
+        let size = fields.size;
+        let mut ordinary = vec![u64::MAX; size.div_ceil(64) as usize];
+        if !size.is_multiple_of(64)
+            && let Some(last) = ordinary.last_mut()
+        {
+            *last = (1 << (size % 64)) - 1;
+        }
+        let pad = fields.pad.filter(|_| fields.pad != fields.eos);
+        let reserved = (fields.eos.iter().map(|&id| ("the EOS token".to_owned(), id)))
+            .chain(pad.iter().map(|&id| ("the pad token".to_owned(), id)))
+            .chain(fields.sentinels.iter().enumerate().map(|(k, &id)| (format!("sentinel {k}"), id)))
+            .chain(fields.mode_tokens.iter().map(|&id| ("a mode token".to_owned(), id)));
+        for (what, id) in reserved {
+            if id >= size {
+                return Err(VocabularyError::OutOfRange { what, id, size });
+            }
+            let word = &mut ordinary[(id / 64) as usize];
+            let bit = 1 << (id % 64);
+            if *word & bit == 0 {
+                return Err(VocabularyError::Overlap { what, id });
+            }
+            *word &= !bit;
+        }
+        Ok(Self { fields, ordinary })
+    }
+}
+
+impl From<Vocabulary> for Fields {
+    fn from(vocabulary: Vocabulary) -> Self {
+        vocabulary.fields
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reserved_ids_and_ids_beyond_the_end_are_not_ordinary() {
+        let vocabulary = Vocabulary::new(70, Some(1), Some(0), vec![69, 68], vec![5, 5]).unwrap();
+        let not_ordinary: Vec<u32> = (0..200).filter(|&id| !vocabulary.is_ordinary(id)).collect();
+        let expected: Vec<u32> = [0, 1, 5, 68, 69].into_iter().chain(70..200).collect();
+        assert_eq!(not_ordinary, expected);
+    }
+
+    #[test]
+    fn refuses_overlaps_but_lets_pad_be_eos() {
+        assert!(Vocabulary::new(10, Some(1), Some(1), vec![2], vec![]).is_ok());
+        assert_eq!(
+            Vocabulary::new(10, Some(1), None, vec![2, 1], vec![]).unwrap_err().to_string(),
+            "sentinel 1 and another reserved token are both id 1"
+        );
+        assert_eq!(
+            Vocabulary::new(10, Some(10), None, vec![], vec![]).unwrap_err().to_string(),
+            "the EOS token has id 10, but the vocabulary has 10 ids"
+        );
+    }
+}

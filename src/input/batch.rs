@@ -1,0 +1,365 @@
+//! Cuts the lines of a unit into batches, by a rule on the decompressed bytes alone.
+//!
+//! A batch ends with the first line that brings it to [`BATCH_BYTES`] or more, or with the unit. It may hold the end of one source
+//! and the beginning of the next. A line longer than `--max-line` is put aside in a file and never held in memory.
+
+use std::io::{self, Read as _, Write as _};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use memchr::{memchr, memchr_iter, memrchr};
+
+use super::InputError;
+use super::reader::{FileDigest, SourceReader};
+use super::source::Source;
+
+/// Decompressed bytes at which a batch ends: a row group of 8 to 40 MB of ids, whatever the tokenizer.
+pub const BATCH_BYTES: usize = 8 << 20;
+
+/// Bytes asked of the decompressor at a time.
+const CHUNK: usize = 1 << 18;
+
+/// Consecutive lines of a unit.
+#[derive(Debug)]
+pub struct Batch {
+    /// 0-based place in the unit.
+    pub index: u64,
+    /// The lines of each source it touches, in order.
+    pub pieces: Vec<Piece>,
+    /// Lines put aside.
+    pub long_lines: Vec<LongLine>,
+    /// Where the reader stood after it.
+    pub end: Position,
+    /// Sources that ended in it.
+    pub finished: Vec<FinishedSource>,
+    bytes: Vec<u8>,
+}
+
+/// Consecutive lines of one source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Index of the source in the unit.
+    pub source: usize,
+    /// 1-based number of its first line.
+    pub first_line: u64,
+    /// Number of lines.
+    pub lines: u64,
+    /// Its place in the batch.
+    range: Range<usize>,
+}
+
+/// A line longer than `--max-line`, kept in a file of its own until the batch is committed or dropped.
+#[derive(Debug)]
+pub struct LongLine {
+    /// Index of the source in the unit.
+    pub source: usize,
+    /// 1-based line.
+    pub line: u64,
+    /// Its bytes, without the line feed.
+    pub bytes: u64,
+    /// Where they are.
+    pub path: PathBuf,
+}
+
+/// A place between two batches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// Index of the source in the unit; the number of sources at the end.
+    pub source: usize,
+    /// Lines of that source before the place.
+    pub lines: u64,
+    /// What was read of that source's file.
+    pub file: FileDigest,
+}
+
+/// A source read to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FinishedSource {
+    /// Index of the source in the unit.
+    pub source: usize,
+    /// Lines.
+    pub lines: u64,
+    /// The whole file.
+    pub file: FileDigest,
+}
+
+impl Batch {
+    /// Decompressed bytes of its lines, long ones left out.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The lines of a piece with their numbers, without line feeds.
+    pub fn lines(&self, piece: &Piece) -> impl Iterator<Item = (u64, &[u8])> {
+        let mut rest = &self.bytes[piece.range.clone()];
+        if piece.first_line == 1 {
+            rest = rest.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(rest); // a byte order mark is no part of the first record
+        }
+        (piece.first_line..piece.first_line + piece.lines).map(move |number| {
+            let end = memchr(b'\n', rest);
+            let line = &rest[..end.unwrap_or(rest.len())];
+            rest = end.map_or(&[], |end| &rest[end + 1..]);
+            (number, line)
+        })
+    }
+}
+
+impl Drop for LongLine {
+    fn drop(&mut self) {
+        // A leftover is removed with the other temporary files when the data set is finished.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Reads the sources of a unit one after the other.
+pub struct BatchReader<'a> {
+    sources: &'a [Source],
+    max_line: usize,
+    spool: &'a Path,
+    next_index: u64,
+    /// Index of the source being read, or of the next one to open.
+    source: usize,
+    reader: Option<SourceReader>,
+    /// Lines of the current source that are in batches already.
+    lines: u64,
+    /// Bytes after the last cut, of the current source.
+    carry: Vec<u8>,
+}
+
+impl<'a> BatchReader<'a> {
+    /// A reader at the beginning of `sources`. Lines of more than `max_line` bytes go to files in `spool`.
+    #[must_use]
+    pub fn new(sources: &'a [Source], max_line: u64, spool: &'a Path) -> Self {
+        let max_line = usize::try_from(max_line).unwrap_or(usize::MAX);
+        Self { sources, max_line, spool, next_index: 0, source: 0, reader: None, lines: 0, carry: Vec::new() }
+    }
+
+    /// The next batch; `None` after the last one. The last batch of a unit may have no lines.
+    ///
+    /// # Errors
+    ///
+    /// [`InputError`] if a source cannot be read to its end.
+    pub fn next_batch(&mut self) -> Result<Option<Batch>, InputError> {
+        if self.source == self.sources.len() {
+            return Ok(None);
+        }
+        let mut batch = Batch {
+            index: self.next_index,
+            pieces: Vec::new(),
+            long_lines: Vec::new(),
+            end: Position { source: 0, lines: 0, file: FileDigest { bytes: 0, sha256: [0; 32] } },
+            finished: Vec::new(),
+            bytes: std::mem::take(&mut self.carry),
+        };
+        batch.bytes.reserve((BATCH_BYTES + CHUNK).saturating_sub(batch.bytes.len()));
+        self.next_index += 1;
+        while self.source < self.sources.len() {
+            if self.fill(&mut batch)? == Filled::Batch {
+                break;
+            }
+        }
+        batch.end = Position {
+            source: self.source,
+            lines: self.lines,
+            file: self.reader.as_ref().map_or(FileDigest { bytes: 0, sha256: [0; 32] }, SourceReader::digest),
+        };
+        Ok(Some(batch))
+    }
+
+    /// Reads the current source until the batch is full or the source ends.
+    fn fill(&mut self, batch: &mut Batch) -> Result<Filled, InputError> {
+        let mut reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => SourceReader::open(&self.sources[self.source])?,
+        };
+        // The bytes from `piece` on are of this source; those from `line` on are of a line whose end is not read yet.
+        let mut piece = if batch.pieces.is_empty() { 0 } else { batch.bytes.len() };
+        let mut line = piece + memrchr(b'\n', &batch.bytes[piece..]).map_or(0, |end| end + 1);
+        let mut searched = piece;
+        loop {
+            let from = searched.max(BATCH_BYTES - 1).min(batch.bytes.len());
+            if let Some(end) = memchr(b'\n', &batch.bytes[from..]) {
+                let cut = from + end + 1;
+                self.carry = batch.bytes.split_off(cut);
+                self.close_piece(batch, piece..cut);
+                self.reader = Some(reader);
+                return Ok(Filled::Batch);
+            }
+            searched = batch.bytes.len();
+            let read = self.read_chunk(&mut reader, &mut batch.bytes)?;
+            if read == 0 {
+                break;
+            }
+            if let Some(end) = memrchr(b'\n', &batch.bytes[searched..]) {
+                line = searched + end + 1;
+            }
+            if batch.bytes.len() - line > self.max_line {
+                self.close_piece(batch, piece..line);
+                self.put_aside(&mut reader, batch, line)?;
+                piece = line;
+                line = piece + memrchr(b'\n', &batch.bytes[piece..]).map_or(0, |end| end + 1);
+                searched = piece;
+            }
+        }
+        let end = batch.bytes.len();
+        self.close_piece(batch, piece..end);
+        self.finish_source(batch, &reader)?;
+        Ok(if batch.bytes.len() >= BATCH_BYTES { Filled::Batch } else { Filled::Source })
+    }
+
+    /// Appends a whole chunk, or what is left of the source. Whole chunks make read-ahead, and so [`Position`], repeatable.
+    fn read_chunk(&self, reader: &mut SourceReader, bytes: &mut Vec<u8>) -> Result<usize, InputError> {
+        reader.take(CHUNK as u64).read_to_end(bytes).map_err(|cause| self.read_error(bytes, cause))
+    }
+
+    fn read_error(&self, bytes: &[u8], cause: io::Error) -> InputError {
+        let read = memchr_iter(b'\n', bytes).count() as u64;
+        InputError::Read { source_name: self.sources[self.source].name.clone(), line: self.lines + read, cause }
+    }
+
+    fn close_piece(&mut self, batch: &mut Batch, range: Range<usize>) {
+        let bytes = &batch.bytes[range.clone()];
+        let unended = bytes.last().is_some_and(|&last| last != b'\n');
+        let lines = memchr_iter(b'\n', bytes).count() as u64 + u64::from(unended);
+        if lines > 0 {
+            batch.pieces.push(Piece { source: self.source, first_line: self.lines + 1, lines, range });
+            self.lines += lines;
+        }
+    }
+
+    /// Moves the line that starts at `start` into a file, up to its line feed. What follows it stays in the batch.
+    fn put_aside(&mut self, reader: &mut SourceReader, batch: &mut Batch, start: usize) -> Result<(), InputError> {
+        let source_name = &self.sources[self.source].name;
+        let line = self.lines + 1;
+        let spool_error = |cause| InputError::Spool { source_name: source_name.clone(), line, cause };
+        let name = format!("long-line-{}-{}-{line}", std::process::id(), crate::digest::short(source_name.as_bytes()));
+        let path = self.spool.join(name);
+        let mut file = fs::File::create(&path).map_err(spool_error)?;
+        let mut aside = LongLine { source: self.source, line, bytes: 0, path };
+        let mut chunk = batch.bytes.split_off(start);
+        loop {
+            let end = memchr(b'\n', &chunk);
+            let part = &chunk[..end.unwrap_or(chunk.len())];
+            file.write_all(part).map_err(spool_error)?;
+            aside.bytes += part.len() as u64;
+            if let Some(end) = end {
+                batch.bytes.extend_from_slice(&chunk[end + 1..]);
+                break;
+            }
+            chunk.clear();
+            if self.read_chunk(reader, &mut chunk)? == 0 {
+                break;
+            }
+        }
+        self.lines = line;
+        batch.long_lines.push(aside);
+        Ok(())
+    }
+
+    fn finish_source(&mut self, batch: &mut Batch, reader: &SourceReader) -> Result<(), InputError> {
+        let source = &self.sources[self.source];
+        let file = reader.digest();
+        if file.bytes != source.bytes {
+            let (planned, found) = (source.bytes, file.bytes);
+            return Err(InputError::Changed { source_name: source.name.clone(), planned, found });
+        }
+        batch.finished.push(FinishedSource { source: self.source, lines: self.lines, file });
+        self.source += 1;
+        self.lines = 0;
+        Ok(())
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Filled {
+    /// The batch has all its lines.
+    Batch,
+    /// The source is at its end, the batch is not full.
+    Source,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::source::{Compression, discover};
+    use super::*;
+
+    /// Every line of every source of a unit, as batches see them: (source, line, bytes), long ones by their length.
+    fn read_all(folder: &Path, max_line: u64) -> (Vec<(usize, u64, String)>, Vec<usize>) {
+        let sources = discover(&[folder.to_str().unwrap().to_owned()]).unwrap();
+        let spool = tempfile::tempdir().unwrap();
+        let mut reader = BatchReader::new(&sources, max_line, spool.path());
+        let (mut lines, mut sizes) = (Vec::new(), Vec::new());
+        while let Some(batch) = reader.next_batch().unwrap() {
+            sizes.push(batch.text_bytes());
+            for piece in &batch.pieces {
+                for (number, line) in batch.lines(piece) {
+                    lines.push((piece.source, number, String::from_utf8(line.to_vec()).unwrap()));
+                }
+            }
+            for long in &batch.long_lines {
+                assert_eq!(fs::metadata(&long.path).unwrap().len(), long.bytes);
+                lines.push((long.source, long.line, format!("long {}", long.bytes)));
+            }
+        }
+        lines.sort();
+        assert_eq!(fs::read_dir(spool.path()).unwrap().count(), 0, "no file is left behind");
+        (lines, sizes)
+    }
+
+    #[test]
+    fn lines_keep_their_numbers_over_batches_and_sources() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = |lines: usize, width: usize| -> String {
+            (1..=lines).map(|line| " ".repeat(width - line.to_string().len()) + &format!("{line}\n")).collect()
+        };
+        fs::write(folder.path().join("a.jsonl"), text(20_000, 999)).unwrap();
+        fs::write(folder.path().join("b.jsonl"), "").unwrap();
+        fs::write(folder.path().join("c.jsonl"), "one\n\ntwo").unwrap();
+        fs::write(folder.path().join("d.jsonl"), text(3, 9_000_000)).unwrap();
+        let (lines, sizes) = read_all(folder.path(), 1 << 26);
+        let count = |source| lines.iter().filter(|line| line.0 == source).count();
+        assert_eq!([0, 1, 2, 3].map(count), [20_000, 0, 3, 3]);
+        for (source, number, line) in &lines {
+            if *source == 0 || *source == 3 {
+                assert_eq!(line.trim_start(), number.to_string());
+            }
+        }
+        assert_eq!(
+            lines.iter().filter(|line| line.0 == 2).map(|line| line.2.as_str()).collect::<Vec<_>>(),
+            ["one", "", "two"]
+        );
+        // 20 MB in lines of 1000 bytes: two full batches; what is left, `c` and the first line of `d`; then a line each; and the end, that no read had shown before.
+        let first = BATCH_BYTES.div_ceil(1000) * 1000;
+        assert_eq!(sizes, [first, first, 20_000_000 - 2 * first + 8 + 9_000_001, 9_000_001, 9_000_001, 0]);
+    }
+
+    #[test]
+    fn a_long_line_is_put_aside_wherever_it_stands() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = "x".repeat(3_000_000);
+        fs::write(folder.path().join("a.jsonl"), format!("{long}\nshort\n{long}{long}\nlast\n{long}")).unwrap();
+        fs::write(folder.path().join("b.jsonl"), "next\n").unwrap();
+        let (lines, _) = read_all(folder.path(), 1_000_000);
+        let expected = [
+            (0, 1, "long 3000000"),
+            (0, 2, "short"),
+            (0, 3, "long 6000000"),
+            (0, 4, "last"),
+            (0, 5, "long 3000000"),
+            (1, 1, "next"),
+        ];
+        assert_eq!(lines, expected.map(|(source, line, text)| (source, line, text.to_owned())));
+    }
+
+    #[test]
+    fn a_source_that_is_shorter_than_planned_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        fs::write(&path, "{}\n").unwrap();
+        let source = Source { name: "a.jsonl".to_owned(), path, bytes: 4, compression: Compression::None };
+        let error = BatchReader::new(&[source], 100, folder.path()).next_batch().unwrap_err();
+        assert_eq!(error.to_string(), "a.jsonl: the source has 3 bytes, but had 4 when this data set was begun");
+    }
+}

@@ -1,0 +1,268 @@
+//! One line to one text, or to the reason why it is none.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+/// Why a line makes no rows. A closed set: these are the words in the manifest and beside each reject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// The line is longer than `--max-line`.
+    LineTooLong,
+    /// The line is not UTF-8.
+    InvalidUtf8,
+    /// The line is not one JSON value.
+    InvalidJson,
+    /// The line is JSON, but no object.
+    NotAnObject,
+    /// The object has no field of that name.
+    MissingText,
+    /// The field is not a string.
+    TextNotAString,
+    /// The text is empty, or has no tokens.
+    EmptyText,
+    /// The text gives an id that is reserved.
+    ReservedToken,
+    /// The tokenizer failed on the text.
+    TokenizerFailed,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::LineTooLong => "line-too-long",
+            Self::InvalidUtf8 => "invalid-utf8",
+            Self::InvalidJson => "invalid-json",
+            Self::NotAnObject => "not-an-object",
+            Self::MissingText => "missing-text",
+            Self::TextNotAString => "text-not-a-string",
+            Self::EmptyText => "empty-text",
+            Self::ReservedToken => "reserved-token",
+            Self::TokenizerFailed => "tokenizer-failed",
+        })
+    }
+}
+
+/// A reason with what was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// Why.
+    pub reason: Reason,
+    /// What exactly, for a person.
+    pub detail: String,
+}
+
+impl Rejected {
+    /// A rejection.
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+}
+
+/// The path to the text in a record: the keys of nested objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldPath(Vec<String>);
+
+impl FieldPath {
+    /// The path that `text` or `a.b` names.
+    #[must_use]
+    pub fn new(path: &str) -> Self {
+        Self(path.split('.').map(str::to_owned).collect())
+    }
+}
+
+/// Whether the line is blank: no record, and no reject either.
+#[must_use]
+pub fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(u8::is_ascii_whitespace)
+}
+
+/// The text of a record. Borrowed from the line unless it holds escapes.
+///
+/// If a key stands twice, the last one counts, as in Python's and most other JSON readers.
+///
+/// # Errors
+///
+/// The reason why the line has no text.
+pub fn text<'a>(line: &'a [u8], path: &FieldPath) -> Result<Cow<'a, str>, Rejected> {
+    let line = std::str::from_utf8(line).map_err(|error| {
+        let detail = format!("byte {} of the line is not UTF-8", error.valid_up_to() + 1);
+        Rejected::new(Reason::InvalidUtf8, detail)
+    })?;
+    let mut json = serde_json::Deserializer::from_str(line);
+    let found = Field { keys: &path.0 }.deserialize(&mut json).and_then(|found| json.end().map(|()| found));
+    match found {
+        Err(error) => Err(Rejected::new(Reason::InvalidJson, without_line(&error))),
+        Ok(Found::Text(text)) if text.is_empty() => Err(Rejected::new(Reason::EmptyText, "the text is empty")),
+        Ok(Found::Text(text)) => Ok(text),
+        Ok(Found::NoString(kind)) => Err(Rejected::new(Reason::TextNotAString, format!("the field is {kind}"))),
+        Ok(Found::NoObject(kind)) => Err(Rejected::new(Reason::NotAnObject, format!("the line is {kind}"))),
+        Ok(Found::Missing { keys }) => Err(Rejected::new(Reason::MissingText, keys_found(&keys))),
+    }
+}
+
+/// `serde_json` counts lines inside the record, which is always its first.
+fn without_line(error: &serde_json::Error) -> String {
+    error.to_string().replace(" at line 1 column ", " at byte ")
+}
+
+fn keys_found(keys: &[String]) -> String {
+    match keys {
+        [] => "the record has no keys".to_owned(),
+        keys => format!("the record has the keys `{}`", keys.join("`, `")),
+    }
+}
+
+/// What stands at a path.
+enum Found<'a> {
+    Text(Cow<'a, str>),
+    NoString(&'static str),
+    NoObject(&'static str),
+    Missing { keys: Vec<String> },
+}
+
+/// Looks for `keys` in the value at hand and skips everything else.
+#[derive(Clone, Copy)]
+struct Field<'k> {
+    keys: &'k [String],
+}
+
+/// Keys that a message about a missing field names at most.
+const KEYS_SHOWN: usize = 8;
+
+impl<'de> DeserializeSeed<'de> for Field<'_> {
+    type Value = Found<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Field<'_> {
+    /// A value that is neither the text nor an object on the way to it.
+    fn other<'de>(self, kind: &'static str) -> Found<'de> {
+        if self.keys.is_empty() { Found::NoString(kind) } else { Found::NoObject(kind) }
+    }
+}
+
+impl<'de> Visitor<'de> for Field<'_> {
+    type Value = Found<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a record")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found<'de>, A::Error> {
+        let Some((wanted, rest)) = self.keys.split_first() else {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(Found::NoString("an object"));
+        };
+        let mut found = None;
+        let mut keys = Vec::new();
+        while let Some(Key(key)) = map.next_key()? {
+            if key == wanted.as_str() {
+                let inner = map.next_value_seed(Field { keys: rest })?;
+                // A value on the way that is no object is a missing text, not a line that is no object.
+                found = Some(match inner {
+                    Found::NoObject(kind) => Found::Missing { keys: vec![format!("{wanted}` ({kind}, no object)")] },
+                    inner => inner,
+                });
+            } else {
+                if keys.len() < KEYS_SHOWN && found.is_none() {
+                    keys.push(key.chars().take(40).collect());
+                }
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found.unwrap_or(Found::Missing { keys }))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Found<'de>, E> {
+        Ok(if self.keys.is_empty() { Found::Text(Cow::Borrowed(text)) } else { self.other("a string") })
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Found<'de>, E> {
+        Ok(if self.keys.is_empty() { Found::Text(Cow::Owned(text.to_owned())) } else { self.other("a string") })
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut items: A) -> Result<Found<'de>, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(self.other("an array"))
+    }
+
+    fn visit_unit<E>(self) -> Result<Found<'de>, E> {
+        Ok(self.other("null"))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Found<'de>, E> {
+        Ok(self.other("a boolean"))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Found<'de>, E> {
+        Ok(self.other("a number"))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Found<'de>, E> {
+        Ok(self.other("a number"))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Found<'de>, E> {
+        Ok(self.other("a number"))
+    }
+}
+
+/// A key, borrowed unless it holds escapes.
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<String, String> {
+        read_at("text", line)
+    }
+
+    fn read_at(path: &str, line: &str) -> Result<String, String> {
+        let found = text(line.as_bytes(), &FieldPath::new(path));
+        found.map(Cow::into_owned).map_err(|rejected| format!("{}: {}", rejected.reason, rejected.detail))
+    }
+
+    #[test]
+    fn a_text_is_found_wherever_it_stands() {
+        assert_eq!(read(r#"{"meta":{"text":1},"text":"a\u00e9\n"}"#).unwrap(), "aé\n");
+        assert_eq!(read(r#"{"text":"first","text":"last"}"#).unwrap(), "last");
+        assert_eq!(read_at("a.b", r#"{"a":{"x":[1,{}],"b":"deep"}} "#).unwrap(), "deep");
+        assert!(matches!(text(br#"{"text":"plain"}"#, &FieldPath::new("text")), Ok(Cow::Borrowed("plain"))));
+    }
+
+    #[test]
+    fn each_bad_line_has_its_reason() {
+        let reason = |line| read(line).unwrap_err();
+        assert_eq!(reason("{"), "invalid-json: EOF while parsing an object at byte 1");
+        assert_eq!(reason(r#"{"text":"a"} x"#), "invalid-json: trailing characters at byte 14");
+        assert_eq!(reason("[1]"), "not-an-object: the line is an array");
+        assert_eq!(reason("3"), "not-an-object: the line is a number");
+        assert_eq!(reason("{}"), "missing-text: the record has no keys");
+        assert_eq!(reason(r#"{"id":1,"body":""}"#), "missing-text: the record has the keys `id`, `body`");
+        assert_eq!(reason(r#"{"text":null}"#), "text-not-a-string: the field is null");
+        assert_eq!(reason(r#"{"text":{"a":1}}"#), "text-not-a-string: the field is an object");
+        assert_eq!(reason(r#"{"text":""}"#), "empty-text: the text is empty");
+        assert_eq!(
+            read_at("a.b", r#"{"a":1}"#).unwrap_err(),
+            "missing-text: the record has the keys `a` (a number, no object)`"
+        );
+        assert_eq!(
+            text(b"{\"text\":\"\xFF\"}", &FieldPath::new("text")).unwrap_err().detail,
+            "byte 10 of the line is not UTF-8"
+        );
+    }
+
+    #[test]
+    fn a_lone_surrogate_is_invalid_json() {
+        assert!(read(r#"{"text":"\ud800"}"#).unwrap_err().starts_with("invalid-json"));
+    }
+}

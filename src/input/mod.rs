@@ -1,0 +1,102 @@
+//! From files to records.
+//!
+//! [`source`] finds the files, [`reader`] opens and decompresses one, [`batch`] cuts the lines of a unit into batches,
+//! and [`jsonl`] turns one line into a text or the reason why it is none.
+
+pub mod batch;
+pub mod jsonl;
+pub mod reader;
+pub mod source;
+
+use std::path::PathBuf;
+
+/// What can go wrong with a source as a whole. A bad line is no error but a [`Reject`](jsonl::Reject).
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// The file cannot be opened or read, or its compressed stream is truncated or corrupt.
+    #[error("{source_name}: cannot be read after line {line}")]
+    Read {
+        /// The source.
+        source_name: String,
+        /// The last whole line that was read.
+        line: u64,
+        /// What the system or the decompressor says.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A long line could not be put aside.
+    #[error("{source_name}:{line}: the line is longer than `--max-line` and cannot be put aside")]
+    Spool {
+        /// The source.
+        source_name: String,
+        /// The line.
+        line: u64,
+        /// What the system says.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A file that is not of the kind its name says.
+    #[error("{source_name}: the name ends in `{expected}`, but the content is {found}")]
+    Format {
+        /// The source.
+        source_name: String,
+        /// The ending.
+        expected: &'static str,
+        /// What the first bytes say.
+        found: &'static str,
+    },
+    /// The file is not the one the data set was planned with.
+    #[error("{source_name}: the source has {found} bytes, but had {planned} when this data set was begun")]
+    Changed {
+        /// The source.
+        source_name: String,
+        /// Bytes when planned.
+        planned: u64,
+        /// Bytes now.
+        found: u64,
+    },
+}
+
+/// Why the list of sources cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum DiscoverError {
+    /// A SOURCE that does not exist or cannot be listed.
+    #[error("cannot read SOURCE")]
+    Read(#[from] std::io::Error),
+    /// A folder that cannot be walked.
+    #[error("cannot walk SOURCE")]
+    Walk(#[from] walkdir::Error),
+    /// A glob that is none.
+    #[error("`{pattern}` is no glob")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// Why.
+        source: glob::PatternError,
+    },
+    /// A path that a glob met but could not read.
+    #[error("cannot read what the glob matches")]
+    Glob(#[from] glob::GlobError),
+    /// No file at all.
+    #[error("no source in `{0}`")]
+    Nothing(String),
+    /// A file given by itself whose ending is unknown.
+    #[error("`{}` is no source: its name has none of the endings {ENDINGS}", .0.display(), ENDINGS = source::ENDINGS)]
+    Ending(PathBuf),
+    /// Two sources of one name.
+    #[error("two sources are named `{name}`: `{}` and `{}`", first.display(), second.display())]
+    SameName {
+        /// The name.
+        name: String,
+        /// Where it was found first.
+        first: PathBuf,
+        /// Where it was found again.
+        second: PathBuf,
+    },
+    /// A path that is not UTF-8.
+    #[error("the path `{}` is not UTF-8, so the source has no name", .0.display())]
+    NotUtf8(PathBuf),
+    /// A name that cannot stand in a list of lines.
+    #[error("the source name {0:?} has a control character")]
+    ControlCharacter(String),
+}

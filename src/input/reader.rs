@@ -1,0 +1,140 @@
+//! One source, opened and decompressed.
+
+use std::io::{self, BufReader, Read};
+
+use flate2::bufread::MultiGzDecoder;
+use fs_err as fs;
+use sha2::{Digest as _, Sha256};
+
+use super::InputError;
+use super::source::{Compression, Source};
+
+/// Bytes that are asked of the file at a time.
+const FILE_BUFFER: usize = 1 << 17;
+
+/// The largest Zstandard window: 2 GiB, what `zstd --long=31` writes.
+const WINDOW_LOG_MAX: u32 = 31;
+
+/// A source as decompressed bytes. Counts and digests the file's own bytes on the way.
+pub struct SourceReader {
+    decoder: Decoder,
+}
+
+enum Decoder {
+    None(BufReader<Digesting>),
+    Zstd(Box<zstd::Decoder<'static, BufReader<Digesting>>>),
+    Gzip(Box<MultiGzDecoder<BufReader<Digesting>>>),
+}
+
+/// What has been read of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileDigest {
+    /// Bytes read.
+    pub bytes: u64,
+    /// SHA-256 of them.
+    pub sha256: [u8; 32],
+}
+
+impl SourceReader {
+    /// Opens a source.
+    ///
+    /// # Errors
+    ///
+    /// [`InputError`] if it cannot be opened, or its first bytes are not of the compression its name says.
+    pub fn open(source: &Source) -> Result<Self, InputError> {
+        let read_error = |cause| InputError::Read { source_name: source.name.clone(), line: 0, cause };
+        let mut file = fs::File::open(&source.path).map_err(read_error)?;
+        check_format(source, &mut file)?;
+        let file = Digesting { file, bytes: 0, sha256: Sha256::new() };
+        let buffered = BufReader::with_capacity(FILE_BUFFER, file);
+        let decoder = match source.compression {
+            Compression::None => Decoder::None(buffered),
+            Compression::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(buffered))),
+            Compression::Zstd => {
+                let mut decoder = zstd::Decoder::with_buffer(buffered).map_err(read_error)?;
+                decoder.window_log_max(WINDOW_LOG_MAX).map_err(read_error)?;
+                Decoder::Zstd(Box::new(decoder))
+            }
+        };
+        Ok(Self { decoder })
+    }
+
+    /// What has been read of the file so far, read-ahead included.
+    #[must_use]
+    pub fn digest(&self) -> FileDigest {
+        let file = self.file();
+        FileDigest { bytes: file.bytes, sha256: file.sha256.clone().finalize().into() }
+    }
+
+    /// Bytes of the file that have been read so far.
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        self.file().bytes
+    }
+
+    fn file(&self) -> &Digesting {
+        match &self.decoder {
+            Decoder::None(reader) => reader.get_ref(),
+            Decoder::Zstd(decoder) => decoder.get_ref().get_ref(),
+            Decoder::Gzip(decoder) => decoder.get_ref().get_ref(),
+        }
+    }
+}
+
+impl Read for SourceReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.decoder {
+            Decoder::None(reader) => reader.read(buffer),
+            Decoder::Zstd(decoder) => decoder.read(buffer),
+            Decoder::Gzip(decoder) => decoder.read(buffer),
+        }
+    }
+}
+
+/// Refuses a file whose first bytes contradict its name, with a better message than the decompressor's.
+fn check_format(source: &Source, file: &mut fs::File) -> Result<(), InputError> {
+    use io::{Seek as _, SeekFrom};
+
+    let read_error = |cause| InputError::Read { source_name: source.name.clone(), line: 0, cause };
+    let mut start = Vec::new();
+    file.take(4).read_to_end(&mut start).map_err(read_error)?;
+    file.seek(SeekFrom::Start(0)).map_err(read_error)?;
+    // An empty compressed file is no stream of no lines: not even the header of one is there.
+    let found = match start.as_slice() {
+        [] if source.compression == Compression::None => return Ok(()),
+        [0x28, 0xB5, 0x2F, 0xFD] | [0x50..=0x5F, 0x2A, 0x4D, 0x18] => Compression::Zstd,
+        [0x1F, 0x8B, ..] => Compression::Gzip,
+        _ => Compression::None,
+    };
+    if found == source.compression {
+        return Ok(());
+    }
+    let expected = match source.compression {
+        Compression::Zstd => ".zst",
+        Compression::Gzip => ".gz",
+        Compression::None => "`.jsonl`, `.json` or `.ndjson`",
+    };
+    let found = match found {
+        _ if start.is_empty() => "empty",
+        Compression::Zstd => "Zstandard",
+        Compression::Gzip => "gzip",
+        Compression::None => "neither Zstandard nor gzip",
+    };
+    Err(InputError::Format { source_name: source.name.clone(), expected: expected.trim_matches('`'), found })
+}
+
+/// The file, counted and digested as it is read.
+struct Digesting {
+    file: fs::File,
+    bytes: u64,
+    sha256: Sha256,
+}
+
+impl Read for Digesting {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.bytes += read as u64;
+        self.sha256.update(&buffer[..read]);
+        Ok(read)
+    }
+}

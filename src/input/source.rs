@@ -1,0 +1,181 @@
+//! Which files are sources, and what they are called.
+
+use std::path::{Path, PathBuf};
+
+use super::DiscoverError;
+
+/// The endings of sources, as messages list them.
+pub const ENDINGS: &str = "`.jsonl`, `.json`, `.ndjson`, plain or with `.zst` or `.gz` behind";
+
+/// One input file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Its path below the SOURCE that found it, with `/`; the file name of a file given by itself.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its size on disk.
+    pub bytes: u64,
+    /// How it is compressed.
+    pub compression: Compression,
+}
+
+/// How a source is compressed, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// `.zst`: one or more Zstandard frames.
+    Zstd,
+    /// `.gz`: one or more gzip members.
+    Gzip,
+}
+
+impl Compression {
+    /// The compression of a source of that name; `None` if it is the name of no source.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        let (stem, compression) = match name {
+            _ if let Some(stem) = name.strip_suffix(".zst") => (stem, Self::Zstd),
+            _ if let Some(stem) = name.strip_suffix(".gz") => (stem, Self::Gzip),
+            _ => (name, Self::None),
+        };
+        [".jsonl", ".json", ".ndjson"].iter().any(|ending| stem.ends_with(ending)).then_some(compression)
+    }
+}
+
+/// The sources of all SOURCE arguments, sorted by the bytes of their names.
+///
+/// A SOURCE is a file, a folder (searched recursively, hidden entries left out) or a glob. The same file met twice by one name
+/// counts once.
+///
+/// # Errors
+///
+/// [`DiscoverError`] if a SOURCE gives no source, or two different files have one name.
+pub fn discover(arguments: &[String]) -> Result<Vec<Source>, DiscoverError> {
+    let mut sources = Vec::new();
+    for argument in arguments {
+        let before = sources.len();
+        let path = Path::new(argument);
+        if path.is_dir() {
+            walk(path, &mut sources)?;
+        } else if path.exists() || !is_glob(argument) {
+            let metadata = fs_err::metadata(path)?;
+            let name = file_name(path)?;
+            let compression = Compression::of(&name).ok_or_else(|| DiscoverError::Ending(path.to_owned()))?;
+            sources.push(Source { name, path: path.to_owned(), bytes: metadata.len(), compression });
+        } else {
+            expand(argument, &mut sources)?;
+        }
+        if sources.len() == before {
+            return Err(DiscoverError::Nothing(argument.clone()));
+        }
+    }
+    sources.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.path.cmp(&b.path)));
+    for pair in sources.windows(2) {
+        if pair[0].name == pair[1].name && !same_file(&pair[0].path, &pair[1].path) {
+            return Err(DiscoverError::SameName {
+                name: pair[0].name.clone(),
+                first: pair[0].path.clone(),
+                second: pair[1].path.clone(),
+            });
+        }
+    }
+    sources.dedup_by(|a, b| a.name == b.name);
+    for source in &sources {
+        if source.name.contains(char::is_control) {
+            return Err(DiscoverError::ControlCharacter(source.name.clone()));
+        }
+    }
+    Ok(sources)
+}
+
+fn is_glob(argument: &str) -> bool {
+    argument.contains(['*', '?', '['])
+}
+
+fn same_file(first: &Path, second: &Path) -> bool {
+    match (fs_err::canonicalize(first), fs_err::canonicalize(second)) {
+        (Ok(first), Ok(second)) => first == second,
+        _ => false,
+    }
+}
+
+fn walk(root: &Path, sources: &mut Vec<Source>) -> Result<(), DiscoverError> {
+    let visible =
+        |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".");
+    for entry in walkdir::WalkDir::new(root).follow_links(true).into_iter().filter_entry(visible) {
+        let entry = entry?;
+        if entry.file_type().is_file() {
+            add_below(root, entry.path(), sources)?;
+        }
+    }
+    Ok(())
+}
+
+/// Names are paths below the pattern's longest folder without a wildcard.
+fn expand(pattern: &str, sources: &mut Vec<Source>) -> Result<(), DiscoverError> {
+    let root: PathBuf = Path::new(pattern)
+        .components()
+        .take_while(|component| !is_glob(&component.as_os_str().to_string_lossy()))
+        .collect();
+    let paths = glob::glob(pattern).map_err(|source| DiscoverError::Pattern { pattern: pattern.to_owned(), source })?;
+    for path in paths {
+        let path = path?;
+        if path.is_dir() {
+            walk_named(&root, &path, sources)?;
+        } else {
+            add_below(&root, &path, sources)?;
+        }
+    }
+    Ok(())
+}
+
+/// A folder that a glob matches: searched, with names from the glob's root.
+fn walk_named(root: &Path, folder: &Path, sources: &mut Vec<Source>) -> Result<(), DiscoverError> {
+    let first = sources.len();
+    walk(folder, sources)?;
+    for source in &mut sources[first..] {
+        source.name = name_below(root, &source.path)?;
+    }
+    Ok(())
+}
+
+/// Adds the file if its name is one of a source.
+fn add_below(root: &Path, path: &Path, sources: &mut Vec<Source>) -> Result<(), DiscoverError> {
+    if Compression::of(&path.to_string_lossy()).is_none() {
+        return Ok(());
+    }
+    let name = name_below(root, path)?;
+    if let Some(compression) = Compression::of(&name) {
+        let bytes = fs_err::metadata(path)?.len();
+        sources.push(Source { name, path: path.to_owned(), bytes, compression });
+    }
+    Ok(())
+}
+
+fn name_below(root: &Path, path: &Path) -> Result<String, DiscoverError> {
+    let below = path.strip_prefix(root).unwrap_or(path);
+    let parts: Option<Vec<&str>> = below.components().map(|part| part.as_os_str().to_str()).collect();
+    Ok(parts.ok_or_else(|| DiscoverError::NotUtf8(path.to_owned()))?.join("/"))
+}
+
+fn file_name(path: &Path) -> Result<String, DiscoverError> {
+    let name = path.file_name().ok_or_else(|| DiscoverError::Ending(path.to_owned()))?;
+    Ok(name.to_str().ok_or_else(|| DiscoverError::NotUtf8(path.to_owned()))?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_the_compression() {
+        assert_eq!(Compression::of("a.jsonl.zst"), Some(Compression::Zstd));
+        assert_eq!(Compression::of("a.ndjson.gz"), Some(Compression::Gzip));
+        assert_eq!(Compression::of("a.json"), Some(Compression::None));
+        for other in ["a.txt", "a.zst", "a.jsonl.bz2", "jsonl", "a.parquet"] {
+            assert_eq!(Compression::of(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! `README.md` of a data set: the card that Hugging Face `datasets` reads, and what a person wants to know first.
+
+use super::data_set::DATA;
+use super::manifest::Manifest;
+
+/// The card.
+#[must_use]
+pub fn card(manifest: &Manifest) -> String {
+    let spec = &manifest.spec;
+    let text = |key: &str| spec[key].as_str().unwrap_or_default().to_owned();
+    let totals = &manifest.totals;
+    let mut denoisers = String::new();
+    for (name, counts) in &manifest.denoisers {
+        denoisers += &format!(
+            "| `{name}` | {} | {} | {} | {} |\n",
+            counts.rows, counts.tokens, counts.noise_tokens, counts.spans
+        );
+    }
+    format!(
+        "---\n\
+         configs:\n\
+         - config_name: default\n\
+         \x20 data_files:\n\
+         \x20 - split: train\n\
+         \x20   path: {DATA}/train-*.parquet\n\
+         ---\n\
+         \n\
+         # Pre-masked training data\n\
+         \n\
+         {rows} rows from {documents} documents in {sources} sources ({tokens} tokens), made by `ul2-prep` {version} with the \
+         recipe `{recipe}`, seed {seed}, {epochs} epoch(s), inputs of at most {inputs} ids, labels of at most {labels}.\n\
+         \n\
+         | denoiser | rows | tokens | noise tokens | noise spans |\n\
+         |---|---:|---:|---:|---:|\n\
+         {denoisers}\
+         \n\
+         ```python\n\
+         from datasets import load_dataset\n\
+         rows = load_dataset(\"PATH/OF/THIS/FOLDER\", split=\"train\")\n\
+         ```\n\
+         \n\
+         `manifest.json` says what was made from what, with digests; its `spec` is everything that decided the rows.\n",
+        rows = totals.sources.rows,
+        documents = totals.sources.documents,
+        sources = manifest.sources.len(),
+        tokens = totals.sources.tokens,
+        version = manifest.tool_version,
+        recipe = text("recipe"),
+        seed = spec["seed"],
+        epochs = spec["epochs"],
+        inputs = spec["inputs_length"],
+        labels = spec["labels_length"],
+    )
+}

@@ -1,0 +1,161 @@
+//! The commit record of a shard: create-only, the truth about what is finished.
+
+use serde::{Deserialize, Serialize};
+
+use super::OutputError;
+use super::counts::Counts;
+use super::data_set::{Created, DataSet};
+
+/// What a shard holds and where the unit stands after it.
+///
+/// The records of a unit are numbered from 0 without a gap; the last one says so. Their bytes depend on plan and sources alone,
+/// so two attempts at one shard write the same record, and a record that differs means that the output was not deterministic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommitRecord {
+    /// Fingerprint of the plan.
+    pub plan: String,
+    /// Index of the unit in the plan.
+    pub unit: usize,
+    /// 0-based number of the shard in the unit.
+    pub shard: usize,
+    /// First batch of the shard.
+    pub first_batch: u64,
+    /// One past its last batch.
+    pub end_batch: u64,
+    /// Whether the unit is finished with it.
+    pub last: bool,
+    /// The Parquet file; none if its batches made no row.
+    pub file: Option<ShardFile>,
+    /// The rejected lines of its batches.
+    pub rejects: Option<RejectFiles>,
+    /// What was counted in its batches.
+    pub counts: Counts,
+    /// Sources that ended in its batches.
+    pub finished: Vec<FinishedFile>,
+    /// Where the reader stood after its last batch, inside a source.
+    pub position: Option<ReaderPosition>,
+}
+
+/// A Parquet file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardFile {
+    /// Relative to the data set.
+    pub path: String,
+    /// Size.
+    pub bytes: u64,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+    /// Rows.
+    pub rows: u64,
+    /// Row groups.
+    pub row_groups: u64,
+    /// Digest of its rows ([`RowsDigest`](super::rows::RowsDigest)).
+    pub rows_digest: String,
+}
+
+/// The two files that keep rejected lines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RejectFiles {
+    /// The index: one JSON object a reject.
+    pub index: String,
+    /// SHA-256 of the index.
+    pub index_sha256: String,
+    /// The lines themselves, byte for byte, each with a line feed behind.
+    pub lines: String,
+    /// SHA-256 of the lines.
+    pub lines_sha256: String,
+    /// Number of rejects.
+    pub count: u64,
+}
+
+/// A source read to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FinishedFile {
+    /// Its name.
+    pub name: String,
+    /// Its size on disk.
+    pub bytes: u64,
+    /// SHA-256 of its bytes on disk.
+    pub sha256: String,
+}
+
+/// A place inside a source, with a digest of what the reader had taken from the file by then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReaderPosition {
+    /// The source's name.
+    pub source: String,
+    /// Lines before the place.
+    pub lines: u64,
+    /// Bytes read of the file, read-ahead included.
+    pub file_bytes: u64,
+    /// SHA-256 of these bytes.
+    pub file_sha256: String,
+}
+
+impl CommitRecord {
+    /// Writes the record, or finds that another attempt has written the same one.
+    ///
+    /// # Errors
+    ///
+    /// [`OutputError::NotDeterministic`] if there is another record of that name.
+    pub fn write(&self, data_set: &DataSet) -> Result<(), OutputError> {
+        let name = DataSet::commit_name(self.unit, self.shard);
+        let bytes = to_json(self);
+        match data_set.create_only(&name, &bytes)? {
+            Created::New => Ok(()),
+            Created::Existing(existing) if existing == bytes => Ok(()),
+            Created::Existing(_) => Err(OutputError::NotDeterministic(data_set.path(&name))),
+        }
+    }
+
+    /// All records of a unit, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`OutputError`] if one cannot be read.
+    pub fn read_unit(data_set: &DataSet, unit: usize) -> Result<Vec<Self>, OutputError> {
+        let mut records: Vec<Self> = Vec::new();
+        while records.last().is_none_or(|record| !record.last) {
+            let name = DataSet::commit_name(unit, records.len());
+            let Some(bytes) = data_set.read(&name)? else { break };
+            let record = serde_json::from_slice(&bytes)
+                .map_err(|source| OutputError::Damaged { path: data_set.path(&name), source })?;
+            records.push(record);
+        }
+        Ok(records)
+    }
+}
+
+/// JSON for people and digests: sorted keys, indented, a line feed at the end.
+///
+/// # Panics
+///
+/// Never: the records hold nothing that JSON cannot.
+#[must_use]
+pub fn to_json(value: &impl Serialize) -> Vec<u8> {
+    #[expect(clippy::expect_used, reason = "string keys, finite numbers")]
+    let value = serde_json::to_value(value).expect("plain data"); // a map of `serde_json` is sorted
+    let mut text = format!("{value:#}");
+    text.push('\n');
+    text.into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_has_sorted_keys() {
+        // Fails if a dependency switches on `serde_json/preserve_order`.
+        let value = serde_json::json!({"b": 1, "a": {"d": 2, "c": 3}});
+        assert_eq!(
+            String::from_utf8(to_json(&value)).unwrap(),
+            "{\n  \"a\": {\n    \"c\": 3,\n    \"d\": 2\n  },\n  \"b\": 1\n}\n"
+        );
+    }
+}

@@ -1,0 +1,126 @@
+//! What is counted. Counts add up: batch by batch, shard by shard, unit by unit.
+
+use std::collections::BTreeMap;
+use std::ops::AddAssign;
+
+use serde::{Deserialize, Serialize};
+
+use crate::input::jsonl::Reason;
+
+/// What became of a source's lines.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceCounts {
+    /// Lines, blank ones included.
+    pub lines: u64,
+    /// Lines of white space only: no records.
+    pub blank_lines: u64,
+    /// Records that became tokens.
+    pub documents: u64,
+    /// Tokens of all documents.
+    pub tokens: u64,
+    /// Documents of fewer than `min_segment` tokens, which make no row.
+    pub short_documents: u64,
+    /// Their tokens.
+    pub short_tokens: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Rejected lines by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rejects: BTreeMap<Reason, u64>,
+}
+
+/// What a denoiser made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DenoiserCounts {
+    /// Rows.
+    pub rows: u64,
+    /// Tokens of the segments: noise and kept.
+    pub tokens: u64,
+    /// Tokens that are noise.
+    pub noise_tokens: u64,
+    /// Noise spans.
+    pub spans: u64,
+    /// Ids in `input_ids`.
+    pub input_ids: u64,
+    /// Ids in `labels`.
+    pub labels: u64,
+}
+
+impl SourceCounts {
+    /// Rejected lines, whatever the reason.
+    #[must_use]
+    pub fn rejected(&self) -> u64 {
+        self.rejects.values().sum()
+    }
+}
+
+impl AddAssign<&Self> for SourceCounts {
+    fn add_assign(&mut self, other: &Self) {
+        let Self { lines, blank_lines, documents, tokens, short_documents, short_tokens, rows, rejects } = other;
+        self.lines += lines;
+        self.blank_lines += blank_lines;
+        self.documents += documents;
+        self.tokens += tokens;
+        self.short_documents += short_documents;
+        self.short_tokens += short_tokens;
+        self.rows += rows;
+        for (reason, count) in rejects {
+            *self.rejects.entry(*reason).or_default() += count;
+        }
+    }
+}
+
+impl AddAssign<&Self> for DenoiserCounts {
+    fn add_assign(&mut self, other: &Self) {
+        let Self { rows, tokens, noise_tokens, spans, input_ids, labels } = other;
+        self.rows += rows;
+        self.tokens += tokens;
+        self.noise_tokens += noise_tokens;
+        self.spans += spans;
+        self.input_ids += input_ids;
+        self.labels += labels;
+    }
+}
+
+/// Counts of sources and denoisers, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// By source name.
+    pub sources: BTreeMap<String, SourceCounts>,
+    /// By denoiser name.
+    pub denoisers: BTreeMap<String, DenoiserCounts>,
+}
+
+impl Counts {
+    /// The counts of a source, made if need be.
+    pub fn source(&mut self, name: &str) -> &mut SourceCounts {
+        entry(&mut self.sources, name)
+    }
+
+    /// The counts of a denoiser, made if need be.
+    pub fn denoiser(&mut self, name: &str) -> &mut DenoiserCounts {
+        entry(&mut self.denoisers, name)
+    }
+}
+
+impl AddAssign<&Self> for Counts {
+    fn add_assign(&mut self, other: &Self) {
+        for (name, counts) in &other.sources {
+            *self.source(name) += counts;
+        }
+        for (name, counts) in &other.denoisers {
+            *self.denoiser(name) += counts;
+        }
+    }
+}
+
+fn entry<'a, T: Default>(map: &'a mut BTreeMap<String, T>, name: &str) -> &'a mut T {
+    if !map.contains_key(name) {
+        map.insert(name.to_owned(), T::default());
+    }
+    #[expect(clippy::expect_used, reason = "inserted above")]
+    map.get_mut(name).expect("the entry is there")
+}

@@ -1,0 +1,279 @@
+//! The folder of a data set: where files go and how they get their final names.
+
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use sha2::{Digest as _, Sha256};
+
+/// Shards. Loaders look here.
+pub const DATA: &str = "data";
+/// Rejected lines.
+pub const REJECTS: &str = "rejects";
+/// Everything that no loader may see.
+pub const PRIVATE: &str = ".ul2-prep";
+/// The plan that the data set is made by.
+pub const PLAN: &str = ".ul2-prep/plan.json";
+/// What was made.
+pub const MANIFEST: &str = "manifest.json";
+/// The data set card.
+pub const CARD: &str = "README.md";
+
+const COMMITS: &str = ".ul2-prep/commits";
+const TEMPORARY: &str = ".ul2-prep/tmp";
+
+/// The folder that a data set is written to.
+#[derive(Debug, Clone)]
+pub struct DataSet {
+    dir: PathBuf,
+}
+
+/// What [`DataSet::create_only`] found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Created {
+    /// The file is new.
+    New,
+    /// There was one already, with these bytes.
+    Existing(Vec<u8>),
+}
+
+impl DataSet {
+    /// The data set in `dir`. Nothing is touched.
+    #[must_use]
+    pub fn at(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
+    /// Whether `dir` holds something, but no data set.
+    ///
+    /// # Errors
+    ///
+    /// If the folder cannot be read.
+    pub fn is_foreign(&self) -> io::Result<bool> {
+        match fs::read_dir(&self.dir) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+            Ok(mut entries) => Ok(entries.next().is_some() && !self.dir.join(PRIVATE).exists()),
+        }
+    }
+
+    /// Makes the folders.
+    ///
+    /// # Errors
+    ///
+    /// If one cannot be made.
+    pub fn create_folders(&self) -> io::Result<()> {
+        for folder in [DATA, COMMITS, TEMPORARY] {
+            fs::create_dir_all(self.dir.join(folder))?;
+        }
+        Ok(())
+    }
+
+    /// The path of a file of the data set.
+    #[must_use]
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.dir.join(relative)
+    }
+
+    /// The folder of temporary files.
+    #[must_use]
+    pub fn temporary_folder(&self) -> PathBuf {
+        self.dir.join(TEMPORARY)
+    }
+
+    /// The commit record of a shard, relative to the data set.
+    #[must_use]
+    pub fn commit_name(unit: usize, shard: usize) -> String {
+        format!("{COMMITS}/{unit:05}-{shard:05}.json")
+    }
+
+    /// The bytes of a file; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// If it is there but cannot be read.
+    pub fn read(&self, relative: &str) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(self.dir.join(relative)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A new temporary file. It is removed when dropped, unless published.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made.
+    pub fn temporary(&self, name: &str) -> io::Result<TemporaryFile> {
+        let process = std::process::id();
+        for attempt in 0_u32.. {
+            let path = self.dir.join(TEMPORARY).join(format!("{name}.{process}-{attempt}"));
+            match fs::OpenOptions::new().write(true).create_new(true).open(&path) {
+                Ok(file) => return Ok(TemporaryFile { file, path: Some(path), bytes: 0, sha256: Sha256::new() }),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::Error::other("no free name for a temporary file"))
+    }
+
+    /// Gives a temporary file its final name, after its bytes are on the disk. A file of that name is replaced.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be synced or renamed.
+    pub fn publish(&self, mut file: TemporaryFile, relative: &str) -> io::Result<()> {
+        file.file.sync_all()?;
+        let target = self.dir.join(relative);
+        if let Some(path) = file.path.take() {
+            if let Err(error) = fs::rename(&path, &target) {
+                file.path = Some(path);
+                return Err(error);
+            }
+        }
+        sync_folder_of(&target)
+    }
+
+    /// Writes a small file at once, replacing one of that name.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn replace(&self, relative: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self.temporary(&relative.replace('/', "-"))?;
+        file.write_all(bytes)?;
+        self.publish(file, relative)
+    }
+
+    /// Writes a small file at once, unless there is one of that name: whoever comes first wins, the other reads.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written, or the one that is there cannot be read.
+    pub fn create_only(&self, relative: &str, bytes: &[u8]) -> io::Result<Created> {
+        let mut file = self.temporary(&relative.replace('/', "-"))?;
+        file.write_all(bytes)?;
+        file.file.sync_all()?;
+        let target = self.dir.join(relative);
+        let Some(path) = file.path.as_ref() else { return Err(io::Error::other("the temporary file is gone")) };
+        match fs::hard_link(path, &target) {
+            Ok(()) => {
+                sync_folder_of(&target)?;
+                Ok(Created::New)
+            }
+            // The reply to a link that was made may be lost: what counts is what is there.
+            Err(error) => match self.read(relative)? {
+                Some(bytes) => Ok(Created::Existing(bytes)),
+                None => Err(error),
+            },
+        }
+    }
+
+    /// Removes what interrupted runs left behind. Only for a finished data set: a temporary file may be another process's.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be removed.
+    pub fn remove_temporaries(&self) -> io::Result<()> {
+        for entry in fs::read_dir(self.temporary_folder())? {
+            match fs::remove_file(entry?.path()) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A file without a final name. Counts and digests what is written to it.
+#[derive(Debug)]
+pub struct TemporaryFile {
+    file: fs::File,
+    path: Option<PathBuf>,
+    bytes: u64,
+    sha256: Sha256,
+}
+
+impl TemporaryFile {
+    /// Bytes written.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// SHA-256 of what was written, in hex.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        crate::digest::hex(&self.sha256.clone().finalize())
+    }
+}
+
+impl Write for TemporaryFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.sha256.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            let _ = fs::remove_file(path); // a leftover goes when the data set is finished
+        }
+    }
+}
+
+/// Makes a new name survive a power cut.
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) => fs::File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data_set() -> (tempfile::TempDir, DataSet) {
+        let folder = tempfile::tempdir().unwrap();
+        let data_set = DataSet::at(folder.path());
+        data_set.create_folders().unwrap();
+        (folder, data_set)
+    }
+
+    #[test]
+    fn who_comes_second_reads_what_the_first_wrote() {
+        let (_folder, data_set) = data_set();
+        assert_eq!(data_set.create_only("a.json", b"first").unwrap(), Created::New);
+        assert_eq!(data_set.create_only("a.json", b"second").unwrap(), Created::Existing(b"first".to_vec()));
+        assert_eq!(fs::read_dir(data_set.temporary_folder()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_dropped_file_leaves_nothing() {
+        let (_folder, data_set) = data_set();
+        let mut file = data_set.temporary("x").unwrap();
+        file.write_all(b"half").unwrap();
+        drop(file);
+        assert_eq!(fs::read_dir(data_set.temporary_folder()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_foreign_folder_is_told_from_an_empty_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let data_set = DataSet::at(folder.path());
+        assert!(!data_set.is_foreign().unwrap());
+        fs::write(folder.path().join("thesis.tex"), "").unwrap();
+        assert!(data_set.is_foreign().unwrap());
+        data_set.create_folders().unwrap();
+        assert!(!data_set.is_foreign().unwrap());
+    }
+}

@@ -1,0 +1,150 @@
+//! `manifest.json`: what was made, from what. Equal runs write equal bytes: no clock, host, path or worker count.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::OutputError;
+use super::commit::{CommitRecord, FinishedFile, RejectFiles, ShardFile, to_json};
+use super::counts::{DenoiserCounts, SourceCounts};
+use super::rows::RowsDigest;
+use crate::denoise::{MASKING_VERSION, Shortening, Spec};
+
+/// The version of the manifest's own format.
+pub const MANIFEST_VERSION: u32 = 1;
+
+/// The manifest of a finished data set (`docs/format.md`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`MANIFEST_VERSION`].
+    pub manifest_version: u32,
+    /// The tool's version.
+    pub tool_version: String,
+    /// [`MASKING_VERSION`].
+    pub masking_version: u32,
+    /// Everything that decides rows.
+    pub spec: Value,
+    /// SHA-256 of the spec.
+    pub spec_fingerprint: String,
+    /// Denoisers that the vocabulary has too few sentinels for.
+    pub shortened: Vec<Shortening>,
+    /// What was read, in the order of names.
+    pub sources: Vec<SourceEntry>,
+    /// What was written, in the order of names.
+    pub shards: Vec<ShardFile>,
+    /// Where rejects are kept.
+    pub rejects: Vec<RejectFiles>,
+    /// What each denoiser made.
+    pub denoisers: BTreeMap<String, DenoiserCounts>,
+    /// Sums.
+    pub totals: Totals,
+}
+
+/// A source in the manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceEntry {
+    /// Its name.
+    pub name: String,
+    /// Its size on disk.
+    pub bytes: u64,
+    /// SHA-256 of its bytes on disk.
+    pub sha256: String,
+    /// What became of its lines. Lines, documents, tokens and rejects are those of one epoch, rows those of all.
+    #[serde(flatten)]
+    pub counts: SourceCounts,
+}
+
+/// Sums over a data set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Sums over the sources.
+    #[serde(flatten)]
+    pub sources: SourceCounts,
+    /// Ids in `input_ids`.
+    pub input_ids: u64,
+    /// Ids in `labels`.
+    pub labels: u64,
+    /// Bytes of all shards.
+    pub shard_bytes: u64,
+    /// Digest of all rows, whatever their order and shards.
+    pub rows_digest: String,
+}
+
+impl Manifest {
+    /// The manifest of all units' records. A unit is its epoch and its records.
+    ///
+    /// # Errors
+    ///
+    /// [`OutputError`] if a unit is not finished or two epochs saw different sources.
+    pub fn new(spec: &Spec, units: &[(u32, Vec<CommitRecord>)]) -> Result<Self, OutputError> {
+        let mut files: BTreeMap<&str, &FinishedFile> = BTreeMap::new();
+        let mut counts: BTreeMap<&str, SourceCounts> = BTreeMap::new();
+        let mut denoisers: BTreeMap<String, DenoiserCounts> = BTreeMap::new();
+        let mut digest = RowsDigest::default();
+        let (mut shards, mut rejects) = (Vec::new(), Vec::new());
+        for (unit, (epoch, records)) in units.iter().enumerate() {
+            if !records.last().is_some_and(|record| record.last) {
+                return Err(OutputError::Unfinished(unit));
+            }
+            for record in records {
+                shards.extend(record.file.clone());
+                rejects.extend(record.rejects.clone());
+                if let Some(rows) = record.file.as_ref().and_then(|file| RowsDigest::from_hex(&file.rows_digest)) {
+                    digest.add(&rows);
+                }
+                for (name, source) in &record.counts.sources {
+                    let sum = counts.entry(name).or_default();
+                    if *epoch == 0 {
+                        *sum += source;
+                    } else {
+                        sum.rows += source.rows;
+                    }
+                }
+                for (name, denoiser) in &record.counts.denoisers {
+                    *denoisers.entry(name.clone()).or_default() += denoiser;
+                }
+                for file in &record.finished {
+                    if files.insert(&file.name, file).is_some_and(|other| other != file) {
+                        return Err(OutputError::SourceChanged(file.name.clone()));
+                    }
+                }
+            }
+        }
+        let mut sums = SourceCounts::default();
+        let sources: Vec<SourceEntry> = files
+            .into_values()
+            .map(|file| {
+                let counts = counts.remove(file.name.as_str()).unwrap_or_default();
+                sums += &counts;
+                SourceEntry { name: file.name.clone(), bytes: file.bytes, sha256: file.sha256.clone(), counts }
+            })
+            .collect();
+        let totals = Totals {
+            sources: sums,
+            input_ids: denoisers.values().map(|denoiser| denoiser.input_ids).sum(),
+            labels: denoisers.values().map(|denoiser| denoiser.labels).sum(),
+            shard_bytes: shards.iter().map(|shard: &ShardFile| shard.bytes).sum(),
+            rows_digest: digest.hex(),
+        };
+        Ok(Self {
+            manifest_version: MANIFEST_VERSION,
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            masking_version: MASKING_VERSION,
+            spec: spec.to_json(),
+            spec_fingerprint: crate::digest::fingerprint(&spec.to_json()),
+            shortened: spec.shortenings().cloned().collect(),
+            sources,
+            shards,
+            rejects,
+            denoisers,
+            totals,
+        })
+    }
+
+    /// The manifest as it is written.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        to_json(self)
+    }
+}

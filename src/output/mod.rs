@@ -1,0 +1,52 @@
+//! From rows to files.
+//!
+//! ```text
+//! rows ──RowGroupBuilder──▶ encoded row group ──ShardWriter──▶ temporary file ──commit──▶ DIR/data/….parquet
+//!      (on a worker)                          (in order)                                + its commit record
+//! ```
+//!
+//! Only this module names Arrow or Parquet. A file with its final name is complete and described by a commit record
+//! (`docs/format.md`).
+
+pub mod card;
+pub mod commit;
+pub mod counts;
+pub mod data_set;
+pub mod manifest;
+pub mod rejects;
+pub mod rows;
+pub mod schema;
+pub mod shard;
+
+use std::path::PathBuf;
+
+/// What can go wrong with the output.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// A file cannot be written, synced, renamed or read again. The message carries the path.
+    #[error("cannot write the data set")]
+    Io(#[from] std::io::Error),
+    /// Parquet refuses what it is given.
+    #[error("cannot encode Parquet")]
+    Parquet(#[from] parquet::errors::ParquetError),
+    /// Arrow refuses what it is given.
+    #[error("cannot build Arrow arrays")]
+    Arrow(#[from] arrow::error::ArrowError),
+    /// A record of ours that cannot be read.
+    #[error("`{}` is damaged", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// Two attempts at the same shard with different bytes.
+    #[error("`{}` was committed with other content than this run made: the output is not deterministic", .0.display())]
+    NotDeterministic(PathBuf),
+    /// Two epochs read different bytes from one source.
+    #[error("{0}: the source changed between two epochs")]
+    SourceChanged(String),
+    /// Not every shard that the plan asks for is committed.
+    #[error("unit {0} is not finished")]
+    Unfinished(usize),
+}

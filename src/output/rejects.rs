@@ -1,0 +1,113 @@
+//! Lines that make no rows: kept byte for byte, with where and why.
+
+use std::io::{self, BufWriter, Write as _};
+use std::path::PathBuf;
+
+use fs_err as fs;
+use serde::Serialize;
+
+use super::commit::RejectFiles;
+use super::data_set::{DataSet, REJECTS, TemporaryFile};
+use crate::input::jsonl::{Reason, Rejected};
+
+/// A rejected line.
+#[derive(Debug)]
+pub struct Reject {
+    /// Name of the source.
+    pub source: String,
+    /// 1-based line.
+    pub line: u64,
+    /// Why.
+    pub rejected: Rejected,
+    /// Its bytes.
+    pub bytes: RejectedBytes,
+}
+
+/// The bytes of a rejected line.
+#[derive(Debug)]
+pub enum RejectedBytes {
+    /// In memory.
+    Inline(Vec<u8>),
+    /// In a file, because they are too many.
+    PutAside(PathBuf),
+}
+
+/// What the index says of a reject. `offset` and `length` find its bytes in the file of lines.
+#[derive(Serialize)]
+struct IndexEntry<'a> {
+    source: &'a str,
+    line: u64,
+    reason: Reason,
+    detail: &'a str,
+    offset: u64,
+    length: u64,
+}
+
+/// Writes the rejects of a shard's batches.
+pub struct RejectWriter {
+    index: BufWriter<TemporaryFile>,
+    lines: BufWriter<TemporaryFile>,
+    offset: u64,
+    count: u64,
+}
+
+impl RejectWriter {
+    /// A writer of new files.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be made.
+    pub fn new(data_set: &DataSet) -> io::Result<Self> {
+        Ok(Self {
+            index: BufWriter::new(data_set.temporary("rejects.jsonl")?),
+            lines: BufWriter::new(data_set.temporary("rejects.lines")?),
+            offset: 0,
+            count: 0,
+        })
+    }
+
+    /// Adds a reject.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written, or its bytes were put aside and cannot be read.
+    pub fn add(&mut self, reject: &Reject) -> io::Result<()> {
+        let length = match &reject.bytes {
+            RejectedBytes::Inline(bytes) => {
+                self.lines.write_all(bytes)?;
+                bytes.len() as u64
+            }
+            RejectedBytes::PutAside(path) => io::copy(&mut fs::File::open(path)?, &mut self.lines)?,
+        };
+        self.lines.write_all(b"\n")?;
+        let Rejected { reason, ref detail } = reject.rejected;
+        let entry =
+            IndexEntry { source: &reject.source, line: reject.line, reason, detail, offset: self.offset, length };
+        serde_json::to_writer(&mut self.index, &entry)?;
+        self.index.write_all(b"\n")?;
+        self.offset += length + 1;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Gives the files their final names.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be written or renamed.
+    pub fn publish(self, data_set: &DataSet, stem: &str) -> io::Result<RejectFiles> {
+        let index = self.index.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let lines = self.lines.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let files = RejectFiles {
+            index: format!("{REJECTS}/{stem}.jsonl"),
+            index_sha256: index.sha256(),
+            lines: format!("{REJECTS}/{stem}.lines"),
+            lines_sha256: lines.sha256(),
+            count: self.count,
+        };
+        fs::create_dir_all(data_set.path(REJECTS))?;
+        data_set.publish(lines, &files.lines)?;
+        data_set.publish(index, &files.index)?;
+        Ok(files)
+    }
+}

@@ -1,0 +1,187 @@
+//! The shards of a unit, written one after the other and committed one by one.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::file::properties::WriterPropertiesPtr;
+use parquet::file::writer::SerializedFileWriter;
+
+use super::OutputError;
+use super::commit::{CommitRecord, FinishedFile, ReaderPosition, ShardFile};
+use super::counts::Counts;
+use super::data_set::{DATA, DataSet, TemporaryFile};
+use super::rejects::{Reject, RejectWriter};
+use super::rows::{RowGroup, RowsDigest};
+use super::schema;
+
+/// What every shard of a data set has in common.
+#[derive(Clone)]
+pub struct ShardOptions {
+    /// Fingerprint of the plan.
+    pub plan: String,
+    /// A shard is closed before a row group that would make it larger than this.
+    pub shard_bytes: u64,
+    /// How rows are encoded.
+    pub properties: WriterPropertiesPtr,
+}
+
+/// What a batch adds to its unit.
+pub struct BatchOutput {
+    /// 0-based place of the batch in the unit.
+    pub batch: u64,
+    /// Its rows, if it made any.
+    pub row_group: Option<RowGroup>,
+    /// Its rejects, in the order of lines. Not kept in epochs after the first, which reject the same lines.
+    pub rejects: Vec<Reject>,
+    /// What was counted.
+    pub counts: Counts,
+    /// Sources that ended in it.
+    pub finished: Vec<FinishedFile>,
+    /// Where the reader stood after it.
+    pub position: Option<ReaderPosition>,
+}
+
+/// Writes a unit.
+pub struct UnitWriter<'a> {
+    data_set: &'a DataSet,
+    options: &'a ShardOptions,
+    record: CommitRecord,
+    file: Option<OpenFile>,
+    rejects: Option<RejectWriter>,
+}
+
+struct OpenFile {
+    parquet: SerializedFileWriter<TemporaryFile>,
+    rows: u64,
+    row_groups: u64,
+    digest: RowsDigest,
+}
+
+impl<'a> UnitWriter<'a> {
+    /// A writer that goes on after the shards that are committed. `None` if the unit is finished.
+    ///
+    /// # Errors
+    ///
+    /// [`OutputError`] if the records cannot be read.
+    pub fn resume(
+        data_set: &'a DataSet,
+        options: &'a ShardOptions,
+        unit: usize,
+    ) -> Result<Option<(Self, Vec<CommitRecord>)>, OutputError> {
+        let records = CommitRecord::read_unit(data_set, unit)?;
+        if records.last().is_some_and(|record| record.last) {
+            return Ok(None);
+        }
+        let next_batch = records.last().map_or(0, |record| record.end_batch);
+        let record = empty_record(options, unit, records.len(), next_batch);
+        Ok(Some((Self { data_set, options, record, file: None, rejects: None }, records)))
+    }
+
+    /// Adds the next batch of the unit. Commits the shard before it if that one is full.
+    ///
+    /// # Errors
+    ///
+    /// [`OutputError`] if something cannot be written.
+    pub fn append(&mut self, batch: BatchOutput) -> Result<(), OutputError> {
+        let BatchOutput { batch, row_group, rejects, counts, finished, position } = batch;
+        debug_assert_eq!(batch, self.record.end_batch, "batches come in order");
+        if let Some(row_group) = row_group {
+            let room = self
+                .file
+                .as_ref()
+                .is_none_or(|file| file.parquet.bytes_written() as u64 + row_group.bytes <= self.options.shard_bytes);
+            if !room {
+                self.commit(false)?;
+            }
+            let file = match &mut self.file {
+                Some(file) => file,
+                file => file.insert(OpenFile::new(self.data_set, self.options)?),
+            };
+            file.append(row_group)?;
+        }
+        for reject in &rejects {
+            let writer = match &mut self.rejects {
+                Some(writer) => writer,
+                writer => writer.insert(RejectWriter::new(self.data_set)?),
+            };
+            writer.add(reject)?;
+        }
+        self.record.end_batch = batch + 1;
+        self.record.counts += &counts;
+        self.record.finished.extend(finished);
+        self.record.position = position;
+        Ok(())
+    }
+
+    /// Commits what is left; the unit is finished.
+    ///
+    /// # Errors
+    ///
+    /// [`OutputError`] if something cannot be written.
+    pub fn finish(mut self) -> Result<(), OutputError> {
+        self.commit(true)
+    }
+
+    fn commit(&mut self, last: bool) -> Result<(), OutputError> {
+        let next = empty_record(self.options, self.record.unit, self.record.shard + 1, self.record.end_batch);
+        let mut record = std::mem::replace(&mut self.record, next);
+        let stem = format!("train-{:05}-{:05}", record.unit, record.shard);
+        record.last = last;
+        record.file = match self.file.take() {
+            Some(file) => Some(file.publish(self.data_set, format!("{DATA}/{stem}.parquet"))?),
+            None => None,
+        };
+        record.rejects = match self.rejects.take() {
+            Some(rejects) => Some(rejects.publish(self.data_set, &stem)?),
+            None => None,
+        };
+        record.write(self.data_set)
+    }
+}
+
+impl OpenFile {
+    fn new(data_set: &DataSet, options: &ShardOptions) -> Result<Self, OutputError> {
+        let schema = ArrowSchemaConverter::new().convert(&schema::schema())?;
+        let file = data_set.temporary("shard.parquet")?;
+        let parquet = SerializedFileWriter::new(file, schema.root_schema_ptr(), Arc::clone(&options.properties))?;
+        Ok(Self { parquet, rows: 0, row_groups: 0, digest: RowsDigest::default() })
+    }
+
+    fn append(&mut self, row_group: RowGroup) -> Result<(), OutputError> {
+        let mut writer = self.parquet.next_row_group()?;
+        for chunk in row_group.chunks {
+            chunk.append_to_row_group(&mut writer)?;
+        }
+        writer.close()?;
+        self.rows += row_group.rows;
+        self.row_groups += 1;
+        self.digest.add(&row_group.digest);
+        Ok(())
+    }
+
+    fn publish(self, data_set: &DataSet, path: String) -> Result<ShardFile, OutputError> {
+        let mut file = self.parquet.into_inner()?;
+        file.flush()?;
+        let (bytes, sha256) = (file.bytes(), file.sha256());
+        data_set.publish(file, &path)?;
+        let (rows, row_groups, rows_digest) = (self.rows, self.row_groups, self.digest.hex());
+        Ok(ShardFile { path, bytes, sha256, rows, row_groups, rows_digest })
+    }
+}
+
+fn empty_record(options: &ShardOptions, unit: usize, shard: usize, first_batch: u64) -> CommitRecord {
+    CommitRecord {
+        plan: options.plan.clone(),
+        unit,
+        shard,
+        first_batch,
+        end_batch: first_batch,
+        last: false,
+        file: None,
+        rejects: None,
+        counts: Counts::default(),
+        finished: Vec::new(),
+        position: None,
+    }
+}

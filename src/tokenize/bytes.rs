@@ -1,0 +1,106 @@
+//! The embedded tokenizer: `ByT5`'s vocabulary (Xue et al. 2021), the UTF-8 bytes plus three.
+
+use super::{TokenizeError, Tokenizer, TokenizerNames};
+use crate::denoise::{TokenSequence, TokenizerId, Vocabulary};
+
+const PAD: u32 = 0;
+const EOS: u32 = 1;
+const UNKNOWN: u32 = 2;
+/// Id of byte 0.
+const FIRST_BYTE: u32 = 3;
+/// `<extra_id_0>` = 259 up to `<extra_id_124>` = 383.
+const FIRST_SENTINEL: u32 = FIRST_BYTE + 256;
+const SENTINELS: u32 = 125;
+
+/// What the embedded tokenizer says about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByteNames;
+
+/// Byte `b` is id `b + 3`; pad 0, EOS 1, unknown 2, 125 sentinels from 259 up.
+#[derive(Debug, Clone)]
+pub struct ByteTokenizer {
+    vocabulary: Vocabulary,
+}
+
+impl ByteTokenizer {
+    /// The tokenizer with the reserved ids of `vocabulary`.
+    #[must_use]
+    pub fn new(vocabulary: Vocabulary) -> Self {
+        Self { vocabulary }
+    }
+}
+
+impl TokenizerNames for ByteNames {
+    fn size(&self) -> u32 {
+        FIRST_SENTINEL + SENTINELS
+    }
+
+    fn id(&self, token: &str) -> Option<u32> {
+        match token {
+            "<pad>" => Some(PAD),
+            "</s>" => Some(EOS),
+            "<unk>" => Some(UNKNOWN),
+            _ => {
+                let number = token.strip_prefix("<extra_id_")?.strip_suffix('>')?;
+                let index = number.parse().ok().filter(|&index: &u32| index < SENTINELS)?;
+                (index.to_string() == number).then_some(FIRST_SENTINEL + index)
+            }
+        }
+    }
+
+    fn is_added(&self, token: &str) -> bool {
+        self.id(token).is_some()
+    }
+
+    fn pieces(&self, text: &str) -> Result<Vec<u32>, TokenizeError> {
+        Ok(text.bytes().map(id_of).collect())
+    }
+
+    fn identity(&self) -> TokenizerId {
+        TokenizerId { kind: "bytes".to_owned(), sha256: String::new(), library: String::new() }
+    }
+
+    fn configured_eos(&self) -> Option<&str> {
+        Some("</s>")
+    }
+
+    fn configured_pad(&self) -> Option<&str> {
+        Some("<pad>")
+    }
+}
+
+impl Tokenizer for ByteTokenizer {
+    fn tokenize<'a>(&self, text: &str, ids: &'a mut Vec<u32>) -> Result<TokenSequence<'a>, TokenizeError> {
+        ids.clear();
+        ids.extend(text.bytes().map(id_of));
+        Ok(TokenSequence::new(ids, &self.vocabulary)?)
+    }
+}
+
+fn id_of(byte: u8) -> u32 {
+    FIRST_BYTE + u32::from(byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_byt5() {
+        let names = ByteNames;
+        assert_eq!(names.size(), 384);
+        assert_eq!(names.id("<extra_id_0>"), Some(259));
+        assert_eq!(names.id("<extra_id_124>"), Some(383));
+        for unknown in ["<extra_id_125>", "<extra_id_01>", "<extra_id_+1>", "<extra_id_>", "a", ""] {
+            assert_eq!(names.id(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn text_that_spells_a_sentinel_stays_text() {
+        let vocabulary = Vocabulary::new(384, Some(1), Some(0), (259..384).collect(), vec![]).unwrap();
+        let mut ids = Vec::new();
+        let tokens = ByteTokenizer::new(vocabulary).tokenize("</s>é", &mut ids).unwrap();
+        assert_eq!(tokens.ids(), [63, 50, 118, 65, 198, 172]);
+    }
+}

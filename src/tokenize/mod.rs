@@ -1,0 +1,53 @@
+//! From text to ids.
+//!
+//! Two tokenizers: [`bytes`], embedded, and [`hf`], a Hugging Face `tokenizer.json`. The seam between them and the pipeline is
+//! [`Tokenizer`]: its ids are in the vocabulary and none is reserved, whatever the text spells.
+
+pub mod bytes;
+pub mod hf;
+pub mod names;
+
+use crate::denoise::{TokenError, TokenSequence, TokenizerId};
+
+/// Turns text into ids. Shared by all workers.
+pub trait Tokenizer: Send + Sync {
+    /// The ids of `text`, held in `ids` (cleared first).
+    ///
+    /// # Errors
+    ///
+    /// [`TokenizeError`] if the tokenizer fails, or the text gives a reserved id that cannot be avoided.
+    fn tokenize<'a>(&self, text: &str, ids: &'a mut Vec<u32>) -> Result<TokenSequence<'a>, TokenizeError>;
+}
+
+/// What a tokenizer can say about itself before reserved ids are known.
+pub trait TokenizerNames {
+    /// Number of ids.
+    fn size(&self) -> u32;
+    /// The id of a token by its exact name.
+    fn id(&self, token: &str) -> Option<u32>;
+    /// Whether the token is one that the file adds to its model's vocabulary, rather than a piece of text.
+    fn is_added(&self, token: &str) -> bool;
+    /// The ids of ordinary text, reserved or not: for a mode token that is no token of its own.
+    ///
+    /// # Errors
+    ///
+    /// What the tokenizer says.
+    fn pieces(&self, text: &str) -> Result<Vec<u32>, TokenizeError>;
+    /// What decides the ids.
+    fn identity(&self) -> TokenizerId;
+    /// The EOS token that the file's configuration names.
+    fn configured_eos(&self) -> Option<&str>;
+    /// The pad token that the file's configuration names.
+    fn configured_pad(&self) -> Option<&str>;
+}
+
+/// Why a document has no ids.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenizeError {
+    /// The library failed on the text.
+    #[error("the tokenizer failed: {0}")]
+    Library(String),
+    /// The ids are no token sequence.
+    #[error(transparent)]
+    Tokens(#[from] TokenError),
+}
