@@ -1,1 +1,20 @@
-fn main() {}
+//! Parse, execute, print one error, choose the exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use ul2_prep::{app, cli, hint, report};
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match app::execute(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            report::message(&format!("error: {:#}", failure.error));
+            if let Some(hint) = hint::hint(&failure.error) {
+                report::message(&format!("\nhint: {hint}"));
+            }
+            ExitCode::from(failure.exit_code)
+        }
+    }
+}

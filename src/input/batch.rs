@@ -5,7 +5,7 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fs_err as fs;
 use memchr::{memchr, memchr_iter, memrchr};
@@ -13,6 +13,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 use super::InputError;
 use super::reader::{FileDigest, SourceReader};
 use super::source::Source;
+use crate::reject::AsideFile;
 
 /// Decompressed bytes at which a batch ends: a row group of 8 to 40 MB of ids, whatever the tokenizer.
 pub const BATCH_BYTES: usize = 8 << 20;
@@ -59,7 +60,7 @@ pub struct LongLine {
     /// Its bytes, without the line feed.
     pub bytes: u64,
     /// Where they are.
-    pub path: PathBuf,
+    pub file: AsideFile,
 }
 
 /// A place between two batches.
@@ -103,13 +104,6 @@ impl Batch {
             rest = end.map_or(&[], |end| &rest[end + 1..]);
             (number, line)
         })
-    }
-}
-
-impl Drop for LongLine {
-    fn drop(&mut self) {
-        // A leftover is removed with the other temporary files when the data set is finished.
-        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -237,7 +231,7 @@ impl<'a> BatchReader<'a> {
         let name = format!("long-line-{}-{}-{line}", std::process::id(), crate::digest::short(source_name.as_bytes()));
         let path = self.spool.join(name);
         let mut file = fs::File::create(&path).map_err(spool_error)?;
-        let mut aside = LongLine { source: self.source, line, bytes: 0, path };
+        let mut aside = LongLine { source: self.source, line, bytes: 0, file: AsideFile(path) };
         let mut chunk = batch.bytes.split_off(start);
         loop {
             let end = memchr(b'\n', &chunk);
@@ -299,7 +293,7 @@ mod tests {
                 }
             }
             for long in &batch.long_lines {
-                assert_eq!(fs::metadata(&long.path).unwrap().len(), long.bytes);
+                assert_eq!(fs::metadata(&long.file.0).unwrap().len(), long.bytes);
                 lines.push((long.source, long.line, format!("long {}", long.bytes)));
             }
         }

@@ -3,64 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
 
-/// Why a line makes no rows. A closed set: these are the words in the manifest and beside each reject.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reason {
-    /// The line is longer than `--max-line`.
-    LineTooLong,
-    /// The line is not UTF-8.
-    InvalidUtf8,
-    /// The line is not one JSON value.
-    InvalidJson,
-    /// The line is JSON, but no object.
-    NotAnObject,
-    /// The object has no field of that name.
-    MissingText,
-    /// The field is not a string.
-    TextNotAString,
-    /// The text is empty, or has no tokens.
-    EmptyText,
-    /// The text gives an id that is reserved.
-    ReservedToken,
-    /// The tokenizer failed on the text.
-    TokenizerFailed,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::LineTooLong => "line-too-long",
-            Self::InvalidUtf8 => "invalid-utf8",
-            Self::InvalidJson => "invalid-json",
-            Self::NotAnObject => "not-an-object",
-            Self::MissingText => "missing-text",
-            Self::TextNotAString => "text-not-a-string",
-            Self::EmptyText => "empty-text",
-            Self::ReservedToken => "reserved-token",
-            Self::TokenizerFailed => "tokenizer-failed",
-        })
-    }
-}
-
-/// A reason with what was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejected {
-    /// Why.
-    pub reason: Reason,
-    /// What exactly, for a person.
-    pub detail: String,
-}
-
-impl Rejected {
-    /// A rejection.
-    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into() }
-    }
-}
+use crate::reject::{Reason, Rejected};
 
 /// The path to the text in a record: the keys of nested objects.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,7 @@ pub mod source;
 
 use std::path::PathBuf;
 
-/// What can go wrong with a source as a whole. A bad line is no error but a [`Reject`](jsonl::Reject).
+/// What can go wrong with a source as a whole. A bad line is no error but a [`Reject`](crate::reject::Reject).
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
     /// The file cannot be opened or read, or its compressed stream is truncated or corrupt.

@@ -1,36 +1,13 @@
 //! Lines that make no rows: kept byte for byte, with where and why.
 
 use std::io::{self, BufWriter, Write as _};
-use std::path::PathBuf;
 
 use fs_err as fs;
 use serde::Serialize;
 
 use super::commit::RejectFiles;
 use super::data_set::{DataSet, REJECTS, TemporaryFile};
-use crate::input::jsonl::{Reason, Rejected};
-
-/// A rejected line.
-#[derive(Debug)]
-pub struct Reject {
-    /// Name of the source.
-    pub source: String,
-    /// 1-based line.
-    pub line: u64,
-    /// Why.
-    pub rejected: Rejected,
-    /// Its bytes.
-    pub bytes: RejectedBytes,
-}
-
-/// The bytes of a rejected line.
-#[derive(Debug)]
-pub enum RejectedBytes {
-    /// In memory.
-    Inline(Vec<u8>),
-    /// In a file, because they are too many.
-    PutAside(PathBuf),
-}
+use crate::reject::{KeptBytes, Reason, Reject, Rejected};
 
 /// What the index says of a reject. `offset` and `length` find its bytes in the file of lines.
 #[derive(Serialize)]
@@ -73,11 +50,11 @@ impl RejectWriter {
     /// If it cannot be written, or its bytes were put aside and cannot be read.
     pub fn add(&mut self, reject: &Reject) -> io::Result<()> {
         let length = match &reject.bytes {
-            RejectedBytes::Inline(bytes) => {
+            KeptBytes::Inline(bytes) => {
                 self.lines.write_all(bytes)?;
                 bytes.len() as u64
             }
-            RejectedBytes::PutAside(path) => io::copy(&mut fs::File::open(path)?, &mut self.lines)?,
+            KeptBytes::File(file) => io::copy(&mut fs::File::open(&file.0)?, &mut self.lines)?,
         };
         self.lines.write_all(b"\n")?;
         let Rejected { reason, ref detail } = reject.rejected;

@@ -8,6 +8,8 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::schema::types::ColumnPath;
 
+use crate::denoise::Spec;
+
 /// Ids that the encoder reads.
 pub const INPUT_IDS: &str = "input_ids";
 /// Ids that the decoder is to produce.
@@ -60,12 +62,18 @@ pub fn schema() -> SchemaRef {
 /// Zstandard level of all pages.
 const ZSTD_LEVEL: i32 = 3;
 
-/// How shards are encoded.
+/// How shards are encoded, and what their footers say of the spec.
 ///
 /// # Errors
 ///
 /// If Parquet refuses the compression level.
-pub fn properties(footer: Vec<KeyValue>) -> Result<WriterPropertiesPtr, parquet::errors::ParquetError> {
+pub fn properties(spec: &Spec) -> Result<WriterPropertiesPtr, parquet::errors::ParquetError> {
+    let json = spec.to_json();
+    let footer = vec![
+        KeyValue::new(KEY_VERSION.to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        KeyValue::new(KEY_FINGERPRINT.to_owned(), crate::digest::fingerprint(&json)),
+        KeyValue::new(KEY_SPEC.to_owned(), json.to_string()),
+    ];
     let mut properties = WriterProperties::builder()
         .set_created_by(format!("ul2-prep version {}", env!("CARGO_PKG_VERSION")))
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))

@@ -11,9 +11,10 @@ use super::OutputError;
 use super::commit::{CommitRecord, FinishedFile, ReaderPosition, ShardFile};
 use super::counts::Counts;
 use super::data_set::{DATA, DataSet, TemporaryFile};
-use super::rejects::{Reject, RejectWriter};
+use super::rejects::RejectWriter;
 use super::rows::{RowGroup, RowsDigest};
 use super::schema;
+use crate::reject::Reject;
 
 /// What every shard of a data set has in common.
 #[derive(Clone)]

@@ -1,0 +1,127 @@
+//! The commands.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::cli::{Cli, Command, PlanArgs, RecipesArgs, RunArgs};
+use crate::output::data_set::{DataSet, PLAN};
+use crate::pipeline::run::{RunError, run};
+use crate::recipe::{BUILT_IN, Recipe};
+use crate::report;
+use crate::settings::Settings;
+
+/// How a command ended badly.
+pub struct Failure {
+    /// What went wrong.
+    pub error: anyhow::Error,
+    /// The process's exit code.
+    pub exit_code: u8,
+}
+
+/// Usage, recipe or environment.
+const EXIT_USAGE: u8 = 2;
+/// Data or output.
+const EXIT_DATA: u8 = 1;
+/// A signal's exit code is this and its number.
+const EXIT_SIGNAL: u8 = 128;
+
+/// Settings fail for reasons of usage, recipe or environment.
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self { error, exit_code: EXIT_USAGE }
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        let exit_code = match &error {
+            RunError::OtherPlan { .. } => EXIT_USAGE,
+            RunError::Interrupted { signal } => EXIT_SIGNAL + u8::try_from(*signal).unwrap_or_default(),
+            RunError::Unit { .. } | RunError::Output(_) => EXIT_DATA,
+        };
+        Self { error: error.into(), exit_code }
+    }
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+///
+/// [`Failure`] with the exit code.
+pub fn execute(cli: &Cli) -> Result<(), Failure> {
+    match &cli.command {
+        Command::Run(args) => execute_run(args),
+        Command::Plan(args) => Ok(execute_plan(args)?),
+        Command::Recipes(args) => Ok(execute_recipes(args)?),
+    }
+}
+
+fn execute_run(args: &RunArgs) -> Result<(), Failure> {
+    let begin = Instant::now();
+    let settings = Settings::new(&args.masking)?;
+    for warning in &settings.warnings {
+        report::message(&format!("warning: {warning}"));
+    }
+    let total: u64 = settings.sources.iter().map(|source| source.bytes).sum();
+    let total = total * u64::from(settings.spec.fields().epochs);
+    let job = settings.into_job(args, interruption().context("cannot listen for signals")?)?;
+    let manifest = {
+        let _shown = (!args.quiet).then(|| report::ProgressReport::start(job.progress.clone(), total));
+        run(&job)?
+    };
+    let out = args.out.display().to_string();
+    report::message(report::summary(&manifest, &out, begin.elapsed()).trim_end());
+    Ok(())
+}
+
+/// Holds the number of the first signal that asks to stop; the second one ends the process at once.
+fn interruption() -> std::io::Result<Arc<AtomicUsize>> {
+    let signal = Arc::new(AtomicUsize::new(0));
+    for (number, value) in [(SIGINT, 2), (SIGTERM, 15)] {
+        let again = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        signal_hook::flag::register_conditional_shutdown(number, i32::from(EXIT_SIGNAL) + number, again.clone())?;
+        signal_hook::flag::register(number, again)?;
+        signal_hook::flag::register_usize(number, signal.clone(), value)?;
+    }
+    Ok(signal)
+}
+
+fn execute_plan(args: &PlanArgs) -> Result<()> {
+    let settings = Settings::new(&args.masking)?;
+    let differences = match &args.out {
+        None => None,
+        Some(out) => match DataSet::at(out).read(PLAN)? {
+            None => None,
+            Some(bytes) => {
+                let existing = serde_json::from_slice(&bytes).context("the plan in the folder is damaged")?;
+                Some(settings.plan.differences(&existing))
+            }
+        },
+    };
+    Ok(report::data(&report::plan(&settings, differences.as_deref()))?)
+}
+
+fn execute_recipes(args: &RecipesArgs) -> Result<()> {
+    match &args.name {
+        Some(name) => {
+            Recipe::find(name)?;
+            let text = match BUILT_IN.iter().find(|(built_in, _)| built_in == name) {
+                Some((_, text)) => (*text).to_owned(),
+                None => fs_err::read_to_string(name)?,
+            };
+            Ok(report::data(&text)?)
+        }
+        None => {
+            let mut rows = Vec::new();
+            for (name, _) in BUILT_IN {
+                rows.push(vec![name.to_owned(), Recipe::find(name)?.description.unwrap_or_default()]);
+            }
+            let lines = rows.iter().map(|row| format!("{:<6} {}\n", row[0], row[1]));
+            Ok(report::data(&lines.collect::<String>())?)
+        }
+    }
+}

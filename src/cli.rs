@@ -1,0 +1,183 @@
+//! The command line. Only structs: their comments are the help text.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::pipeline::allowance::MaxRejects;
+
+/// Make pre-masked training sets: UL2, UL2R and T5 denoising, from `.jsonl.zst` text to Parquet shards of `input_ids` and `labels`.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true, after_help = EXIT_CODES, max_term_width = 120)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    the run failed on its data or its output
+  2    usage, recipe or environment
+  130  interrupted by Ctrl-C, 143 by a termination request; the same command goes on";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  ul2-prep run shards/ --out masked --tokenizer t5/tokenizer.json --seed 7
+  ul2-prep run 'pile/*.jsonl.zst' --out masked --recipe ul2 --epochs 4
+  ul2-prep run books.jsonl.gz --out masked --recipe my-mixture.toml --text-field body.text
+
+The same command again goes on where an interrupted run stopped.";
+
+const PLAN_EXAMPLES: &str = "\
+Example:
+  ul2-prep plan shards/ --tokenizer t5/tokenizer.json --recipe ul2";
+
+const RECIPES_EXAMPLES: &str = "\
+Examples:
+  ul2-prep recipes
+  ul2-prep recipes ul2r > my-mixture.toml";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read sources, mask every document, write a data set.
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
+    /// Show what `run` would do, refuse or shorten, before a byte is written.
+    #[command(after_help = PLAN_EXAMPLES)]
+    Plan(PlanArgs),
+    /// List the built-in recipes, or print one as the TOML file it is.
+    #[command(after_help = RECIPES_EXAMPLES)]
+    Recipes(RecipesArgs),
+}
+
+/// `ul2-prep run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// What is read and how it is masked.
+    #[command(flatten)]
+    pub masking: MaskingArgs,
+    /// The folder of the data set: new, empty, or one that an interrupted run has begun.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// How many lines of a source may be rejected before the run stops: a number, or a share of its lines, which allows at least 10.
+    #[arg(long, value_name = "N|SHARE%", default_value = "0.1%", help_heading = "Running")]
+    pub max_rejects: MaxRejects,
+    /// Do not show how far the run is.
+    #[arg(long, short, help_heading = "Running")]
+    pub quiet: bool,
+}
+
+/// `ul2-prep plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// What is read and how it is masked.
+    #[command(flatten)]
+    pub masking: MaskingArgs,
+    /// The folder of the data set, to see whether it could go on there.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// What is read and how it is masked.
+#[derive(Debug, Args)]
+pub struct MaskingArgs {
+    /// Files, folders (searched recursively) or quoted globs of `.jsonl`, `.json` or `.ndjson`, plain or with `.zst` or `.gz` behind.
+    #[arg(required = true, value_name = "SOURCE")]
+    pub sources: Vec<String>,
+
+    /// A Hugging Face `tokenizer.json`, a folder that holds one, or `bytes` (ByT5's vocabulary, built in).
+    #[arg(long, value_name = "FILE|bytes", default_value = "bytes", help_heading = "Text to tokens")]
+    pub tokenizer: String,
+    /// The field of a record that holds the text; `a.b` for a nested one.
+    #[arg(long, value_name = "FIELD", default_value = "text", help_heading = "Text to tokens")]
+    pub text_field: String,
+    /// The EOS token by name, if the tokenizer's files do not say it.
+    #[arg(long, value_name = "TOKEN", help_heading = "Text to tokens")]
+    pub eos_token: Option<String>,
+    /// The pad token by name, if the tokenizer's files do not say it. It is only kept out of the text: rows are not padded.
+    #[arg(long, value_name = "TOKEN", help_heading = "Text to tokens")]
+    pub pad_token: Option<String>,
+    /// Longest line; a longer one is rejected.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size, help_heading = "Text to tokens")]
+    pub max_line: u64,
+
+    /// A built-in recipe or a TOML file (see `ul2-prep recipes`).
+    #[arg(long, value_name = "NAME|FILE.toml", default_value = crate::recipe::DEFAULT, help_heading = "Masking")]
+    pub recipe: String,
+    /// The number that all masks follow from.
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Masking")]
+    pub seed: u64,
+    /// Independent maskings of every document.
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Masking")]
+    pub epochs: u32,
+    /// Most ids in `input_ids`, EOS and sentinels included [default: the recipe's, else 512].
+    #[arg(long, value_name = "N", help_heading = "Masking")]
+    pub inputs_length: Option<u32>,
+    /// Most ids in `labels`, EOS and sentinels included [default: the recipe's, else 512].
+    #[arg(long, value_name = "N", help_heading = "Masking")]
+    pub labels_length: Option<u32>,
+    /// Refuse a recipe that needs more sentinels than the vocabulary has, instead of shortening its segments.
+    #[arg(long, help_heading = "Masking")]
+    pub strict_sentinels: bool,
+
+    /// Worker threads [default: one a core]. They never change a byte of the output.
+    #[arg(long, value_name = "N", help_heading = "Running")]
+    pub workers: Option<usize>,
+    /// Largest Parquet file.
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size, help_heading = "Running")]
+    pub shard_size: u64,
+}
+
+/// `ul2-prep recipes`.
+#[derive(Debug, Args)]
+pub struct RecipesArgs {
+    /// The recipe to print.
+    pub name: Option<String>,
+}
+
+/// Bytes: `1000`, `64MiB`, `1.5GB`.
+fn size(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 7] = [
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("kB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("B", 1),
+    ];
+    let (number, unit) =
+        UNITS.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit))).unwrap_or((text, 1));
+    let number: f64 = number.trim().parse().map_err(|_| format!("expected a size like `256MiB`, found `{text}`"))?;
+    #[expect(clippy::cast_precision_loss, reason = "units are small")]
+    let bytes = number * unit as f64;
+    if !(1.0..=1e15).contains(&bytes) {
+        return Err(format!("expected a size from 1 B to 1,000,000 GB, found `{text}`"));
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
+    Ok(bytes as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        assert_eq!(size("256MiB"), Ok(256 << 20));
+        assert_eq!(size("1.5 GB"), Ok(1_500_000_000));
+        assert_eq!(size("17"), Ok(17));
+        for bad in ["", "MiB", "-1", "x", "1e99", "0.1"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,148 @@
+//! What a person can do about an error. One place, so that messages below it stay short.
+
+use std::io::ErrorKind;
+
+use crate::denoise::SpecError;
+use crate::input::{DiscoverError, InputError};
+use crate::output::OutputError;
+use crate::pipeline::UnitError;
+use crate::pipeline::run::RunError;
+use crate::recipe::RecipeError;
+use crate::reject::Reason;
+use crate::settings::SettingsError;
+use crate::tokenize::hf::TokenizerFileError;
+
+/// The next step for the first error of the chain that has one.
+#[must_use]
+pub fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|link| {
+        let link = Link(link);
+        link.as_type(settings)
+            .or_else(|| link.as_type(recipe))
+            .or_else(|| link.as_type(spec))
+            .or_else(|| link.as_type(tokenizer))
+            .or_else(|| link.as_type(discover))
+            .or_else(|| link.as_type(run))
+            .or_else(|| link.as_type(unit))
+            .or_else(|| link.as_type(input))
+            .or_else(|| link.as_type(output))
+            .or_else(|| link.as_type(system))
+    })
+}
+
+struct Link<'a>(&'a (dyn std::error::Error + 'static));
+
+impl<'a> Link<'a> {
+    fn as_type<E: std::error::Error + 'static>(&self, hint: impl Fn(&'a E) -> Option<String>) -> Option<String> {
+        self.0.downcast_ref::<E>().and_then(hint)
+    }
+}
+
+fn settings(error: &SettingsError) -> Option<String> {
+    match error {
+        SettingsError::NoSuchToken { .. } => {
+            Some("tokens are looked up by their exact name in the tokenizer file".into())
+        }
+        SettingsError::NoSuchSentinels { .. } => {
+            Some("`sentinels = [\"<extra_id_{n}>\"]` in a recipe names `<extra_id_0>`, `<extra_id_1>`, …".into())
+        }
+        SettingsError::TooFewSentinels { .. } => Some(
+            "leave `--strict-sentinels` out to shorten the segments, or use a tokenizer with more sentinels".into(),
+        ),
+        SettingsError::ForeignFolder(_) => Some("name a new or an empty folder with `--out`".into()),
+        SettingsError::NoWorkers => None,
+    }
+}
+
+fn recipe(error: &RecipeError) -> Option<String> {
+    match error {
+        RecipeError::Unknown { nearest: Some(nearest), .. } => Some(format!("there is a recipe `{nearest}`")),
+        RecipeError::Unknown { nearest: None, .. } => {
+            Some("`ul2-prep recipes` lists the built-in ones; a file's name ends in `.toml`".into())
+        }
+        RecipeError::At { .. } => Some("`ul2-prep recipes ul2r` prints a recipe with every key explained".into()),
+        RecipeError::Read(_) => None,
+    }
+}
+
+fn spec(error: &SpecError) -> Option<String> {
+    match error {
+        SpecError::NoEos { .. } => Some("name it with `--eos-token`, or set `eos = \"none\"` in the recipe".into()),
+        SpecError::NoSentinels { .. } => Some(
+            "name the sentinels with `sentinels = [\"…{n}…\"]` in the recipe, or use a tokenizer that has `<extra_id_0>`, …"
+                .into(),
+        ),
+        SpecError::TooShort { .. } => Some("raise `--inputs-length` and `--labels-length`".into()),
+        _ => None,
+    }
+}
+
+fn tokenizer(error: &TokenizerFileError) -> Option<String> {
+    match error {
+        TokenizerFileError::NoFile(_) | TokenizerFileError::Invalid { .. } => {
+            Some("a Hugging Face `tokenizer.json` is needed; `tokenizer.save(\"tokenizer.json\")` writes one".into())
+        }
+        TokenizerFileError::Read(_) => Some("`--tokenizer` takes a file, a folder, or `bytes`".into()),
+        TokenizerFileError::Config { .. } => None,
+    }
+}
+
+fn discover(error: &DiscoverError) -> Option<String> {
+    match error {
+        DiscoverError::Nothing(_) => Some(format!("sources end in {}", crate::input::source::ENDINGS)),
+        DiscoverError::SameName { .. } => {
+            Some("a source's name is its path below the SOURCE that found it: name a folder above both".into())
+        }
+        _ => None,
+    }
+}
+
+fn run(error: &RunError) -> Option<String> {
+    match error {
+        RunError::OtherPlan { .. } => Some("use the same settings, or name another folder with `--out`".into()),
+        _ => None,
+    }
+}
+
+fn unit(error: &UnitError) -> Option<String> {
+    match error {
+        UnitError::TooManyRejects { first, .. } if first.contains(&Reason::MissingText.to_string()) => {
+            Some("name the field that holds the text with `--text-field`".into())
+        }
+        UnitError::TooManyRejects { first, .. } if first.contains(&Reason::NotAnObject.to_string()) => {
+            Some("a source holds one JSON object a line, not one array".into())
+        }
+        UnitError::TooManyRejects { .. } => Some("mend the source, or allow more with `--max-rejects`".into()),
+        UnitError::SourceChanged { .. } => {
+            Some("put the old source back, or make the data set anew in another folder".into())
+        }
+        _ => None,
+    }
+}
+
+fn input(error: &InputError) -> Option<String> {
+    match error {
+        InputError::Read { cause, .. } if cause.raw_os_error().is_none() => {
+            Some("the file is truncated or damaged: fetch it again, or leave it out; finished shards are kept".into())
+        }
+        InputError::Format { .. } => Some("rename the file, or compress it as its name says".into()),
+        InputError::Changed { .. } => Some("do not write to sources while they are read".into()),
+        _ => None,
+    }
+}
+
+fn output(error: &OutputError) -> Option<String> {
+    match error {
+        OutputError::Damaged { .. } => Some("make the data set anew in another folder".into()),
+        _ => None,
+    }
+}
+
+fn system(error: &std::io::Error) -> Option<String> {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            Some("make room and run the same command again: it goes on after the last finished shard".into())
+        }
+        _ => None,
+    }
+}

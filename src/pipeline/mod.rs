@@ -1,0 +1,64 @@
+//! The program: from a plan to a finished data set.
+//!
+//! ```text
+//! plan ──▶ units ──▶ lanes (one thread each: read, commit) ──▶ manifest
+//!                      │  ▲
+//!               batches▼  │row groups, in order
+//!                    workers (parse, tokenize, mask, encode)
+//! ```
+//!
+//! [`unit`] is the program itself; [`run`] runs it over the plan; [`ordered`] hands batches to the workers and takes the results
+//! back in order.
+
+pub mod allowance;
+pub mod ordered;
+pub mod plan;
+pub mod progress;
+pub mod run;
+pub mod unit;
+pub mod worker;
+
+use crate::input::InputError;
+use crate::output::OutputError;
+
+/// Why a unit failed.
+#[derive(Debug, thiserror::Error)]
+pub enum UnitError {
+    /// A source.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The data set.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// Too many bad lines.
+    #[error(
+        "{source_name}: {rejected} of {lines} lines are rejected, more than the {allowed} that `--max-rejects` allows; \
+         the first is {first}"
+    )]
+    TooManyRejects {
+        /// The source.
+        source_name: String,
+        /// Rejected so far.
+        rejected: u64,
+        /// Lines so far.
+        lines: u64,
+        /// How many are allowed.
+        allowed: u64,
+        /// Where the first reject is, its reason, and what exactly.
+        first: String,
+    },
+    /// A source is not the one that the finished shards were made from.
+    #[error("{source_name}: the source changed since the first {lines} lines of it were made into shards")]
+    SourceChanged {
+        /// The source.
+        source_name: String,
+        /// Lines that shards were made from.
+        lines: u64,
+    },
+    /// A worker panicked: a bug of ours or of a library.
+    #[error("a worker panicked")]
+    WorkerPanicked,
+    /// The user or the system asked to stop, or another unit failed.
+    #[error("stopped")]
+    Stopped,
+}

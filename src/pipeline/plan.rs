@@ -1,0 +1,220 @@
+//! What will be done: the spec, the sources and the units, fixed before the first byte is written.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::denoise::Spec;
+use crate::input::batch::BATCH_BYTES;
+use crate::input::source::Source;
+use crate::output::commit::to_json;
+
+/// The version of the plan's own format.
+const PLAN_VERSION: u32 = 1;
+
+/// Bytes on disk at which a unit is closed: small sources that are neighbours share one.
+pub const UNIT_BYTES: u64 = 64 << 20;
+
+/// A plan: all that decides the bytes of a data set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`PLAN_VERSION`].
+    pub plan_version: u32,
+    /// The tool's version.
+    pub tool_version: String,
+    /// Everything that decides rows.
+    pub spec: Value,
+    /// `--shard-size`.
+    pub shard_bytes: u64,
+    /// [`BATCH_BYTES`].
+    pub batch_bytes: u64,
+    /// The sources, in the order of names.
+    pub sources: Vec<PlannedSource>,
+    /// The units, epoch by epoch.
+    pub units: Vec<Unit>,
+}
+
+/// A source in a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedSource {
+    /// Its name.
+    pub name: String,
+    /// Its size on disk.
+    pub bytes: u64,
+}
+
+/// All work for one source, or for several small neighbours, in one epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unit {
+    /// 0-based epoch.
+    pub epoch: u32,
+    /// Index of the first source.
+    pub first_source: usize,
+    /// Number of sources.
+    pub sources: usize,
+}
+
+impl Unit {
+    /// The indices of its sources in the plan.
+    #[must_use]
+    pub fn range(self) -> Range<usize> {
+        self.first_source..self.first_source + self.sources
+    }
+}
+
+impl Plan {
+    /// The plan for these sources, sorted by name.
+    #[must_use]
+    pub fn new(spec: &Spec, sources: &[Source], shard_bytes: u64) -> Self {
+        let bytes: Vec<u64> = sources.iter().map(|source| source.bytes).collect();
+        let groups = group(&bytes);
+        let unit = |epoch, group: &Range<usize>| Unit { epoch, first_source: group.start, sources: group.len() };
+        Self {
+            plan_version: PLAN_VERSION,
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            spec: spec.to_json(),
+            shard_bytes,
+            batch_bytes: BATCH_BYTES as u64,
+            sources: sources
+                .iter()
+                .map(|source| PlannedSource { name: source.name.clone(), bytes: source.bytes })
+                .collect(),
+            units: (0..spec.fields().epochs)
+                .flat_map(|epoch| groups.iter().map(move |group| unit(epoch, group)))
+                .collect(),
+        }
+    }
+
+    /// The plan as it is written.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        to_json(self)
+    }
+
+    /// Names the plan in commit records.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let json: Value = serde_json::to_value(self).unwrap_or_default();
+        crate::digest::fingerprint(&json)
+    }
+
+    /// What differs between the plan in a data set and this one, a line each: what there is, what is asked for.
+    #[must_use]
+    pub fn differences(&self, existing: &Value) -> Vec<String> {
+        let asked = serde_json::to_value(self).unwrap_or_default();
+        let mut differences = Vec::new();
+        differ("", existing, &asked, &mut differences);
+        // The units follow from the rest; naming them as well would only hide it.
+        differences.retain(|line| !line.starts_with("`units") || differences_are_only_units(existing, &asked));
+        differences
+    }
+}
+
+fn differences_are_only_units(existing: &Value, asked: &Value) -> bool {
+    let without = |value: &Value| {
+        let mut value = value.clone();
+        value.as_object_mut().map(|object| object.remove("units"));
+        value
+    };
+    without(existing) == without(asked)
+}
+
+/// Groups neighbours: a group ends with the source that brings it to [`UNIT_BYTES`] or more.
+fn group(bytes: &[u64]) -> Vec<Range<usize>> {
+    let mut groups = Vec::new();
+    let (mut first, mut sum) = (0, 0);
+    for (index, bytes) in bytes.iter().enumerate() {
+        sum += bytes;
+        if sum >= UNIT_BYTES {
+            groups.push(first..index + 1);
+            (first, sum) = (index + 1, 0);
+        }
+    }
+    if first < bytes.len() {
+        groups.push(first..bytes.len());
+    }
+    groups
+}
+
+/// Lists of named things (sources, denoisers) are compared by name.
+fn differ(path: &str, existing: &Value, asked: &Value, differences: &mut Vec<String>) {
+    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    let missing = Value::Null;
+    match (existing, asked) {
+        _ if existing == asked => {}
+        (Value::Object(old), Value::Object(new)) => {
+            let mut keys: Vec<&String> = old.keys().chain(new.keys()).collect();
+            keys.sort();
+            keys.dedup();
+            for key in keys {
+                differ(&below(key), old.get(key).unwrap_or(&missing), new.get(key).unwrap_or(&missing), differences);
+            }
+        }
+        (Value::Array(old), Value::Array(new)) if named(old) && named(new) => {
+            let find = |list: &[Value], name: &Value| list.iter().find(|item| item["name"] == *name).cloned();
+            for item in old {
+                let name = item["name"].as_str().unwrap_or_default();
+                let other = find(new, &item["name"]).unwrap_or(Value::Null);
+                differ(&format!("{path}[{name}]"), item, &other, differences);
+            }
+            for item in new.iter().filter(|item| find(old, &item["name"]).is_none()) {
+                let name = item["name"].as_str().unwrap_or_default();
+                differ(&format!("{path}[{name}]"), &Value::Null, item, differences);
+            }
+            if differences.is_empty() {
+                differences.push(format!("`{path}` has another order"));
+            }
+        }
+        _ => differences.push(match (existing, asked) {
+            (Value::Null, _) => format!("`{path}` is not in the data set, but asked for"),
+            (_, Value::Null) => format!("`{path}` is in the data set, but not asked for"),
+            _ => format!("`{path}` is {} in the data set, but {} is asked for", brief(existing), brief(asked)),
+        }),
+    }
+}
+
+fn named(list: &[Value]) -> bool {
+    !list.is_empty() && list.iter().all(|item| item["name"].is_string())
+}
+
+fn brief(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_neighbours_share_a_unit() {
+        let large = UNIT_BYTES;
+        assert_eq!(group(&[1; 1000]), [0..1000]);
+        assert_eq!(group(&[large, large + 1, 5]), [0..1, 1..2, 2..3]);
+        assert_eq!(group(&[5, large, 5, large / 2, large / 2]), [0..2, 2..5]);
+        assert_eq!(group(&[]), Vec::<Range<usize>>::new());
+    }
+
+    #[test]
+    fn a_difference_is_named_with_both_values() {
+        let old =
+            serde_json::json!({"spec": {"seed": 7}, "sources": [{"name": "a", "bytes": 1}, {"name": "b", "bytes": 2}]});
+        let new =
+            serde_json::json!({"spec": {"seed": 8}, "sources": [{"name": "b", "bytes": 3}, {"name": "c", "bytes": 2}]});
+        let mut found = Vec::new();
+        differ("", &old, &new, &mut found);
+        assert_eq!(
+            found,
+            [
+                "`sources[a]` is in the data set, but not asked for",
+                "`sources[b].bytes` is 2 in the data set, but 3 is asked for",
+                "`sources[c]` is not in the data set, but asked for",
+                "`spec.seed` is 7 in the data set, but 8 is asked for",
+            ]
+        );
+    }
+}

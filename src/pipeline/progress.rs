@@ -1,0 +1,52 @@
+//! How far a run is: counters that lanes add to and a reporter reads.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Counters of a run. They decide nothing.
+#[derive(Debug, Default)]
+pub struct Progress {
+    file_bytes: AtomicU64,
+    text_bytes: AtomicU64,
+    documents: AtomicU64,
+    rows: AtomicU64,
+    tokens: AtomicU64,
+}
+
+/// The counters at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Bytes of sources on disk.
+    pub file_bytes: u64,
+    /// Decompressed bytes.
+    pub text_bytes: u64,
+    /// Documents.
+    pub documents: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Tokens of documents.
+    pub tokens: u64,
+}
+
+impl Progress {
+    /// Adds what has been committed.
+    pub fn add(&self, done: Snapshot) {
+        let Snapshot { file_bytes, text_bytes, documents, rows, tokens } = done;
+        self.file_bytes.fetch_add(file_bytes, Relaxed);
+        self.text_bytes.fetch_add(text_bytes, Relaxed);
+        self.documents.fetch_add(documents, Relaxed);
+        self.rows.fetch_add(rows, Relaxed);
+        self.tokens.fetch_add(tokens, Relaxed);
+    }
+
+    /// The counters now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            file_bytes: self.file_bytes.load(Relaxed),
+            text_bytes: self.text_bytes.load(Relaxed),
+            documents: self.documents.load(Relaxed),
+            rows: self.rows.load(Relaxed),
+            tokens: self.tokens.load(Relaxed),
+        }
+    }
+}

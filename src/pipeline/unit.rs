@@ -1,0 +1,149 @@
+//! The program: one unit from its sources to its shards.
+
+use super::UnitError;
+use super::allowance::Allowance;
+use super::ordered::in_order;
+use super::plan::Unit;
+use super::progress::Snapshot;
+use super::run::Job;
+use super::worker::{BatchMasker, Masked};
+use crate::input::batch::{Batch, BatchReader, FinishedSource, Position};
+use crate::input::source::Source;
+use crate::output::commit::{CommitRecord, FinishedFile, ReaderPosition};
+use crate::output::shard::{BatchOutput, UnitWriter};
+
+/// Makes the shards of unit `index` that are not committed yet.
+///
+/// Read a batch, mask it on a worker, append its row group; commit each shard that is full. An interrupted unit goes on after its last
+/// committed shard: the sources are read again up to there, and nothing else is done again.
+///
+/// # Errors
+///
+/// [`UnitError`]; the shards that are committed stay.
+pub fn run_unit(job: &Job, index: usize) -> Result<(), UnitError> {
+    let unit = job.plan.units[index];
+    let sources = &job.sources[unit.range()];
+    let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+    let Some((mut writer, committed)) = UnitWriter::resume(&job.data_set, &job.shard_options, index)? else {
+        job.progress.add(done_before(sources));
+        return Ok(());
+    };
+    let mut allowance = Allowance::new(job.max_rejects);
+    let spool = job.data_set.temporary_folder();
+    let mut reader = BatchReader::new(sources, job.shared.spec.fields().max_line, &spool);
+    let mut read_before = skip_committed(job, sources, &mut reader, &mut allowance, &committed)?;
+
+    in_order(
+        &job.pool,
+        &job.permits,
+        || job.check_stop().and_then(|()| Ok(reader.next_batch()?)),
+        |batch| mask_batch(job, unit, sources, &names, batch),
+        |(output, progress)| {
+            let file_bytes = |name: &str| size_of(sources, name);
+            allowance.check(&output, file_bytes)?;
+            writer.append(output)?;
+            let file_bytes = progress.file_bytes - std::mem::replace(&mut read_before, progress.file_bytes);
+            job.progress.add(Snapshot { file_bytes, ..progress });
+            Ok(())
+        },
+    )?;
+
+    Ok(writer.finish()?)
+}
+
+/// On a worker: the rows of a batch as a row group, and how far the unit is with it.
+fn mask_batch(
+    job: &Job,
+    unit: Unit,
+    sources: &[Source],
+    names: &[&str],
+    batch: Batch,
+) -> Result<(BatchOutput, Snapshot), UnitError> {
+    let index = batch.index;
+    let text_bytes = batch.text_bytes() as u64;
+    let position = reader_position(names, &batch.end);
+    let file_bytes = bytes_before(sources, &batch.end);
+    let finished = batch.finished.iter().map(|source| finished_file(names, source)).collect();
+    // Later epochs reject the same lines, which are kept once.
+    let keep_rejects = unit.epoch == 0;
+    #[expect(clippy::expect_used, reason = "a spec has at most 2^16 epochs")]
+    let epoch = u16::try_from(unit.epoch).expect("an epoch fits 16 bits");
+    let Masked { row_group, mut rejects, counts } = BatchMasker::new(&job.shared, epoch).mask(batch, names)?;
+    let sum = |count: fn(&crate::output::counts::SourceCounts) -> u64| counts.sources.values().map(count).sum();
+    let progress = Snapshot {
+        file_bytes,
+        text_bytes,
+        documents: sum(|counts| counts.documents),
+        rows: sum(|counts| counts.rows),
+        tokens: sum(|counts| counts.tokens),
+    };
+    if !keep_rejects {
+        rejects.clear();
+    }
+    Ok((BatchOutput { batch: index, row_group, rejects, counts, finished, position }, progress))
+}
+
+/// Reads up to the first batch that is not committed. The bytes of files read on the way.
+fn skip_committed(
+    job: &Job,
+    sources: &[Source],
+    reader: &mut BatchReader<'_>,
+    allowance: &mut Allowance,
+    committed: &[CommitRecord],
+) -> Result<u64, UnitError> {
+    let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+    let finished: Vec<&FinishedFile> = committed.iter().flat_map(|record| &record.finished).collect();
+    for record in committed {
+        for (name, counts) in &record.counts.sources {
+            allowance.count(name, counts.lines, counts.rejected());
+        }
+    }
+    let Some(last) = committed.last() else { return Ok(0) };
+    let (mut end, mut read_again) = (None, Vec::new());
+    for _ in 0..last.end_batch {
+        job.check_stop()?;
+        let Some(batch) = reader.next_batch()? else { break };
+        read_again.extend(batch.finished.iter().map(|source| finished_file(&names, source)));
+        end = Some(batch.end);
+    }
+    if let Some(changed) = finished.iter().zip(&read_again).find(|(before, now)| **before != *now) {
+        let lines = last.counts.sources.get(&changed.0.name).map_or(0, |counts| counts.lines);
+        return Err(UnitError::SourceChanged { source_name: changed.0.name.clone(), lines });
+    }
+    if let Some(before) = &last.position
+        && end.as_ref().and_then(|end| reader_position(&names, end)).as_ref() != Some(before)
+    {
+        return Err(UnitError::SourceChanged { source_name: before.source.clone(), lines: before.lines });
+    }
+    let read = end.map_or(0, |end| bytes_before(sources, &end));
+    job.progress.add(Snapshot { file_bytes: read, ..Snapshot::default() });
+    Ok(read)
+}
+
+fn reader_position(names: &[&str], end: &Position) -> Option<ReaderPosition> {
+    let source = (*names.get(end.source)?).to_owned();
+    (end.file.bytes > 0).then(|| ReaderPosition {
+        source,
+        lines: end.lines,
+        file_bytes: end.file.bytes,
+        file_sha256: crate::digest::hex(&end.file.sha256),
+    })
+}
+
+fn finished_file(names: &[&str], source: &FinishedSource) -> FinishedFile {
+    let FinishedSource { source, lines: _, file } = source;
+    FinishedFile { name: names[*source].to_owned(), bytes: file.bytes, sha256: crate::digest::hex(&file.sha256) }
+}
+
+/// Bytes on disk of the unit's sources before a position.
+fn bytes_before(sources: &[Source], end: &Position) -> u64 {
+    sources[..end.source].iter().map(|source| source.bytes).sum::<u64>() + end.file.bytes
+}
+
+fn done_before(sources: &[Source]) -> Snapshot {
+    Snapshot { file_bytes: sources.iter().map(|source| source.bytes).sum(), ..Snapshot::default() }
+}
+
+fn size_of(sources: &[Source], name: &str) -> u64 {
+    sources.iter().find(|source| source.name == name).map_or(0, |source| source.bytes)
+}

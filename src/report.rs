@@ -1,0 +1,316 @@
+//! Everything that is printed: progress, warnings, summaries, tables, errors.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::denoise::{Denoiser, NoisePattern, Spec, Suffix};
+use crate::output::manifest::Manifest;
+use crate::pipeline::plan::Plan;
+use crate::pipeline::progress::{Progress, Snapshot};
+use crate::settings::Settings;
+
+/// How often the line of a terminal is drawn anew.
+const REDRAW: Duration = Duration::from_millis(200);
+
+/// How often a log gets a line.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// Prints data to standard output. A reader that has closed it is no error.
+///
+/// # Errors
+///
+/// If it cannot be written for any other reason.
+pub fn data(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// Prints a line for a person to standard error.
+pub fn message(text: &str) {
+    // Nobody can be told that standard error is closed.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Shows how far a run is until it is dropped.
+pub struct ProgressReport {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ProgressReport {
+    /// Starts showing: a line that is drawn anew on a terminal, plain lines in a log. `total` are bytes of sources on disk.
+    #[must_use]
+    pub fn start(progress: Arc<Progress>, total: u64) -> Self {
+        let (stop, stopped) = channel();
+        let terminal = io::stderr().is_terminal();
+        let thread = std::thread::spawn(move || {
+            let begin = Instant::now();
+            let bar = terminal.then(|| bar(total));
+            let every = if terminal { REDRAW } else { LOG_EVERY };
+            while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                let now = progress.snapshot();
+                let line = progress_line(now, total, begin.elapsed());
+                match &bar {
+                    Some(bar) => {
+                        bar.set_position(now.file_bytes);
+                        bar.set_message(line);
+                    }
+                    None => message(&line),
+                }
+            }
+            if let Some(bar) = bar {
+                bar.finish_and_clear();
+            }
+        });
+        Self { stop: Some(stop), thread: Some(thread) }
+    }
+}
+
+impl Drop for ProgressReport {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // a panic while drawing must not fail the run
+        }
+    }
+}
+
+fn bar(total: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:24} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(total).with_style(style)
+}
+
+/// `12.3 %, 1.2 GB of text, 123,456 documents, 1,234,567 tokens/s, 3 min left`
+#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+fn progress_line(now: Snapshot, total: u64, elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs_f64().max(1e-3);
+    let share = if total == 0 { 1.0 } else { now.file_bytes as f64 / total as f64 };
+    let left = if share > 0.0 { seconds * (1.0 - share) / share } else { f64::INFINITY };
+    format!(
+        "{:.1} %, {} of text, {} documents, {} tokens/s, {} left",
+        100.0 * share,
+        bytes(now.text_bytes),
+        grouped(now.documents),
+        grouped_f64(now.tokens as f64 / seconds),
+        duration(left)
+    )
+}
+
+fn duration(seconds: f64) -> String {
+    match seconds {
+        seconds if !seconds.is_finite() => "an unknown time".to_owned(),
+        seconds if seconds < 100.0 => format!("{seconds:.0} s"),
+        seconds if seconds < 6000.0 => format!("{:.0} min", seconds / 60.0),
+        seconds => format!("{:.1} h", seconds / 3600.0),
+    }
+}
+
+/// `1.2 GB`
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+pub fn bytes(count: u64) -> String {
+    match count {
+        0..1_000 => format!("{count} B"),
+        1_000..1_000_000 => format!("{:.1} kB", count as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", count as f64 / 1e6),
+        _ => format!("{:.2} GB", count as f64 / 1e9),
+    }
+}
+
+/// `1,234,567`
+#[must_use]
+pub fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.char_indices() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate, shown whole")]
+fn grouped_f64(count: f64) -> String {
+    grouped(count as u64)
+}
+
+/// What a run has made.
+#[must_use]
+pub fn summary(manifest: &Manifest, out: &str, elapsed: Duration) -> String {
+    let totals = &manifest.totals;
+    let sources = &totals.sources;
+    let mut text = format!(
+        "{} rows from {} documents ({} tokens) in {} shards, {}, in {:.1} s\n",
+        grouped(sources.rows),
+        grouped(sources.documents),
+        grouped(sources.tokens),
+        grouped(manifest.shards.len() as u64),
+        bytes(totals.shard_bytes),
+        elapsed.as_secs_f64(),
+    );
+    if sources.short_documents > 0 {
+        let _ = writeln!(
+            text,
+            "{} documents were shorter than `min_segment` and made no row ({} tokens)",
+            grouped(sources.short_documents),
+            grouped(sources.short_tokens)
+        );
+    }
+    if sources.rejected() > 0 {
+        let reasons: Vec<String> =
+            sources.rejects.iter().map(|(reason, count)| format!("{} {reason}", grouped(*count))).collect();
+        let _ = writeln!(
+            text,
+            "{} lines were rejected and are kept in `{out}/rejects`: {}",
+            grouped(sources.rejected()),
+            reasons.join(", ")
+        );
+    }
+    for shortening in &manifest.shortened {
+        let _ = writeln!(text, "{}", shortened(shortening));
+    }
+    text
+}
+
+fn shortened(shortening: &crate::denoise::Shortening) -> String {
+    let crate::denoise::Shortening { denoiser, full_segment_length, segment_length, sentinels_needed, sentinels } =
+        shortening;
+    format!(
+        "denoiser `{denoiser}` gets segments of {segment_length} tokens instead of {full_segment_length}: \
+         these would need {sentinels_needed} sentinels, the vocabulary has {sentinels}"
+    )
+}
+
+/// What `plan` prints.
+#[must_use]
+pub fn plan(settings: &Settings, differences: Option<&[String]>) -> String {
+    let Settings { spec, tokenizer: _, sources, plan, workers, warnings } = settings;
+    let fields = spec.fields();
+    let mut text = String::new();
+    let total: u64 = sources.iter().map(|source| source.bytes).sum();
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(text, "{name:<12} {value}");
+    };
+    line("sources", format!("{}, {} on disk", grouped(sources.len() as u64), bytes(total)));
+    line("units", units(plan));
+    line("recipe", format!("{}, seed {}, epochs {}", fields.recipe, fields.seed.0, fields.epochs));
+    line("lengths", format!("inputs {}, labels {}", fields.inputs_length, fields.labels_length));
+    let tokenizer = match fields.tokenizer.sha256.get(..12) {
+        Some(digest) => format!("{}, sha256 {digest}…, {}", fields.tokenizer.kind, fields.tokenizer.library),
+        None => fields.tokenizer.kind.clone(),
+    };
+    line("tokenizer", tokenizer);
+    line("vocabulary", vocabulary(spec));
+    line("workers", workers.to_string());
+    let _ = writeln!(text);
+    text += &denoiser_table(spec);
+    for shortening in spec.shortenings() {
+        let _ = write!(text, "\nshortened: {}\n", self::shortened(shortening));
+    }
+    for warning in warnings {
+        let _ = write!(text, "\nwarning: {warning}\n");
+    }
+    match differences {
+        None => {}
+        Some([]) => text += "\nthe data set in the folder can go on with these settings\n",
+        Some(differences) => {
+            let _ = write!(text, "\nrefused: the data set in the folder was begun with other settings\n");
+            for difference in differences {
+                let _ = writeln!(text, "  {difference}");
+            }
+        }
+    }
+    text
+}
+
+fn units(plan: &Plan) -> String {
+    let largest = plan.units.iter().map(|unit| unit.sources).max().unwrap_or_default();
+    format!("{}, of up to {} sources each", grouped(plan.units.len() as u64), grouped(largest as u64))
+}
+
+fn vocabulary(spec: &Spec) -> String {
+    let vocabulary = spec.vocabulary();
+    let id = |id: Option<u32>| id.map_or("none".to_owned(), |id| id.to_string());
+    let sentinels = match vocabulary.sentinels() {
+        [] => "no sentinels".to_owned(),
+        [only] => format!("1 sentinel ({only})"),
+        [first, .., last] => format!("{} sentinels ({first} to {last})", vocabulary.sentinels().len()),
+    };
+    format!("{} ids, eos {}, pad {}, {sentinels}", vocabulary.size(), id(vocabulary.eos()), id(vocabulary.pad()))
+}
+
+fn denoiser_table(spec: &Spec) -> String {
+    let mut rows = vec![
+        ["denoiser", "mode", "share", "noise", "segment", "inputs", "labels", "sentinels"].map(str::to_owned).to_vec(),
+    ];
+    for (index, denoiser) in spec.denoisers().iter().enumerate() {
+        let length = spec.segment_length(index);
+        let share = 100.0 * f64::from(denoiser.weight.get()) / f64::from(spec.total_weight());
+        rows.push(vec![
+            denoiser.name.clone(),
+            denoiser.mode.to_string(),
+            format!("{share:.1} %"),
+            noise(denoiser),
+            length.tokens.to_string(),
+            length.bounds.inputs.to_string(),
+            length.bounds.labels.to_string(),
+            length.bounds.sentinels.to_string(),
+        ]);
+    }
+    table(&rows)
+}
+
+fn noise(denoiser: &Denoiser) -> String {
+    match &denoiser.pattern {
+        NoisePattern::RandomSpans(spans) => format!("({}, {})", spans.mean_span_length, spans.noise_density),
+        NoisePattern::Suffix(Suffix { .. }) => "suffix".to_owned(),
+    }
+}
+
+/// Columns as wide as their widest cell; the first to the left, numbers to the right.
+#[must_use]
+pub fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or_default()).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let gap = if column == 0 { "" } else { "  " };
+            let _ = match column {
+                0 => write!(line, "{gap}{cell:<width$}"),
+                _ => write!(line, "{gap}{cell:>width$}"),
+            };
+        }
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_easily() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([12, 1_500, 2_000_000, 3_210_000_000].map(bytes), ["12 B", "1.5 kB", "2.0 MB", "3.21 GB"]);
+        let now = Snapshot { file_bytes: 25, text_bytes: 5_000_000, documents: 1_000, rows: 2_000, tokens: 3_000_000 };
+        assert_eq!(
+            progress_line(now, 100, Duration::from_secs(10)),
+            "25.0 %, 5.0 MB of text, 1,000 documents, 300,000 tokens/s, 30 s left"
+        );
+    }
+}
