@@ -14,6 +14,9 @@ use super::OutputError;
 use super::schema;
 use crate::denoise::Address;
 
+/// Rows whose levels are computed at once.
+const ROWS_AT_ONCE: usize = 256;
+
 /// Rows in memory, column by column.
 #[derive(Debug, Default)]
 pub struct Rows {
@@ -160,8 +163,12 @@ impl RowGroupEncoder {
         let mut chunks = Vec::with_capacity(columns.len());
         let writers = factory.create_column_writers(0)?;
         for ((mut writer, column), field) in writers.into_iter().zip(columns).zip(self.schema.fields()) {
-            for leaf in compute_leaves(field, &column)? {
-                writer.write(&leaf)?;
+            // A slice at a time: the levels of a whole column would take four times the memory of its ids.
+            for first in (0..column.len()).step_by(ROWS_AT_ONCE) {
+                let slice = column.slice(first, ROWS_AT_ONCE.min(column.len() - first));
+                for leaf in compute_leaves(field, &slice)? {
+                    writer.write(&leaf)?;
+                }
             }
             drop(column); // ids are the largest thing in memory; each column goes as soon as it is encoded
             chunks.push(writer.close()?);
