@@ -5,6 +5,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use ul2_prep::{app, cli, hint, report};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     match app::execute(&cli) {
