@@ -195,7 +195,7 @@ impl Settings {
                 text_field: FieldPath::new(&spec.fields().text_field),
                 spec,
                 tokenizer,
-                encoder: RowGroupEncoder::new(properties),
+                encoder: RowGroupEncoder::new(properties)?,
             },
             max_rejects: *max_rejects,
             pool,

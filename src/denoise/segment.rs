@@ -1,5 +1,7 @@
 //! From a document to segments, each with its denoiser (`docs/masking.md`, section 4).
 
+use std::ops::Range;
+
 use super::spec::{SourceKeys, Spec};
 use super::stream::Address;
 
@@ -14,6 +16,14 @@ pub struct Segment {
     pub start: u32,
     /// Number of tokens, at least the spec's `min_segment`.
     pub length: u32,
+}
+
+impl Segment {
+    /// Its place in the document's tokens.
+    #[must_use]
+    pub fn range(&self) -> Range<usize> {
+        self.start as usize..(self.start + self.length) as usize
+    }
 }
 
 /// Cuts one document into segments from left to right. No token is lost, unless the whole document is shorter than

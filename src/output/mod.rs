@@ -1,7 +1,7 @@
 //! From rows to files.
 //!
 //! ```text
-//! rows ──RowGroupBuilder──▶ encoded row group ──ShardWriter──▶ temporary file ──commit──▶ DIR/data/….parquet
+//! rows ──RowGroupBuilder─▶  encoded row group ──ShardWriter──▶ temporary file ──commit──▶ DIR/data/….parquet
 //!      (on a worker)                          (in order)                                + its commit record
 //! ```
 //!

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int32Array, Int64Array, ListArray, StringArray};
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::SchemaRef;
-use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::SerializedFileWriter;
 use sha2::{Digest as _, Sha256};
@@ -14,12 +15,12 @@ use super::OutputError;
 use super::schema;
 use crate::denoise::Address;
 
-/// Rows whose levels are computed at once.
-const ROWS_AT_ONCE: usize = 256;
+/// Ids in memory before they are handed to Parquet: few enough to stay in a core's own cache.
+const IDS_AT_ONCE: usize = 1 << 17;
 
 /// Rows in memory, column by column.
 #[derive(Debug, Default)]
-pub struct Rows {
+struct Rows {
     input_ids: IdLists,
     labels: IdLists,
     denoiser: Vec<String>,
@@ -27,7 +28,6 @@ pub struct Rows {
     line: Vec<i64>,
     segment: Vec<i32>,
     epoch: Vec<i32>,
-    digest: RowsDigest,
 }
 
 /// Lists of ids, end to end.
@@ -83,38 +83,24 @@ pub struct RowSize {
 }
 
 impl Rows {
-    /// Number of rows.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.line.len()
-    }
-
-    /// Whether there is no row.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.line.is_empty()
-    }
-
-    /// Adds a row; `fill` appends its ids to `input_ids` and `labels`.
-    pub fn push(&mut self, from: Provenance<'_>, fill: impl FnOnce(&mut Vec<i32>, &mut Vec<i32>)) -> RowSize {
-        fill(&mut self.input_ids.ids, &mut self.labels.ids);
-        self.input_ids.end();
-        self.labels.end();
-        self.denoiser.push(from.denoiser.to_owned());
-        self.source.push(from.source.to_owned());
-        self.line.push(from.address.line.cast_signed());
-        self.segment.push(from.address.segment.cast_signed());
-        self.epoch.push(from.address.epoch.into());
-        let (input_ids, labels) = (self.input_ids.last(), self.labels.last());
-        self.digest.add_row(from, input_ids, labels);
-        RowSize { input_ids: input_ids.len() as u64, labels: labels.len() as u64 }
+    fn into_columns(self) -> Result<[ArrayRef; 7], OutputError> {
+        let Self { input_ids, labels, denoiser, source, line, segment, epoch } = self;
+        Ok([
+            input_ids.into_array()?,
+            labels.into_array()?,
+            Arc::new(StringArray::from(denoiser)),
+            Arc::new(StringArray::from(source)),
+            Arc::new(Int64Array::from(line)),
+            Arc::new(Int32Array::from(segment)),
+            Arc::new(Int32Array::from(epoch)),
+        ])
     }
 }
 
-/// Encodes rows as row groups, away from any file.
+/// Makes row groups for shards of one kind, away from any file.
 pub struct RowGroupEncoder {
     schema: SchemaRef,
-    properties: WriterPropertiesPtr,
+    columns: ArrowRowGroupWriterFactory,
 }
 
 /// A row group, compressed, ready to be appended to any shard of the same properties.
@@ -130,51 +116,98 @@ pub struct RowGroup {
 
 impl RowGroupEncoder {
     /// An encoder for shards with these properties.
-    #[must_use]
-    pub fn new(properties: WriterPropertiesPtr) -> Self {
-        Self { schema: schema::schema(), properties }
+    ///
+    /// # Errors
+    ///
+    /// [`OutputError`] if Parquet refuses them.
+    pub fn new(properties: WriterPropertiesPtr) -> Result<Self, OutputError> {
+        let schema = schema::schema();
+        // Column writers belong to a file; any file of these properties will do, the chunks do not know where they go.
+        let parquet_schema = ArrowSchemaConverter::new().convert(&schema)?;
+        let nowhere = SerializedFileWriter::new(std::io::sink(), parquet_schema.root_schema_ptr(), properties)?;
+        let columns = ArrowRowGroupWriterFactory::new(&nowhere, schema.clone());
+        Ok(Self { schema, columns })
     }
 
-    /// Encodes the rows. No rows give no row group: an empty one makes readers fail.
+    /// A row group without rows.
+    ///
+    /// # Errors
+    ///
+    /// [`OutputError`] if Parquet refuses.
+    pub fn start(&self) -> Result<RowGroupBuilder<'_>, OutputError> {
+        Ok(RowGroupBuilder {
+            schema: &self.schema,
+            columns: self.columns.create_column_writers(0)?,
+            pending: Rows::default(),
+            rows: 0,
+            digest: RowsDigest::default(),
+        })
+    }
+}
+
+/// A row group that rows are added to.
+pub struct RowGroupBuilder<'a> {
+    schema: &'a SchemaRef,
+    columns: Vec<ArrowColumnWriter>,
+    pending: Rows,
+    rows: u64,
+    digest: RowsDigest,
+}
+
+impl RowGroupBuilder<'_> {
+    /// Adds a row; `fill` appends its ids to `input_ids` and `labels`.
     ///
     /// # Errors
     ///
     /// [`OutputError`] if Arrow or Parquet refuses.
-    pub fn encode(&self, rows: Rows) -> Result<Option<RowGroup>, OutputError> {
-        if rows.is_empty() {
+    pub fn push(
+        &mut self,
+        from: Provenance<'_>,
+        fill: impl FnOnce(&mut Vec<i32>, &mut Vec<i32>),
+    ) -> Result<RowSize, OutputError> {
+        let pending = &mut self.pending;
+        fill(&mut pending.input_ids.ids, &mut pending.labels.ids);
+        pending.input_ids.end();
+        pending.labels.end();
+        pending.denoiser.push(from.denoiser.to_owned());
+        pending.source.push(from.source.to_owned());
+        pending.line.push(from.address.line.cast_signed());
+        pending.segment.push(from.address.segment.cast_signed());
+        pending.epoch.push(from.address.epoch.into());
+        let (input_ids, labels) = (pending.input_ids.last(), pending.labels.last());
+        self.digest.add_row(from, input_ids, labels);
+        self.rows += 1;
+        let size = RowSize { input_ids: input_ids.len() as u64, labels: labels.len() as u64 };
+        if pending.input_ids.ids.len() + pending.labels.ids.len() >= IDS_AT_ONCE {
+            self.encode_pending()?;
+        }
+        Ok(size)
+    }
+
+    /// The row group. No rows give none: an empty one makes readers fail.
+    ///
+    /// # Errors
+    ///
+    /// [`OutputError`] if Arrow or Parquet refuses.
+    pub fn finish(mut self) -> Result<Option<RowGroup>, OutputError> {
+        if self.rows == 0 {
             return Ok(None);
         }
-        let count = rows.len() as u64;
-        let Rows { input_ids, labels, denoiser, source, line, segment, epoch, digest } = rows;
-        let columns: [ArrayRef; 7] = [
-            input_ids.into_array()?,
-            labels.into_array()?,
-            Arc::new(StringArray::from(denoiser)),
-            Arc::new(StringArray::from(source)),
-            Arc::new(Int64Array::from(line)),
-            Arc::new(Int32Array::from(segment)),
-            Arc::new(Int32Array::from(epoch)),
-        ];
-        // Column writers belong to a file; any file of these properties will do, the chunks do not know where they go.
-        let parquet_schema = parquet::arrow::ArrowSchemaConverter::new().convert(&self.schema)?;
-        let nowhere =
-            SerializedFileWriter::new(std::io::sink(), parquet_schema.root_schema_ptr(), self.properties.clone())?;
-        let factory = ArrowRowGroupWriterFactory::new(&nowhere, self.schema.clone());
-        let mut chunks = Vec::with_capacity(columns.len());
-        let writers = factory.create_column_writers(0)?;
-        for ((mut writer, column), field) in writers.into_iter().zip(columns).zip(self.schema.fields()) {
-            // A slice at a time: the levels of a whole column would take four times the memory of its ids.
-            for first in (0..column.len()).step_by(ROWS_AT_ONCE) {
-                let slice = column.slice(first, ROWS_AT_ONCE.min(column.len() - first));
-                for leaf in compute_leaves(field, &slice)? {
-                    writer.write(&leaf)?;
-                }
-            }
-            drop(column); // ids are the largest thing in memory; each column goes as soon as it is encoded
-            chunks.push(writer.close()?);
-        }
+        self.encode_pending()?;
+        let Self { columns, rows, digest, .. } = self;
+        let chunks = columns.into_iter().map(ArrowColumnWriter::close).collect::<Result<Vec<_>, _>>()?;
         let bytes = chunks.iter().map(|chunk| chunk.close().bytes_written).sum();
-        Ok(Some(RowGroup { chunks, rows: count, bytes, digest }))
+        Ok(Some(RowGroup { chunks, rows, bytes, digest }))
+    }
+
+    fn encode_pending(&mut self) -> Result<(), OutputError> {
+        let columns = std::mem::take(&mut self.pending).into_columns()?;
+        for ((writer, column), field) in self.columns.iter_mut().zip(&columns).zip(self.schema.fields()) {
+            for leaf in compute_leaves(field, column)? {
+                writer.write(&leaf)?;
+            }
+        }
+        Ok(())
     }
 }
 

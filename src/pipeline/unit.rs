@@ -68,7 +68,7 @@ fn mask_batch(
     let keep_rejects = unit.epoch == 0;
     #[expect(clippy::expect_used, reason = "a spec has at most 2^16 epochs")]
     let epoch = u16::try_from(unit.epoch).expect("an epoch fits 16 bits");
-    let Masked { row_group, mut rejects, counts } = BatchMasker::new(&job.shared, epoch).mask(batch, names)?;
+    let Masked { row_group, mut rejects, counts } = BatchMasker::new(&job.shared, epoch)?.mask(batch, names)?;
     let sum = |count: fn(&crate::output::counts::SourceCounts) -> u64| counts.sources.values().map(count).sum();
     let progress = Snapshot {
         file_bytes,

@@ -1,11 +1,11 @@
 //! What a worker does with one line: the record's way from bytes to rows.
 
 use super::UnitError;
-use crate::denoise::{Cut, Masker, SourceKeys, Spec, TokenError, encode};
-use crate::input::batch::{Batch, LongLine};
+use crate::denoise::{Cut, Masker, SourceKeys, Spec, TokenError, TokenSequence, encode};
+use crate::input::batch::{Batch, LongLine, Piece};
 use crate::input::jsonl::{self, FieldPath};
-use crate::output::counts::Counts;
-use crate::output::rows::{Provenance, RowGroup, RowGroupEncoder, Rows};
+use crate::output::counts::{Counts, DenoiserCounts, SourceCounts};
+use crate::output::rows::{Provenance, RowGroup, RowGroupBuilder, RowGroupEncoder};
 use crate::reject::{KeptBytes, Reason, Reject, Rejected};
 use crate::tokenize::{TokenizeError, Tokenizer};
 
@@ -36,23 +36,26 @@ pub struct BatchMasker<'a> {
     shared: &'a Shared,
     epoch: u16,
     masker: Masker,
-    ids: Vec<u32>,
-    rows: Rows,
-    counts: Counts,
+    rows: RowGroupBuilder<'a>,
+    denoisers: Vec<DenoiserCounts>,
+    rejects: Vec<Reject>,
 }
 
 impl<'a> BatchMasker<'a> {
     /// A masker without rows.
-    #[must_use]
-    pub fn new(shared: &'a Shared, epoch: u16) -> Self {
-        Self {
+    ///
+    /// # Errors
+    ///
+    /// [`UnitError`] if a row group cannot be begun.
+    pub fn new(shared: &'a Shared, epoch: u16) -> Result<Self, UnitError> {
+        Ok(Self {
             shared,
             epoch,
             masker: Masker::default(),
-            ids: Vec::new(),
-            rows: Rows::default(),
-            counts: Counts::default(),
-        }
+            rows: shared.encoder.start()?,
+            denoisers: vec![DenoiserCounts::default(); shared.spec.denoisers().len()],
+            rejects: Vec::new(),
+        })
     }
 
     /// Makes the rows of a batch and encodes them. `names` are the sources of the unit.
@@ -61,81 +64,116 @@ impl<'a> BatchMasker<'a> {
     ///
     /// [`UnitError`] if the rows cannot be encoded.
     pub fn mask(mut self, batch: Batch, names: &[&str]) -> Result<Masked, UnitError> {
-        let mut rejects = Vec::new();
+        let mut counts = Counts::default();
+        let mut ids = Vec::new();
         for piece in &batch.pieces {
             let source = names[piece.source];
-            let keys = self.shared.spec.source_keys(source);
-            for (line, bytes) in batch.lines(piece) {
-                self.counts.source(source).lines += 1;
-                if jsonl::is_blank(bytes) {
-                    self.counts.source(source).blank_lines += 1;
-                } else if let Err(rejected) = self.mask_line(source, &keys, line, bytes) {
-                    rejects.push(Reject {
-                        source: source.to_owned(),
-                        line,
-                        rejected,
-                        bytes: KeptBytes::Inline(bytes.to_owned()),
-                    });
+            *counts.source(source) += &self.mask_piece(source, &batch, piece, &mut ids)?;
+        }
+        for LongLine { source, line, bytes, file } in batch.long_lines {
+            let source = names[source].to_owned();
+            counts.source(&source).lines += 1;
+            let rejected = too_long(bytes, &self.shared.spec);
+            self.rejects.push(Reject { source, line, rejected, bytes: KeptBytes::File(file) });
+        }
+        self.rejects.sort_by(|a, b| (&a.source, a.line).cmp(&(&b.source, b.line)));
+        for reject in &self.rejects {
+            *counts.source(&reject.source).rejects.entry(reject.rejected.reason).or_default() += 1;
+        }
+        for (denoiser, counted) in self.shared.spec.denoisers().iter().zip(&self.denoisers) {
+            if counted.rows > 0 {
+                *counts.denoiser(&denoiser.name) += counted;
+            }
+        }
+        Ok(Masked { row_group: self.rows.finish()?, rejects: self.rejects, counts })
+    }
+
+    /// The lines of one source.
+    fn mask_piece(
+        &mut self,
+        source: &str,
+        batch: &Batch,
+        piece: &Piece,
+        ids: &mut Vec<u32>,
+    ) -> Result<SourceCounts, UnitError> {
+        let keys = self.shared.spec.source_keys(source);
+        let mut counts = SourceCounts { lines: piece.lines, ..SourceCounts::default() };
+        for (line, bytes) in batch.lines(piece) {
+            if jsonl::is_blank(bytes) {
+                counts.blank_lines += 1;
+                continue;
+            }
+            match self.shared.tokens(bytes, ids) {
+                Ok(tokens) => {
+                    counts.documents += 1;
+                    counts.tokens += u64::from(length(tokens));
+                    let rows = self.mask_document(source, &keys, line, tokens)?;
+                    counts.rows += rows;
+                    if rows == 0 {
+                        counts.short_documents += 1;
+                        counts.short_tokens += u64::from(length(tokens));
+                    }
+                }
+                Err(rejected) => {
+                    let (source, bytes) = (source.to_owned(), KeptBytes::Inline(bytes.to_owned()));
+                    self.rejects.push(Reject { source, line, rejected, bytes });
                 }
             }
         }
-        for long in batch.long_lines {
-            self.counts.source(names[long.source]).lines += 1;
-            rejects.push(self.reject_long_line(names[long.source], long));
-        }
-        rejects.sort_by(|a, b| (&a.source, a.line).cmp(&(&b.source, b.line)));
-        for reject in &rejects {
-            *self.counts.source(&reject.source).rejects.entry(reject.rejected.reason).or_default() += 1;
-        }
-        let row_group = self.shared.encoder.encode(self.rows)?;
-        Ok(Masked { row_group, rejects, counts: self.counts })
+        Ok(counts)
     }
 
-    /// One line: read, tokenize, cut into segments, mask, encode.
-    fn mask_line(&mut self, source: &str, keys: &SourceKeys, line: u64, bytes: &[u8]) -> Result<(), Rejected> {
-        let Shared { spec, text_field, tokenizer, encoder: _ } = self.shared;
-        if bytes.len() as u64 > spec.fields().max_line {
-            return Err(too_long(bytes.len() as u64, spec));
-        }
-        let text = jsonl::text(bytes, text_field)?;
-        let tokens = tokenizer.tokenize(&text, &mut self.ids).map_err(rejected)?.ids();
-        if tokens.is_empty() {
-            return Err(Rejected::new(Reason::EmptyText, "the text has no tokens"));
-        }
-        let length =
-            u32::try_from(tokens.len()).map_err(|_| Rejected::new(Reason::TokenizerFailed, "more than 2^32 tokens"))?;
-        let counts = self.counts.source(source);
-        counts.documents += 1;
-        counts.tokens += u64::from(length);
-        if length < spec.min_segment() {
-            counts.short_documents += 1;
-            counts.short_tokens += u64::from(length);
-        }
-        for segment in Cut::new(spec, keys, line, self.epoch, length) {
+    /// One document: cut into segments, draw each one's mask, encode each as a row. The number of rows.
+    fn mask_document(
+        &mut self,
+        source: &str,
+        keys: &SourceKeys,
+        line: u64,
+        tokens: TokenSequence<'_>,
+    ) -> Result<u64, UnitError> {
+        let spec = &self.shared.spec;
+        let mut rows = 0;
+        for segment in Cut::new(spec, keys, line, self.epoch, length(tokens)) {
             let denoiser = &spec.denoisers()[segment.denoiser];
             let mut stream = keys.denoise[segment.denoiser].stream(segment.address);
             let mask = self.masker.draw(&denoiser.pattern, segment.length, &mut stream);
-            let window = &tokens[segment.start as usize..(segment.start + segment.length) as usize];
-            let from = Provenance { denoiser: &denoiser.name, source, address: segment.address };
+            let window = &tokens.ids()[segment.range()];
             let form = spec.form(segment.denoiser);
-            let size = self.rows.push(from, |inputs, labels| encode(window, mask, form, inputs, labels));
-            self.counts.source(source).rows += 1;
-            let counts = self.counts.denoiser(&denoiser.name);
-            counts.rows += 1;
-            counts.tokens += u64::from(segment.length);
-            counts.noise_tokens += u64::from(mask.noise());
-            counts.spans += mask.spans().len() as u64;
-            counts.input_ids += size.input_ids;
-            counts.labels += size.labels;
+            let from = Provenance { denoiser: &denoiser.name, source, address: segment.address };
+            let size = self.rows.push(from, |inputs, labels| encode(window, mask, form, inputs, labels))?;
+            rows += 1;
+            self.denoisers[segment.denoiser] += &DenoiserCounts {
+                rows: 1,
+                tokens: u64::from(segment.length),
+                noise_tokens: u64::from(mask.noise()),
+                spans: mask.spans().len() as u64,
+                input_ids: size.input_ids,
+                labels: size.labels,
+            };
         }
-        Ok(())
+        Ok(rows)
     }
+}
 
-    fn reject_long_line(&self, source: &str, long: LongLine) -> Reject {
-        let LongLine { source: _, line, bytes, file } = long;
-        let rejected = too_long(bytes, &self.shared.spec);
-        Reject { source: source.to_owned(), line, rejected, bytes: KeptBytes::File(file) }
+impl Shared {
+    /// The tokens of the document in a line.
+    fn tokens<'ids>(&self, line: &[u8], ids: &'ids mut Vec<u32>) -> Result<TokenSequence<'ids>, Rejected> {
+        if line.len() as u64 > self.spec.fields().max_line {
+            return Err(too_long(line.len() as u64, &self.spec));
+        }
+        let text = jsonl::text(line, &self.text_field)?;
+        let tokens = self.tokenizer.tokenize(&text, ids).map_err(rejected)?;
+        if tokens.ids().is_empty() {
+            return Err(Rejected::new(Reason::EmptyText, "the text has no tokens"));
+        }
+        Ok(tokens)
     }
+}
+
+/// A line has at most 2^30 bytes, and a token at least one.
+#[expect(clippy::cast_possible_truncation, reason = "at most 2^30 tokens")]
+fn length(tokens: TokenSequence<'_>) -> u32 {
+    tokens.ids().len() as u32
 }
 
 fn too_long(bytes: u64, spec: &Spec) -> Rejected {
