@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::pipeline::allowance::MaxRejects;
+use crate::tokenize::TokenizerPath;
 
 /// Make pre-masked training sets: UL2, UL2R and T5 denoising, from `.jsonl.zst` text to Parquet shards of `input_ids` and `labels`.
 #[derive(Debug, Parser)]
@@ -91,6 +92,9 @@ pub struct MaskingArgs {
     /// A Hugging Face `tokenizer.json`, a folder that holds one, or `bytes` (ByT5's vocabulary, built in).
     #[arg(long, value_name = "FILE|bytes", default_value = "bytes", help_heading = "Text to tokens")]
     pub tokenizer: String,
+    /// Which code makes the ids: the fast path where the file's shape allows it, or always the `tokenizers` crate. Both make the same.
+    #[arg(long, value_enum, default_value_t, help_heading = "Text to tokens")]
+    pub tokenizer_path: TokenizerPath,
     /// The field of a record that holds the text; `a.b` for a nested one.
     #[arg(long, value_name = "FIELD", default_value = "text", help_heading = "Text to tokens")]
     pub text_field: String,

@@ -195,7 +195,7 @@ fn shortened(shortening: &crate::denoise::Shortening) -> String {
 /// What `plan` prints.
 #[must_use]
 pub fn plan(settings: &Settings, differences: Option<&[String]>) -> String {
-    let Settings { spec, tokenizer: _, sources, plan, workers, warnings } = settings;
+    let Settings { spec, tokenizer: path, sources, plan, workers, warnings } = settings;
     let fields = spec.fields();
     let mut text = String::new();
     let total: u64 = sources.iter().map(|source| source.bytes).sum();
@@ -211,6 +211,7 @@ pub fn plan(settings: &Settings, differences: Option<&[String]>) -> String {
         None => fields.tokenizer.kind.clone(),
     };
     line("tokenizer", tokenizer);
+    line("path", path.path());
     line("vocabulary", vocabulary(spec));
     line("workers", workers.to_string());
     let _ = writeln!(text);

@@ -1,8 +1,8 @@
 //! From arguments and recipe to a job. The only reader of the environment.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result};
 
@@ -99,6 +99,7 @@ impl Settings {
         let MaskingArgs {
             sources,
             tokenizer,
+            tokenizer_path,
             text_field,
             eos_token,
             pad_token,
@@ -150,7 +151,7 @@ impl Settings {
         }
         let tokenizer: Box<dyn Tokenizer> = match file {
             None => Box::new(ByteTokenizer::new(vocabulary)),
-            Some(file) => Box::new(file.into_tokenizer(vocabulary)?),
+            Some(file) => Box::new(file.into_tokenizer(vocabulary, *tokenizer_path)),
         };
         let sources = discover(sources)?;
         let plan = Plan::new(&spec, &sources, *shard_size);
@@ -196,6 +197,7 @@ impl Settings {
                 spec,
                 tokenizer,
                 encoder: RowGroupEncoder::new(properties)?,
+                scratches: Mutex::default(),
             },
             max_rejects: *max_rejects,
             pool,

@@ -1,5 +1,7 @@
 //! What a worker does with one line: the record's way from bytes to rows.
 
+use std::sync::{Mutex, PoisonError};
+
 use super::UnitError;
 use crate::denoise::{Cut, Masker, SourceKeys, Spec, TokenError, TokenSequence, encode};
 use crate::input::batch::{Batch, LongLine, Piece};
@@ -7,9 +9,9 @@ use crate::input::jsonl::{self, FieldPath};
 use crate::output::counts::{Counts, DenoiserCounts, SourceCounts};
 use crate::output::rows::{Provenance, RowGroup, RowGroupBuilder, RowGroupEncoder};
 use crate::reject::{KeptBytes, Reason, Reject, Rejected};
-use crate::tokenize::{TokenizeError, Tokenizer};
+use crate::tokenize::{Scratch, TokenizeError, Tokenizer};
 
-/// What all workers share. Nothing in it changes.
+/// What all workers share. Nothing in it decides a byte but what does not change.
 pub struct Shared {
     /// Everything that decides rows.
     pub spec: Spec,
@@ -19,6 +21,8 @@ pub struct Shared {
     pub tokenizer: Box<dyn Tokenizer>,
     /// Rows to row groups.
     pub encoder: RowGroupEncoder,
+    /// Tokenizer memory that no worker has at the moment: at most one for each worker.
+    pub scratches: Mutex<Vec<Scratch>>,
 }
 
 /// What a batch became.
@@ -65,11 +69,12 @@ impl<'a> BatchMasker<'a> {
     /// [`UnitError`] if the rows cannot be encoded.
     pub fn mask(mut self, batch: Batch, names: &[&str]) -> Result<Masked, UnitError> {
         let mut counts = Counts::default();
-        let mut ids = Vec::new();
+        let mut scratch = self.shared.take_scratch();
         for piece in &batch.pieces {
             let source = names[piece.source];
-            *counts.source(source) += &self.mask_piece(source, &batch, piece, &mut ids)?;
+            *counts.source(source) += &self.mask_piece(source, &batch, piece, &mut scratch)?;
         }
+        self.shared.give_back(scratch);
         for LongLine { source, line, bytes, file } in batch.long_lines {
             let source = names[source].to_owned();
             counts.source(&source).lines += 1;
@@ -94,7 +99,7 @@ impl<'a> BatchMasker<'a> {
         source: &str,
         batch: &Batch,
         piece: &Piece,
-        ids: &mut Vec<u32>,
+        scratch: &mut Scratch,
     ) -> Result<SourceCounts, UnitError> {
         let keys = self.shared.spec.source_keys(source);
         let mut counts = SourceCounts { lines: piece.lines, ..SourceCounts::default() };
@@ -103,7 +108,7 @@ impl<'a> BatchMasker<'a> {
                 counts.blank_lines += 1;
                 continue;
             }
-            match self.shared.tokens(bytes, ids) {
+            match self.shared.tokens(bytes, scratch) {
                 Ok(tokens) => {
                     counts.documents += 1;
                     counts.tokens += u64::from(length(tokens));
@@ -156,13 +161,22 @@ impl<'a> BatchMasker<'a> {
 }
 
 impl Shared {
+    fn take_scratch(&self) -> Scratch {
+        let free = self.scratches.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        free.unwrap_or_else(|| self.tokenizer.scratch())
+    }
+
+    fn give_back(&self, scratch: Scratch) {
+        self.scratches.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+    }
+
     /// The tokens of the document in a line.
-    fn tokens<'ids>(&self, line: &[u8], ids: &'ids mut Vec<u32>) -> Result<TokenSequence<'ids>, Rejected> {
+    fn tokens<'ids>(&self, line: &[u8], scratch: &'ids mut Scratch) -> Result<TokenSequence<'ids>, Rejected> {
         if line.len() as u64 > self.spec.fields().max_line {
             return Err(too_long(line.len() as u64, &self.spec));
         }
         let text = jsonl::text(line, &self.text_field)?;
-        let tokens = self.tokenizer.tokenize(&text, ids).map_err(rejected)?;
+        let tokens = self.tokenizer.tokenize(&text, scratch).map_err(rejected)?;
         if tokens.ids().is_empty() {
             return Err(Rejected::new(Reason::EmptyText, "the text has no tokens"));
         }

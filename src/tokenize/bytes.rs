@@ -1,6 +1,6 @@
 //! The embedded tokenizer: `ByT5`'s vocabulary (Xue et al. 2021), the UTF-8 bytes plus three.
 
-use super::{TokenizeError, Tokenizer, TokenizerNames};
+use super::{Scratch, TokenizeError, Tokenizer, TokenizerNames};
 use crate::denoise::{TokenSequence, TokenizerId, Vocabulary};
 
 const PAD: u32 = 0;
@@ -70,10 +70,19 @@ impl TokenizerNames for ByteNames {
 }
 
 impl Tokenizer for ByteTokenizer {
-    fn tokenize<'a>(&self, text: &str, ids: &'a mut Vec<u32>) -> Result<TokenSequence<'a>, TokenizeError> {
+    fn scratch(&self) -> Scratch {
+        Scratch::default()
+    }
+
+    fn tokenize<'a>(&self, text: &str, scratch: &'a mut Scratch) -> Result<TokenSequence<'a>, TokenizeError> {
+        let ids = &mut scratch.ids;
         ids.clear();
         ids.extend(text.bytes().map(id_of));
         Ok(TokenSequence::new(ids, &self.vocabulary)?)
+    }
+
+    fn path(&self) -> String {
+        "bytes".to_owned()
     }
 }
 
@@ -99,8 +108,9 @@ mod tests {
     #[test]
     fn text_that_spells_a_sentinel_stays_text() {
         let vocabulary = Vocabulary::new(384, Some(1), Some(0), (259..384).collect(), vec![]).unwrap();
-        let mut ids = Vec::new();
-        let tokens = ByteTokenizer::new(vocabulary).tokenize("</s>é", &mut ids).unwrap();
+        let tokenizer = ByteTokenizer::new(vocabulary);
+        let mut scratch = tokenizer.scratch();
+        let tokens = tokenizer.tokenize("</s>é", &mut scratch).unwrap();
         assert_eq!(tokens.ids(), [63, 50, 118, 65, 198, 172]);
     }
 }

@@ -8,13 +8,15 @@
 //! symbols. Text stays text.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokenizers::models::unigram::Unigram;
 use tokenizers::{AddedToken, ModelWrapper};
 
-use super::{TokenizeError, Tokenizer, TokenizerNames};
+use super::fast::FastUnigram;
+use super::{Scratch, TokenizeError, Tokenizer, TokenizerNames, TokenizerPath};
 use crate::denoise::{TokenSequence, TokenizerId, Vocabulary};
 
 /// The version of the `tokenizers` crate; a test holds it to the lock file.
@@ -22,9 +24,22 @@ pub const LIBRARY: &str = "tokenizers 0.23.2";
 
 /// A `tokenizer.json` that has been read.
 pub struct TokenizerFile {
-    tokenizer: tokenizers::Tokenizer,
+    tokenizer: Arc<tokenizers::Tokenizer>,
+    /// The model's id of unknown text, which the crate does not show.
+    unknown_id: Option<u32>,
     sha256: String,
     config: Config,
+}
+
+/// What is read from the file beside the crate.
+#[derive(Deserialize)]
+struct FileFields {
+    model: ModelFields,
+}
+
+#[derive(Deserialize)]
+struct ModelFields {
+    unk_id: Option<u32>,
 }
 
 /// What `tokenizer_config.json` beside the file says.
@@ -94,17 +109,24 @@ impl TokenizerFile {
         } else {
             Config::default()
         };
-        Ok(Self { tokenizer, sha256: crate::digest::hex(&Sha256::digest(&json)), config })
+        let unknown_id = serde_json::from_slice::<FileFields>(&json).ok().and_then(|file| file.model.unk_id);
+        let tokenizer = Arc::new(tokenizer);
+        Ok(Self { tokenizer, unknown_id, sha256: crate::digest::hex(&Sha256::digest(&json)), config })
     }
 
     /// The tokenizer with the reserved ids of `vocabulary`.
-    ///
-    /// # Errors
-    ///
-    /// [`TokenizeError::Library`] if the model cannot be made again without its reserved pieces.
-    pub fn into_tokenizer(self, vocabulary: Vocabulary) -> Result<HfTokenizer, TokenizeError> {
-        let without_reserved = without_reserved(&self.tokenizer, &vocabulary)?;
-        Ok(HfTokenizer { tokenizer: self.tokenizer, without_reserved, vocabulary })
+    #[must_use]
+    pub fn into_tokenizer(self, vocabulary: Vocabulary, path: TokenizerPath) -> HfTokenizer {
+        let reserved = |id: u32| id < vocabulary.size() && !vocabulary.is_ordinary(id);
+        let (fast, path) = match path {
+            TokenizerPath::Oracle => (None, format!("{LIBRARY}, as asked for")),
+            TokenizerPath::Auto => match FastUnigram::new(&self.tokenizer, self.unknown_id, reserved) {
+                Ok(fast) => (Some(fast), "fast Unigram".to_owned()),
+                Err(reason) => (None, format!("{LIBRARY}: {reason}")),
+            },
+        };
+        let Self { tokenizer, unknown_id, .. } = self;
+        HfTokenizer { tokenizer, unknown_id, without_reserved: OnceLock::new(), fast, path, vocabulary }
     }
 }
 
@@ -151,19 +173,41 @@ impl ConfigToken {
 
 /// The tokenizer of a `tokenizer.json`.
 pub struct HfTokenizer {
-    tokenizer: tokenizers::Tokenizer,
-    /// The same without the reserved tokens, for texts that spell one.
-    without_reserved: tokenizers::Tokenizer,
+    tokenizer: Arc<tokenizers::Tokenizer>,
+    unknown_id: Option<u32>,
+    /// The same without the reserved tokens, for texts that spell one. Made when the first such text comes.
+    without_reserved: OnceLock<Result<tokenizers::Tokenizer, String>>,
+    fast: Option<FastUnigram>,
+    /// Which path texts take, and why.
+    path: String,
     vocabulary: Vocabulary,
 }
 
 impl Tokenizer for HfTokenizer {
-    fn tokenize<'a>(&self, text: &str, ids: &'a mut Vec<u32>) -> Result<TokenSequence<'a>, TokenizeError> {
-        encode(&self.tokenizer, text, ids)?;
-        if !ids.iter().all(|&id| self.vocabulary.is_ordinary(id)) {
-            encode(&self.without_reserved, text, ids)?;
+    fn scratch(&self) -> Scratch {
+        Scratch { ids: Vec::new(), fast: self.fast.as_ref().map(|fast| Box::new(fast.state())) }
+    }
+
+    fn tokenize<'a>(&self, text: &str, scratch: &'a mut Scratch) -> Result<TokenSequence<'a>, TokenizeError> {
+        let Scratch { ids, fast: state } = scratch;
+        ids.clear();
+        if let (Some(fast), Some(state)) = (&self.fast, state) {
+            fast.encode(text, state, ids).map_err(|error| library(&error))?;
+        } else {
+            encode(&self.tokenizer, text, ids)?;
+            if !ids.iter().all(|&id| self.vocabulary.is_ordinary(id)) {
+                let again = self.without_reserved.get_or_init(|| {
+                    without_reserved(&self.tokenizer, self.unknown_id, &self.vocabulary)
+                        .map_err(|error| error.to_string())
+                });
+                encode(again.as_ref().map_err(|error| TokenizeError::Library(error.clone()))?, text, ids)?;
+            }
         }
         Ok(TokenSequence::new(ids, &self.vocabulary)?)
+    }
+
+    fn path(&self) -> String {
+        self.path.clone()
     }
 }
 
@@ -182,6 +226,7 @@ fn library(error: &tokenizers::Error) -> TokenizeError {
 /// text), reserved pieces of a Unigram model have names that no text spells.
 fn without_reserved(
     tokenizer: &tokenizers::Tokenizer,
+    unknown_id: Option<u32>,
     vocabulary: &Vocabulary,
 ) -> Result<tokenizers::Tokenizer, TokenizeError> {
     let mut copy = tokenizer.clone();
@@ -199,20 +244,9 @@ fn without_reserved(
             let name = if unspellable { format!("\u{FDD0}\u{FDD1}{piece}") } else { piece.clone() };
             (name, *score)
         });
-        let unknown = unknown_id(model)?;
+        let unknown = unknown_id.map(|id| id as usize);
         let model = Unigram::from(pieces.collect(), unknown, model.byte_fallback()).map_err(|error| library(&error))?;
         copy.with_model(model);
     }
     Ok(copy)
-}
-
-/// The model's id of unknown text, which the crate shows only in its JSON.
-fn unknown_id(model: &Unigram) -> Result<Option<usize>, TokenizeError> {
-    #[derive(Deserialize)]
-    struct Fields {
-        unk_id: Option<usize>,
-    }
-    let json = serde_json::to_string(model).map_err(|error| TokenizeError::Library(error.to_string()))?;
-    let fields: Fields = serde_json::from_str(&json).map_err(|error| TokenizeError::Library(error.to_string()))?;
-    Ok(fields.unk_id)
 }

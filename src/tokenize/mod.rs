@@ -4,19 +4,43 @@
 //! [`Tokenizer`]: its ids are in the vocabulary and none is reserved, whatever the text spells.
 
 pub mod bytes;
+pub mod fast;
 pub mod hf;
 pub mod names;
 
 use crate::denoise::{TokenError, TokenSequence, TokenizerId};
 
-/// Turns text into ids. Shared by all workers.
+/// Turns text into ids. Shared by all workers; each brings its own [`Scratch`].
 pub trait Tokenizer: Send + Sync {
-    /// The ids of `text`, held in `ids` (cleared first).
+    /// What a worker keeps from document to document.
+    fn scratch(&self) -> Scratch;
+
+    /// The ids of `text`, held in `scratch`.
     ///
     /// # Errors
     ///
     /// [`TokenizeError`] if the tokenizer fails, or the text gives a reserved id that cannot be avoided.
-    fn tokenize<'a>(&self, text: &str, ids: &'a mut Vec<u32>) -> Result<TokenSequence<'a>, TokenizeError>;
+    fn tokenize<'a>(&self, text: &str, scratch: &'a mut Scratch) -> Result<TokenSequence<'a>, TokenizeError>;
+
+    /// Which code makes the ids, and why, for a person. It never changes one.
+    fn path(&self) -> String;
+}
+
+/// A worker's memory: the ids of the document at hand, and the fast path's cache.
+#[derive(Default)]
+pub struct Scratch {
+    ids: Vec<u32>,
+    fast: Option<Box<fast::State>>,
+}
+
+/// Which code makes the ids of a `tokenizer.json`. Both make the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum TokenizerPath {
+    /// The fast path where the file's shape allows it.
+    #[default]
+    Auto,
+    /// The `tokenizers` crate.
+    Oracle,
 }
 
 /// What a tokenizer can say about itself before reserved ids are known.

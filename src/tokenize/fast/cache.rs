@@ -1,0 +1,119 @@
+//! From the bytes of a chunk to its ids: a direct-mapped cache with the whole key in each slot.
+//!
+//! A slot is one cache line. A key that differs in one bit is a miss, so a hit is always right.
+
+/// Longest chunk that is kept: with its length it fills three words.
+pub(super) const MAX_KEY: usize = 23;
+
+/// Most ids that are kept for a chunk.
+const MAX_IDS: usize = 9;
+
+/// Slots: 16 MiB for each worker.
+const SLOTS: usize = 1 << 18;
+
+/// A chunk of at most [`MAX_KEY`] bytes, zero-padded, with its length in the last byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key([u64; 3]);
+
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Slot {
+    key: Key,
+    count: u32,
+    ids: [u32; MAX_IDS],
+}
+
+pub(super) struct Cache {
+    slots: Vec<Slot>,
+}
+
+impl Key {
+    /// The key of `text[start..end]`; `None` if it is too long.
+    #[inline]
+    pub(super) fn new(text: &[u8], start: usize, end: usize) -> Option<Self> {
+        let length = end - start;
+        if length > MAX_KEY {
+            return None;
+        }
+        let mut words = [0; 3];
+        if let Some(bytes) = text.get(start..start + 24) {
+            // Most chunks: read three words at once, then blank what does not belong to the chunk.
+            let (bytes, _) = bytes.as_chunks::<8>();
+            for (index, (word, bytes)) in words.iter_mut().zip(bytes).enumerate() {
+                let valid = length.saturating_sub(8 * index).min(8);
+                let mask = if valid == 8 { u64::MAX } else { (1 << (8 * valid)) - 1 };
+                *word = u64::from_le_bytes(*bytes) & mask;
+            }
+        } else {
+            let mut bytes = [0; 24];
+            bytes[..length].copy_from_slice(&text[start..end]);
+            for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
+                *word = u64::from_le_bytes(*bytes);
+            }
+        }
+        words[2] |= (length as u64) << 56;
+        Some(Self(words))
+    }
+
+    #[inline]
+    fn slot(self) -> usize {
+        let [a, b, c] = self.0;
+        let mixed = (a ^ b.rotate_left(23) ^ c.rotate_left(41)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mixed = (mixed ^ (mixed >> 29) ^ b).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        #[expect(clippy::cast_possible_truncation, reason = "the upper bits, fewer than 32")]
+        let slot = (mixed >> (64 - SLOTS.trailing_zeros())) as usize;
+        slot
+    }
+}
+
+impl Cache {
+    pub(super) fn new() -> Self {
+        // No chunk is empty, so the key of length 0 is none.
+        Self { slots: vec![Slot { key: Key([0; 3]), count: 0, ids: [0; MAX_IDS] }; SLOTS] }
+    }
+
+    /// The ids of a chunk, if they are known.
+    #[inline]
+    pub(super) fn get(&self, key: Key) -> Option<&[u32]> {
+        let slot = &self.slots[key.slot()];
+        (slot.key == key).then(|| &slot.ids[..(slot.count as usize).min(MAX_IDS)])
+    }
+
+    /// Keeps the ids of a chunk, if they are few enough.
+    pub(super) fn put(&mut self, key: Key, ids: &[u32]) {
+        let mut kept = [0; MAX_IDS];
+        if let (Some(place), Ok(count)) = (kept.get_mut(..ids.len()), u32::try_from(ids.len())) {
+            place.copy_from_slice(ids);
+            self.slots[key.slot()] = Slot { key, count, ids: kept };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_the_same_wherever_the_chunk_stands_and_differs_in_every_bit() {
+        let text = b"xxthe quick brown fox jumps over it";
+        for length in 0..=MAX_KEY {
+            let inside = Key::new(text, 2, 2 + length);
+            let alone = Key::new(&text[2..2 + length], 0, length);
+            assert_eq!(inside, alone, "{length}");
+            assert!(inside.is_some());
+        }
+        assert_eq!(Key::new(text, 0, MAX_KEY + 1), None);
+        assert_ne!(Key::new(b"a", 0, 1), Key::new(b"a\0", 0, 2));
+    }
+
+    #[test]
+    fn a_hit_gives_back_what_was_put() {
+        let mut cache = Cache::new();
+        let key = |text: &[u8]| Key::new(text, 0, text.len()).unwrap();
+        cache.put(key(b"word"), &[1, 2, 3]);
+        cache.put(key(b"many"), &[7; MAX_IDS + 1]);
+        assert_eq!(cache.get(key(b"word")), Some([1, 2, 3].as_slice()));
+        assert_eq!(cache.get(key(b"words")), None);
+        assert_eq!(cache.get(key(b"many")), None);
+    }
+}

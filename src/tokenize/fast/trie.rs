@@ -1,0 +1,177 @@
+//! A double-array trie over bytes that finds all vocabulary pieces which a text starts with.
+
+/// A piece of the vocabulary.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece {
+    pub(super) id: u32,
+    pub(super) score: f64,
+}
+
+/// The state before the first byte.
+const ROOT: u32 = 0;
+
+/// No state has this parent.
+const FREE: u32 = u32::MAX;
+
+/// The root is a child of no state: it must not be found below itself.
+const NOBODY: u32 = u32::MAX - 1;
+
+/// No piece ends in this state.
+const NO_PIECE: u32 = u32::MAX;
+
+/// A state. The child for byte `b` is `base ^ b`, if that one's `parent` is this state.
+#[derive(Clone, Copy)]
+struct State {
+    base: u32,
+    parent: u32,
+    id: u32,
+    score: f64,
+}
+
+const EMPTY: State = State { base: 0, parent: FREE, id: NO_PIECE, score: 0.0 };
+
+/// States are made in blocks of all values that one byte can reach by exclusive or.
+const BLOCK: u32 = 256;
+
+pub(super) struct Trie {
+    states: Vec<State>,
+}
+
+impl Trie {
+    /// The trie of these pieces. Of two equal ones the last counts, as in the crate's map from piece to id.
+    pub(super) fn new(mut pieces: Vec<(Vec<u8>, Piece)>) -> Self {
+        pieces.retain(|(bytes, _)| !bytes.is_empty());
+        pieces.sort_by(|a, b| a.0.cmp(&b.0)); // stable: equal pieces keep their order
+        let mut builder = Builder { states: Vec::new(), open: Vec::new() };
+        builder.add_block();
+        builder.states[ROOT as usize].parent = NOBODY;
+        builder.place(ROOT, &pieces, 0);
+        Self { states: builder.states }
+    }
+
+    /// Calls `found` with the length and the piece for each piece that `text` starts with, shortest first.
+    #[inline]
+    pub(super) fn pieces_at(&self, text: &[u8], mut found: impl FnMut(usize, Piece)) {
+        let mut state = ROOT;
+        for (place, &byte) in text.iter().enumerate() {
+            let Some(child) = self.child(state, byte) else { return };
+            state = child;
+            let State { id, score, .. } = self.states[state as usize];
+            if id != NO_PIECE {
+                found(place + 1, Piece { id, score });
+            }
+        }
+    }
+
+    #[inline]
+    fn child(&self, state: u32, byte: u8) -> Option<u32> {
+        let child = self.states[state as usize].base ^ u32::from(byte);
+        self.states.get(child as usize).filter(|found| found.parent == state).map(|_| child)
+    }
+}
+
+struct Builder {
+    states: Vec<State>,
+    /// Blocks that may have free states, oldest first.
+    open: Vec<u32>,
+}
+
+/// Blocks that are tried for a state's children before a new one is made: a bound on the time to build.
+const TRIES: usize = 24;
+
+impl Builder {
+    fn add_block(&mut self) -> u32 {
+        #[expect(clippy::cast_possible_truncation, reason = "far fewer than 2^32 states")]
+        let block = self.states.len() as u32 / BLOCK;
+        self.states.extend([EMPTY; BLOCK as usize]);
+        self.open.push(block);
+        block
+    }
+
+    /// Makes the states below `state` for `pieces`, which share their first `depth` bytes.
+    fn place(&mut self, state: u32, pieces: &[(Vec<u8>, Piece)], depth: usize) {
+        let here = pieces.iter().take_while(|(bytes, _)| bytes.len() == depth).count();
+        if let Some((_, piece)) = pieces[..here].last() {
+            self.states[state as usize].id = piece.id;
+            self.states[state as usize].score = piece.score;
+        }
+        let pieces = &pieces[here..];
+        let groups: Vec<&[(Vec<u8>, Piece)]> = pieces.chunk_by(|a, b| a.0[depth] == b.0[depth]).collect();
+        if groups.is_empty() {
+            return;
+        }
+        let bytes: Vec<u8> = groups.iter().map(|group| group[0].0[depth]).collect();
+        let base = self.find_base(&bytes);
+        self.states[state as usize].base = base;
+        for &byte in &bytes {
+            self.states[(base ^ u32::from(byte)) as usize].parent = state;
+        }
+        for (group, byte) in groups.into_iter().zip(bytes) {
+            self.place(base ^ u32::from(byte), group, depth + 1);
+        }
+    }
+
+    /// A base, not 0, under which all these children are free.
+    fn find_base(&mut self, bytes: &[u8]) -> u32 {
+        let newest = self.open.len();
+        for place in newest.saturating_sub(TRIES)..newest {
+            if let Some(base) = self.base_in(self.open[place], bytes) {
+                return base;
+            }
+        }
+        if self.open.len() > 4 * TRIES {
+            self.open.drain(..2 * TRIES); // full, or as good as
+        }
+        let block = self.add_block();
+        block * BLOCK // a new block is free
+    }
+
+    fn base_in(&self, block: u32, bytes: &[u8]) -> Option<u32> {
+        let free = |state: u32| self.states[state as usize].parent == FREE;
+        let first = bytes[0];
+        (0..BLOCK).map(|offset| block * BLOCK + offset).filter(|&child| free(child)).find_map(|child| {
+            let base = child ^ u32::from(first);
+            bytes.iter().all(|&byte| free(base ^ u32::from(byte))).then_some(base)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_every_piece_that_a_text_starts_with() {
+        let words = ["a", "ab", "abc", "b", "▁the", "▁", "\u{0}", "\u{FF}x", "abcdefghij"];
+        let piece = |id| Piece { id, score: -f64::from(id) };
+        let mut pieces: Vec<_> = (0..).zip(words).map(|(id, word)| (word.as_bytes().to_vec(), piece(id))).collect();
+        pieces.extend((0..=255).map(|byte| (vec![b'z', byte, b'q'], piece(1000 + u32::from(byte)))));
+        pieces.push((b"ab".to_vec(), piece(77))); // the last of two equal pieces counts
+        let trie = Trie::new(pieces);
+        let found = |text: &[u8]| {
+            let mut all = Vec::new();
+            trie.pieces_at(text, |length, piece| all.push((length, piece.id)));
+            all
+        };
+        assert_eq!(found(b"abcd"), [(1, 0), (2, 77), (3, 2)]);
+        assert_eq!(found("▁them".as_bytes()), [(3, 5), (6, 4)]);
+        assert_eq!(found(b"\0\0"), [(1, 6)]);
+        assert_eq!(found(b"zAq"), [(3, 1000 + 65)]);
+        assert_eq!(found(b"zzz"), []);
+        assert_eq!(found(b""), []);
+    }
+
+    #[test]
+    fn the_root_is_not_found_below_itself() {
+        let piece = Piece { id: 1, score: 0.0 };
+        for first in 0..=255_u8 {
+            let trie = Trie::new(vec![(vec![first, b'n'], piece)]);
+            for byte in 0..=255 {
+                let mut found = 0;
+                trie.pieces_at(&[byte, first, b'n'], |_, _| found += 1);
+                let starts_with_it = byte == first && first == b'n';
+                assert_eq!(found, usize::from(starts_with_it), "{first} {byte}");
+            }
+        }
+    }
+}

@@ -1,0 +1,445 @@
+//! Chunks, windows and the Viterbi of the Unigram fast path (`docs/tokenization.md`).
+//!
+//! ```text
+//! raw text ──cut at separators between plain characters──▶ windows
+//!   window of plain characters        ──▶ cache, else Viterbi of "▁" + window
+//!   any other window                  ──▶ cache, else the file's own normalizer and pre-tokenizer, then Viterbi
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
+use tokenizers::{ModelWrapper, OffsetReferential, OffsetType, PreTokenizer as _, Tokenizer};
+
+use super::cache::{Cache, Key};
+use super::characters::{Class, Classes, stands_alone};
+use super::trie::{Piece, Trie};
+
+/// What stands for a space in front of a word.
+const METASPACE: &str = "▁";
+
+/// What the crate takes from the least score for a character that no piece has.
+const UNKNOWN_PENALTY: f64 = 10.0;
+
+/// Why a file does not get the fast path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotFast(pub String);
+
+impl fmt::Display for NotFast {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// The fast path of one tokenizer file. Shared by all workers, each with its own [`State`].
+pub struct FastUnigram {
+    /// The file's normalizer and pre-tokenizer, and the oracle of the self-check.
+    tokenizer: Arc<Tokenizer>,
+    trie: Trie,
+    unknown: Piece,
+    ascii: [Class; 128],
+    /// Whether the normalizer looks at grapheme clusters, so that a plain character must be one of its own.
+    clusters: bool,
+    /// Whether any run of separators between plain characters does what one does.
+    runs_collapse: bool,
+    /// Whether a run of separators at the end of the text leaves nothing.
+    end_is_stripped: bool,
+}
+
+/// What a worker keeps between documents.
+pub struct State {
+    cache: Cache,
+    classes: Classes,
+    viterbi: Viterbi,
+    word: Vec<u8>,
+}
+
+/// The best way to every place of a pre-token.
+#[derive(Default)]
+struct Viterbi {
+    ends: Vec<End>,
+}
+
+/// The best path that ends at a place.
+#[derive(Clone, Copy)]
+struct End {
+    score: f64,
+    start: u32,
+    id: u32,
+}
+
+/// No path ends here yet.
+const UNREACHED: End = End { score: 0.0, start: u32::MAX, id: 0 };
+
+/// Part of the text between two safe cuts.
+struct Window {
+    start: usize,
+    end: usize,
+    /// One chunk of plain characters.
+    plain: bool,
+    /// One chunk between plain characters, so what it becomes depends on its bytes alone.
+    local: bool,
+}
+
+impl FastUnigram {
+    /// The fast path for a file, if it is of a shape for which chunks are provably local. `reserved` ids never come out.
+    /// `unknown_id` is the model's id of unknown text.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFast`] with the reason.
+    pub fn new(
+        tokenizer: &Arc<Tokenizer>,
+        unknown_id: Option<u32>,
+        reserved: impl Fn(u32) -> bool,
+    ) -> Result<Self, NotFast> {
+        let not = |reason: &str| NotFast(reason.to_owned());
+        let ModelWrapper::Unigram(model) = tokenizer.get_model() else { return Err(not("the model is not Unigram")) };
+        if model.byte_fallback() {
+            return Err(not("the Unigram model falls back to bytes"));
+        }
+        if model.alpha.is_some() {
+            return Err(not("the Unigram model samples"));
+        }
+        if tokenizer.get_added_tokens_decoder().values().any(|token| !token.special) {
+            return Err(not("an added token is not special, so it may stand in text"));
+        }
+        check_pre_tokenizer(tokenizer)?;
+        let clusters = check_normalizer(tokenizer)?;
+        let unknown_id = unknown_id.ok_or_else(|| not("the Unigram model has no unknown id"))?;
+        let pieces = (0..).zip(model.iter()).filter(|(id, _)| !reserved(*id));
+        let pieces =
+            pieces.map(|(id, (piece, score))| (piece.as_bytes().to_vec(), Piece { id, score: *score })).collect();
+        let mut fast = Self {
+            tokenizer: Arc::clone(tokenizer),
+            trie: Trie::new(pieces),
+            unknown: Piece { id: unknown_id, score: model.min_score - UNKNOWN_PENALTY },
+            ascii: [Class::Odd; 128],
+            clusters,
+            runs_collapse: false,
+            end_is_stripped: false,
+        };
+        fast.probe()?;
+        Ok(fast)
+    }
+
+    /// A worker's state.
+    #[must_use]
+    pub fn state(&self) -> State {
+        State {
+            cache: Cache::new(),
+            classes: Classes::new(self.ascii),
+            viterbi: Viterbi::default(),
+            word: METASPACE.as_bytes().to_vec(),
+        }
+    }
+
+    /// Appends the ids of `text` to `ids`.
+    ///
+    /// # Errors
+    ///
+    /// What the crate says of a window that is given to it.
+    pub fn encode(&self, text: &str, state: &mut State, ids: &mut Vec<u32>) -> Result<(), tokenizers::Error> {
+        let bytes = text.as_bytes();
+        let mut window = Window { start: 0, end: 0, plain: true, local: true };
+        let mut place = skip_run(self, bytes, 0);
+        if place > 0 || bytes.is_empty() {
+            (window.plain, window.local) = (false, false); // what separators at the very beginning do is the crate's to say
+        }
+        loop {
+            let chunk = self.chunk(text, place, &mut state.classes);
+            window.end = chunk.end;
+            window.plain &= chunk.plain;
+            window.local &= chunk.first && chunk.last;
+            let next = skip_run(self, bytes, chunk.end);
+            let run = next - chunk.end;
+            if next == bytes.len() {
+                if run > 0 && !(self.end_is_stripped && chunk.last && (run == 1 || self.runs_collapse)) {
+                    window.end = next;
+                    (window.plain, window.local) = (false, false);
+                }
+                return self.window(text, &window, state, ids);
+            }
+            let safe =
+                chunk.last && (run == 1 || self.runs_collapse) && self.is_plain_at(text, next, &mut state.classes);
+            if safe {
+                self.window(text, &window, state, ids)?;
+                window = Window { start: next, end: next, plain: true, local: true };
+            } else {
+                (window.plain, window.local) = (false, false);
+            }
+            place = next;
+        }
+    }
+
+    /// The chunk that starts at `start`: up to the next separator, and what its characters are.
+    #[inline]
+    fn chunk(&self, text: &str, start: usize, classes: &mut Classes) -> Chunk {
+        let bytes = text.as_bytes();
+        let mut chunk = Chunk { end: start, plain: true, first: true, last: true };
+        while let Some(&byte) = bytes.get(chunk.end) {
+            let (class, length) =
+                if byte < 0x80 { (classes.ascii(byte), 1) } else { self.beyond_ascii(text, chunk.end, classes) };
+            if class == Class::Separator {
+                break;
+            }
+            let plain = class == Class::Plain;
+            if chunk.end == start {
+                chunk.first = plain;
+            }
+            chunk.last = plain;
+            chunk.plain &= plain;
+            chunk.end += length;
+        }
+        chunk
+    }
+
+    fn beyond_ascii(&self, text: &str, place: usize, classes: &mut Classes) -> (Class, usize) {
+        let Some(character) = text.get(place..).and_then(|rest| rest.chars().next()) else { return (Class::Odd, 1) };
+        (classes.other(character, |character| self.is_plain(character)), character.len_utf8())
+    }
+
+    fn is_plain_at(&self, text: &str, place: usize, classes: &mut Classes) -> bool {
+        match text.as_bytes()[place] {
+            byte if byte < 0x80 => classes.ascii(byte) == Class::Plain,
+            _ => self.beyond_ascii(text, place, classes).0 == Class::Plain,
+        }
+    }
+
+    /// The ids of one window.
+    #[inline]
+    fn window(
+        &self,
+        text: &str,
+        window: &Window,
+        state: &mut State,
+        ids: &mut Vec<u32>,
+    ) -> Result<(), tokenizers::Error> {
+        let key = if window.local { Key::new(text.as_bytes(), window.start, window.end) } else { None };
+        if let Some(known) = key.and_then(|key| state.cache.get(key)) {
+            ids.extend_from_slice(known);
+            return Ok(());
+        }
+        let first = ids.len();
+        if window.plain {
+            state.word.truncate(METASPACE.len());
+            state.word.extend_from_slice(&text.as_bytes()[window.start..window.end]);
+            state.viterbi.encode(&self.trie, self.unknown, &state.word, ids);
+        } else {
+            for word in self.pre_tokens(&text[window.start..window.end])? {
+                state.viterbi.encode(&self.trie, self.unknown, word.as_bytes(), ids);
+            }
+        }
+        if let Some(key) = key {
+            state.cache.put(key, &ids[first..]);
+        }
+        Ok(())
+    }
+
+    /// What the file's own normalizer and pre-tokenizer make of a text.
+    fn pre_tokens(&self, text: &str) -> Result<Vec<String>, tokenizers::Error> {
+        let added = self.tokenizer.get_added_vocabulary();
+        let mut pre_tokens = added.extract_and_normalize(self.tokenizer.get_normalizer(), text);
+        if let Some(pre_tokenizer) = self.tokenizer.get_pre_tokenizer() {
+            pre_tokenizer.pre_tokenize(&mut pre_tokens)?;
+        }
+        let splits = pre_tokens.get_splits(OffsetReferential::Normalized, OffsetType::None);
+        Ok(splits.into_iter().map(|(word, _, _)| word.to_owned()).collect())
+    }
+
+    fn becomes(&self, text: &str, expected: &[&str]) -> bool {
+        self.pre_tokens(text).is_ok_and(|words| words == expected)
+    }
+
+    /// Whether the file leaves the character as it is, inside a word and at its ends.
+    fn is_plain(&self, character: char) -> bool {
+        (!self.clusters || stands_alone(character))
+            && self.becomes(&format!("a{character}b"), &[&format!("▁a{character}b")])
+            && self.becomes(&format!("a {character}"), &["▁a", &format!("▁{character}")])
+            && self.becomes(&character.to_string(), &[&format!("▁{character}")])
+    }
+
+    /// Asks the file what its characters do, then compares both paths on texts of all kinds.
+    fn probe(&mut self) -> Result<(), NotFast> {
+        if !self.becomes("b", &["▁b"]) || !self.becomes("a b", &["▁a", "▁b"]) {
+            return Err(NotFast("a space does not simply begin a word".to_owned()));
+        }
+        let mut separators = Vec::new();
+        for byte in 0..128_u8 {
+            let character = char::from(byte);
+            self.ascii[usize::from(byte)] = if self.is_plain(character) {
+                Class::Plain
+            } else if self.becomes(&format!("a{character}b"), &["▁a", "▁b"]) {
+                separators.push(character);
+                Class::Separator
+            } else {
+                Class::Odd
+            };
+        }
+        let mut runs: Vec<String> = separators.iter().map(char::to_string).collect();
+        self.end_is_stripped = runs.iter().all(|run| self.becomes(&format!("a{run}"), &["▁a"]));
+        self.runs_collapse = true;
+        for _ in 0..2 {
+            // All pairs, then all triples: what separators become is decided one (or, for CR LF, two) at a time.
+            runs = runs.iter().flat_map(|run| separators.iter().map(move |next| format!("{run}{next}"))).collect();
+            self.runs_collapse &= runs.iter().all(|run| self.becomes(&format!("a{run}b"), &["▁a", "▁b"]));
+            self.end_is_stripped &= runs.iter().all(|run| self.becomes(&format!("a{run}"), &["▁a"]));
+        }
+        self.check_itself()
+    }
+
+    /// Both paths on a few texts of all kinds: a guard against a crate that is not the one this code was proven with.
+    fn check_itself(&self) -> Result<(), NotFast> {
+        let mut state = self.state();
+        for text in SELF_CHECK {
+            let mut ids = Vec::new();
+            let fast = self.encode(text, &mut state, &mut ids);
+            let expected = self.tokenizer.encode_fast(text, false);
+            let equal = match (fast, expected) {
+                (Ok(()), Ok(expected)) => ids == expected.get_ids(),
+                (fast, expected) => fast.is_err() == expected.is_err(),
+            };
+            if !equal {
+                return Err(NotFast(format!("both paths differ on {text:?}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Texts of the self-check. None spells a reserved token.
+const SELF_CHECK: [&str; 12] = [
+    "",
+    " ",
+    "The quick brown fox, jumped over (13) lazy dogs; isn't it?",
+    "  leading and  double   spaces\tand\ttabs\r\nand lines\n\n\n",
+    "naïve café – “quoted” … ½ ﬁ ①",
+    "a\u{301} \u{301}b c\u{301}\u{301} \u{200D}x",
+    "nbsp\u{A0}inside \u{A0}edge\u{A0} \u{3000}wide\u{3000}",
+    "▁meta▁space ▁ ▁▁ a▁",
+    "漢字かな交じり文 한국어 문장 ไทย हिन्दी العربية",
+    "😀👩\u{200D}👩\u{200D}👧 🇩🇪🇫🇷 \u{FE0F}",
+    "\u{0}\u{1}\u{7F}\u{85}\u{2028}\u{FEFF}\u{FFFD} \u{E000}\u{10FFFF}",
+    "----------------------------------------====____++++ aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+];
+
+struct Chunk {
+    end: usize,
+    /// All characters are plain.
+    plain: bool,
+    /// The first one is.
+    first: bool,
+    /// The last one is.
+    last: bool,
+}
+
+#[inline]
+fn skip_run(fast: &FastUnigram, bytes: &[u8], start: usize) -> usize {
+    let mut place = start;
+    while bytes.get(place).is_some_and(|&byte| byte < 0x80 && fast.ascii[usize::from(byte)] == Class::Separator) {
+        place += 1;
+    }
+    place
+}
+
+impl Viterbi {
+    /// Appends the ids of the best path through `text`, as the crate's `Unigram::encode_optimized` finds it: scores in f64,
+    /// added from the left, only a strictly better path replaces one, and neighbouring unknown characters become one id.
+    fn encode(&mut self, trie: &Trie, unknown: Piece, text: &[u8], ids: &mut Vec<u32>) {
+        self.ends.clear();
+        self.ends.resize(text.len() + 1, UNREACHED);
+        let mut start = 0;
+        while start < text.len() {
+            let score = self.ends[start].score;
+            let width = character_width(text[start]);
+            let mut single = false;
+            let ends = &mut self.ends[start..];
+            #[expect(clippy::cast_possible_truncation, reason = "a line has at most 2^30 bytes")]
+            let mut reach = |length: usize, piece: Piece| {
+                let end = &mut ends[length];
+                let candidate = piece.score + score;
+                if end.start == u32::MAX || candidate > end.score {
+                    *end = End { score: candidate, start: start as u32, id: piece.id };
+                }
+            };
+            trie.pieces_at(&text[start..], |length, piece| {
+                single |= length == width;
+                reach(length, piece);
+            });
+            if !single {
+                reach(width, unknown);
+            }
+            start += width;
+        }
+        let first = ids.len();
+        let mut place = text.len();
+        let mut after_unknown = false;
+        while place > 0 {
+            let End { start, id, .. } = self.ends[place];
+            let is_unknown = id == unknown.id;
+            if !(is_unknown && after_unknown) {
+                ids.push(id);
+            }
+            after_unknown = is_unknown;
+            place = start as usize;
+        }
+        ids[first..].reverse();
+    }
+}
+
+/// Bytes of the character that starts with `byte`.
+#[inline]
+fn character_width(byte: u8) -> usize {
+    match byte {
+        0..0x80 => 1,
+        0x80..0xE0 => 2,
+        0xE0..0xF0 => 3,
+        0xF0.. => 4,
+    }
+}
+
+/// Metaspace that begins every word, alone or behind a split at white space.
+fn check_pre_tokenizer(tokenizer: &Tokenizer) -> Result<(), NotFast> {
+    let always = |metaspace: &Metaspace| {
+        metaspace.get_split()
+            && metaspace.get_replacement().to_string() == METASPACE
+            && metaspace.get_prepend_scheme() == PrependScheme::Always
+    };
+    let fits = match tokenizer.get_pre_tokenizer() {
+        Some(PreTokenizerWrapper::Metaspace(metaspace)) => always(metaspace),
+        Some(PreTokenizerWrapper::Sequence(sequence)) => match sequence.as_ref() {
+            [PreTokenizerWrapper::WhitespaceSplit(_), PreTokenizerWrapper::Metaspace(metaspace)] => always(metaspace),
+            _ => false,
+        },
+        _ => false,
+    };
+    if fits { Ok(()) } else { Err(NotFast("the pre-tokenizer is not Metaspace that begins every word".to_owned())) }
+}
+
+/// Only normalizers that work on one character or cluster at a time, strip the ends, or collapse runs of spaces. Whether one of
+/// them looks at clusters.
+fn check_normalizer(tokenizer: &Tokenizer) -> Result<bool, NotFast> {
+    let json = serde_json::to_value(tokenizer.get_normalizer()).map_err(|error| NotFast(error.to_string()))?;
+    let steps = match &json {
+        Value::Null => Vec::new(),
+        Value::Object(step) if step["type"] == "Sequence" => {
+            step["normalizers"].as_array().cloned().unwrap_or_default()
+        }
+        step => vec![step.clone()],
+    };
+    let mut clusters = false;
+    for step in &steps {
+        match step["type"].as_str() {
+            Some("Precompiled") => clusters = true,
+            Some("Strip") => {}
+            Some("Replace") if step["pattern"]["Regex"] == " {2,}" => {}
+            other => {
+                return Err(NotFast(format!("the normalizer `{}` is not known to be local", other.unwrap_or("?"))));
+            }
+        }
+    }
+    Ok(clusters)
+}
