@@ -1,5 +1,7 @@
 //! A double-array trie over bytes that finds all vocabulary pieces which a text starts with.
 
+use std::collections::VecDeque;
+
 /// A piece of the vocabulary.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Piece {
@@ -42,9 +44,9 @@ impl Trie {
     pub(super) fn new(mut pieces: Vec<(Vec<u8>, Piece)>) -> Self {
         pieces.retain(|(bytes, _)| !bytes.is_empty());
         pieces.sort_by(|a, b| a.0.cmp(&b.0)); // stable: equal pieces keep their order
-        let mut builder = Builder { states: Vec::new(), open: Vec::new() };
+        let mut builder = Builder { states: Vec::new(), free: Vec::new(), open: VecDeque::new() };
         builder.add_block();
-        builder.states[ROOT as usize].parent = NOBODY;
+        builder.take(ROOT, NOBODY);
         builder.place(ROOT, &pieces, 0);
         Self { states: builder.states }
     }
@@ -72,20 +74,29 @@ impl Trie {
 
 struct Builder {
     states: Vec<State>,
-    /// Blocks that may have free states, oldest first.
-    open: Vec<u32>,
+    /// The free states of each block, a bit each.
+    free: Vec<[u64; 4]>,
+    /// Blocks with free states, oldest first.
+    open: VecDeque<u32>,
 }
 
-/// Blocks that are tried for a state's children before a new one is made: a bound on the time to build.
-const TRIES: usize = 24;
+/// Blocks that are tried for the children of a state before a new one is made: a bound on the time to build.
+const TRIES: usize = 16;
 
 impl Builder {
     fn add_block(&mut self) -> u32 {
         #[expect(clippy::cast_possible_truncation, reason = "far fewer than 2^32 states")]
-        let block = self.states.len() as u32 / BLOCK;
+        let block = self.free.len() as u32;
         self.states.extend([EMPTY; BLOCK as usize]);
-        self.open.push(block);
+        self.free.push([u64::MAX; 4]);
+        self.open.push_back(block);
         block
+    }
+
+    fn take(&mut self, state: u32, parent: u32) {
+        self.states[state as usize].parent = parent;
+        let free = &mut self.free[(state / BLOCK) as usize];
+        free[(state % BLOCK / 64) as usize] &= !(1 << (state % 64));
     }
 
     /// Makes the states below `state` for `pieces`, which share their first `depth` bytes.
@@ -104,35 +115,40 @@ impl Builder {
         let base = self.find_base(&bytes);
         self.states[state as usize].base = base;
         for &byte in &bytes {
-            self.states[(base ^ u32::from(byte)) as usize].parent = state;
+            self.take(base ^ u32::from(byte), state);
         }
         for (group, byte) in groups.into_iter().zip(bytes) {
             self.place(base ^ u32::from(byte), group, depth + 1);
         }
     }
 
-    /// A base, not 0, under which all these children are free.
+    /// A base under which all these children are free.
     fn find_base(&mut self, bytes: &[u8]) -> u32 {
+        while self.open.front().is_some_and(|&block| self.free[block as usize] == [0; 4]) {
+            self.open.pop_front();
+        }
+        // A single child fills the oldest hole; more of them look among the newest blocks, where there is room.
         let newest = self.open.len();
-        for place in newest.saturating_sub(TRIES)..newest {
-            if let Some(base) = self.base_in(self.open[place], bytes) {
-                return base;
-            }
-        }
-        if self.open.len() > 4 * TRIES {
-            self.open.drain(..2 * TRIES); // full, or as good as
-        }
-        let block = self.add_block();
-        block * BLOCK // a new block is free
+        let tried = if bytes.len() == 1 { 0..newest } else { newest.saturating_sub(TRIES)..newest };
+        let found = self.open.range(tried).find_map(|&block| self.base_in(block, bytes));
+        found.unwrap_or_else(|| self.add_block() * BLOCK) // a new block is free
     }
 
     fn base_in(&self, block: u32, bytes: &[u8]) -> Option<u32> {
-        let free = |state: u32| self.states[state as usize].parent == FREE;
-        let first = bytes[0];
-        (0..BLOCK).map(|offset| block * BLOCK + offset).filter(|&child| free(child)).find_map(|child| {
-            let base = child ^ u32::from(first);
-            bytes.iter().all(|&byte| free(base ^ u32::from(byte))).then_some(base)
-        })
+        let free = &self.free[block as usize];
+        let is_free = |place: u32| free[(place / 64) as usize] >> (place % 64) & 1 == 1;
+        let (first, others) = bytes.split_first()?;
+        for (index, &word) in (0..).zip(free) {
+            let mut word = word;
+            while word != 0 {
+                let base = (index * 64 + word.trailing_zeros()) ^ u32::from(*first);
+                if others.iter().all(|&byte| is_free(base ^ u32::from(byte))) {
+                    return Some(block * BLOCK + base);
+                }
+                word &= word - 1;
+            }
+        }
+        None
     }
 }
 
