@@ -106,22 +106,19 @@ fn execute_plan(args: &PlanArgs) -> Result<()> {
 }
 
 fn execute_recipes(args: &RecipesArgs) -> Result<()> {
-    match &args.name {
-        Some(name) => {
-            Recipe::find(name)?;
-            let text = match BUILT_IN.iter().find(|(built_in, _)| built_in == name) {
-                Some((_, text)) => (*text).to_owned(),
-                None => fs_err::read_to_string(name)?,
-            };
-            Ok(report::data(&text)?)
+    if let Some(name) = &args.name {
+        Recipe::find(name)?;
+        let text = match BUILT_IN.iter().find(|(built_in, _)| built_in == name) {
+            Some((_, text)) => (*text).to_owned(),
+            None => fs_err::read_to_string(name)?,
+        };
+        Ok(report::data(&text)?)
+    } else {
+        let mut rows = Vec::new();
+        for (name, _) in BUILT_IN {
+            rows.push(vec![name.to_owned(), Recipe::find(name)?.description.unwrap_or_default()]);
         }
-        None => {
-            let mut rows = Vec::new();
-            for (name, _) in BUILT_IN {
-                rows.push(vec![name.to_owned(), Recipe::find(name)?.description.unwrap_or_default()]);
-            }
-            let lines = rows.iter().map(|row| format!("{:<6} {}\n", row[0], row[1]));
-            Ok(report::data(&lines.collect::<String>())?)
-        }
+        let lines = rows.iter().map(|row| format!("{:<6} {}\n", row[0], row[1]));
+        Ok(report::data(&lines.collect::<String>())?)
     }
 }

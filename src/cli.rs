@@ -89,7 +89,7 @@ pub struct MaskingArgs {
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
 
-    /// A Hugging Face `tokenizer.json`, a folder that holds one, or `bytes` (ByT5's vocabulary, built in).
+    /// A Hugging Face `tokenizer.json`, a folder that holds one, or `bytes` (`ByT5`'s vocabulary, built in).
     #[arg(long, value_name = "FILE|bytes", default_value = "bytes", help_heading = "Text to tokens")]
     pub tokenizer: String,
     /// Which code makes the ids: the fast path where the file's shape allows it, or always the `tokenizers` crate. Both make the same.

@@ -1,5 +1,8 @@
 //! `README.md` of a data set: the card that Hugging Face `datasets` reads, and what a person wants to know first.
 
+use std::fmt::Write as _;
+
+use super::counts::DenoiserCounts;
 use super::data_set::DATA;
 use super::manifest::Manifest;
 
@@ -11,10 +14,8 @@ pub fn card(manifest: &Manifest) -> String {
     let totals = &manifest.totals;
     let mut denoisers = String::new();
     for (name, counts) in &manifest.denoisers {
-        denoisers += &format!(
-            "| `{name}` | {} | {} | {} | {} |\n",
-            counts.rows, counts.tokens, counts.noise_tokens, counts.spans
-        );
+        let DenoiserCounts { rows, tokens, noise_tokens, spans, .. } = counts;
+        let _ = writeln!(denoisers, "| `{name}` | {rows} | {tokens} | {noise_tokens} | {spans} |");
     }
     format!(
         "---\n\

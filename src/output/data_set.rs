@@ -126,12 +126,11 @@ impl DataSet {
     pub fn publish(&self, mut file: TemporaryFile, relative: &str) -> io::Result<()> {
         file.file.sync_all()?;
         let target = self.dir.join(relative);
-        if let Some(path) = file.path.take() {
-            if let Err(error) = fs::rename(&path, &target) {
+        if let Some(path) = file.path.take()
+            && let Err(error) = fs::rename(&path, &target) {
                 file.path = Some(path);
                 return Err(error);
             }
-        }
         sync_folder_of(&target)
     }
 

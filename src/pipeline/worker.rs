@@ -176,7 +176,7 @@ impl Shared {
             return Err(too_long(line.len() as u64, &self.spec));
         }
         let text = jsonl::text(line, &self.text_field)?;
-        let tokens = self.tokenizer.tokenize(&text, scratch).map_err(rejected)?;
+        let tokens = self.tokenizer.tokenize(&text, scratch).map_err(|error| rejected(&error))?;
         if tokens.ids().is_empty() {
             return Err(Rejected::new(Reason::EmptyText, "the text has no tokens"));
         }
@@ -195,7 +195,7 @@ fn too_long(bytes: u64, spec: &Spec) -> Rejected {
     Rejected::new(Reason::LineTooLong, format!("the line has {bytes} bytes, `--max-line` allows {most}"))
 }
 
-fn rejected(error: TokenizeError) -> Rejected {
+fn rejected(error: &TokenizeError) -> Rejected {
     let reason = match error {
         TokenizeError::Tokens(TokenError::Reserved { .. }) => Reason::ReservedToken,
         TokenizeError::Tokens(TokenError::OutOfVocabulary { .. }) | TokenizeError::Library(_) => {

@@ -13,7 +13,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use arrow::array::{Array, AsArray as _};
+use arrow::array::AsArray as _;
 use arrow::datatypes::{Int32Type, Int64Type};
 use assert_cmd::Command;
 use clap::Parser as _;

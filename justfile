@@ -1,0 +1,30 @@
+# Everyday commands. `just --list` shows them.
+
+tool := "target/release/ul2-prep"
+
+# All that the gate checks.
+ci:
+    .ci/run
+
+# Format, lints, docs.
+check:
+    cargo fmt --check
+    cargo clippy --profile ci --locked --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --profile ci --locked --no-deps --document-private-items
+
+# Licences, sources, duplicates and known vulnerabilities (the last needs the network).
+deny:
+    cargo deny --locked check
+
+# All tests.
+test *args:
+    tests/run {{args}}
+
+# Write the vectors of the masking version anew. The test fails if they differ from the committed ones.
+vectors:
+    UL2_PREP_BLESS=1 cargo test --profile ci --locked --test vectors
+
+# End to end: MB/s of raw text per core, tokens/s, peak memory, scaling. SHARDS is a folder of `.jsonl.zst`, TOKENIZER a file or `bytes`.
+bench shards tokenizer *args:
+    cargo build --release --locked
+    python3 benches/end_to_end.py --tool {{tool}} --shards {{shards}} --tokenizer {{tokenizer}} {{args}}
