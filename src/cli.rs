@@ -130,7 +130,7 @@ pub struct MaskingArgs {
     /// Worker threads [default: one a core]. They never change a byte of the output.
     #[arg(long, value_name = "N", help_heading = "Running")]
     pub workers: Option<usize>,
-    /// Largest Parquet file.
+    /// Size at which a Parquet file is closed: the next row group would make it larger.
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size, help_heading = "Running")]
     pub shard_size: u64,
 }

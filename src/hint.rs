@@ -72,7 +72,9 @@ fn spec(error: &SpecError) -> Option<String> {
             "name the sentinels with `sentinels = [\"…{n}…\"]` in the recipe, or use a tokenizer that has `<extra_id_0>`, …"
                 .into(),
         ),
-        SpecError::TooShort { .. } => Some("raise `--inputs-length` and `--labels-length`".into()),
+        SpecError::TooShort { .. } => {
+            Some("raise `--inputs-length` and `--labels-length`, or use a tokenizer with more sentinels".into())
+        }
         _ => None,
     }
 }

@@ -114,6 +114,11 @@ fn duration(seconds: f64) -> String {
     }
 }
 
+/// `1 row`, `2 rows`
+fn counted(count: u64, one: &str) -> String {
+    format!("{} {one}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
 /// `1.2 GB`
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
@@ -151,11 +156,11 @@ pub fn summary(manifest: &Manifest, out: &str, elapsed: Duration) -> String {
     let totals = &manifest.totals;
     let sources = &totals.sources;
     let mut text = format!(
-        "{} rows from {} documents ({} tokens) in {} shards, {}, in {:.1} s\n",
-        grouped(sources.rows),
-        grouped(sources.documents),
-        grouped(sources.tokens),
-        grouped(manifest.shards.len() as u64),
+        "{} from {} ({}) in {}, {}, in {:.1} s\n",
+        counted(sources.rows, "row"),
+        counted(sources.documents, "document"),
+        counted(sources.tokens, "token"),
+        counted(manifest.shards.len() as u64, "shard"),
         bytes(totals.shard_bytes),
         elapsed.as_secs_f64(),
     );

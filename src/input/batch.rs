@@ -95,9 +95,6 @@ impl Batch {
     /// The lines of a piece with their numbers, without line feeds.
     pub fn lines(&self, piece: &Piece) -> impl Iterator<Item = (u64, &[u8])> {
         let mut rest = &self.bytes[piece.range.clone()];
-        if piece.first_line == 1 {
-            rest = rest.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(rest); // a byte order mark is no part of the first record
-        }
         (piece.first_line..piece.first_line + piece.lines).map(move |number| {
             let end = memchr(b'\n', rest);
             let line = &rest[..end.unwrap_or(rest.len())];

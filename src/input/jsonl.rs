@@ -26,6 +26,13 @@ pub fn is_blank(line: &[u8]) -> bool {
     line.iter().all(u8::is_ascii_whitespace)
 }
 
+/// The first line of a source without the byte order mark, which is no part of its record.
+#[must_use]
+pub fn without_mark(line: u64, bytes: &[u8]) -> &[u8] {
+    let mark = if line == 1 { bytes.strip_prefix(b"\xEF\xBB\xBF") } else { None };
+    mark.unwrap_or(bytes)
+}
+
 /// The text of a record. Borrowed from the line unless it holds escapes.
 ///
 /// If a key stands twice, the last one counts, as in Python's and most other JSON readers.
@@ -46,6 +53,9 @@ pub fn text<'a>(line: &'a [u8], path: &FieldPath) -> Result<Cow<'a, str>, Reject
         Ok(Found::Text(text)) => Ok(text),
         Ok(Found::NoString(kind)) => Err(Rejected::new(Reason::TextNotAString, format!("the field is {kind}"))),
         Ok(Found::NoObject(kind)) => Err(Rejected::new(Reason::NotAnObject, format!("the line is {kind}"))),
+        Ok(Found::NoObjectAt { key, kind }) => {
+            Err(Rejected::new(Reason::MissingText, format!("the field `{key}` is {kind}, not an object")))
+        }
         Ok(Found::Missing { keys }) => Err(Rejected::new(Reason::MissingText, keys_found(&keys))),
     }
 }
@@ -67,6 +77,7 @@ enum Found<'a> {
     Text(Cow<'a, str>),
     NoString(&'static str),
     NoObject(&'static str),
+    NoObjectAt { key: String, kind: &'static str },
     Missing { keys: Vec<String> },
 }
 
@@ -113,7 +124,7 @@ impl<'de> Visitor<'de> for Field<'_> {
                 let inner = map.next_value_seed(Field { keys: rest })?;
                 // A value on the way that is no object is a missing text, not a line that is no object.
                 found = Some(match inner {
-                    Found::NoObject(kind) => Found::Missing { keys: vec![format!("{wanted}` ({kind}, no object)")] },
+                    Found::NoObject(kind) => Found::NoObjectAt { key: wanted.clone(), kind },
                     inner => inner,
                 });
             } else {
@@ -197,10 +208,7 @@ mod tests {
         assert_eq!(reason(r#"{"text":null}"#), "text-not-a-string: the field is null");
         assert_eq!(reason(r#"{"text":{"a":1}}"#), "text-not-a-string: the field is an object");
         assert_eq!(reason(r#"{"text":""}"#), "empty-text: the text is empty");
-        assert_eq!(
-            read_at("a.b", r#"{"a":1}"#).unwrap_err(),
-            "missing-text: the record has the keys `a` (a number, no object)`"
-        );
+        assert_eq!(read_at("a.b", r#"{"a":1}"#).unwrap_err(), "missing-text: the field `a` is a number, not an object");
         assert_eq!(
             text(b"{\"text\":\"\xFF\"}", &FieldPath::new("text")).unwrap_err().detail,
             "byte 10 of the line is not UTF-8"

@@ -1,6 +1,6 @@
 //! Which files are sources, and what they are called.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::DiscoverError;
 
@@ -46,7 +46,8 @@ impl Compression {
 
 /// The sources of all SOURCE arguments, sorted by the bytes of their names.
 ///
-/// A SOURCE is a file, a folder (searched recursively, hidden entries left out) or a glob. The same file met twice by one name
+/// A SOURCE is a file, a folder (searched recursively, hidden entries and data sets of ours
+/// left out) or a glob. The same file met twice by one name
 /// counts once.
 ///
 /// # Errors
@@ -90,6 +91,15 @@ pub fn discover(arguments: &[String]) -> Result<Vec<Source>, DiscoverError> {
     Ok(sources)
 }
 
+fn is_hidden(name: &str) -> bool {
+    name.starts_with('.') && name != "." && name != ".."
+}
+
+/// Whether a folder holds a data set of ours: its manifest and rejects are no sources.
+fn is_data_set(folder: &Path) -> bool {
+    folder.join(".ul2-prep").is_dir()
+}
+
 fn is_glob(argument: &str) -> bool {
     argument.contains(['*', '?', '['])
 }
@@ -102,8 +112,10 @@ fn same_file(first: &Path, second: &Path) -> bool {
 }
 
 fn walk(root: &Path, sources: &mut Vec<Source>) -> Result<(), DiscoverError> {
-    let visible =
-        |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".");
+    let visible = |entry: &walkdir::DirEntry| {
+        let hidden = entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".");
+        !hidden && !is_data_set(entry.path())
+    };
     for entry in walkdir::WalkDir::new(root).follow_links(true).into_iter().filter_entry(visible) {
         let entry = entry?;
         if entry.file_type().is_file() {
@@ -115,13 +127,23 @@ fn walk(root: &Path, sources: &mut Vec<Source>) -> Result<(), DiscoverError> {
 
 /// Names are paths below the pattern's longest folder without a wildcard.
 fn expand(pattern: &str, sources: &mut Vec<Source>) -> Result<(), DiscoverError> {
+    // `./in/*` finds `in/a.jsonl`, so the root is `in`.
     let root: PathBuf = Path::new(pattern)
         .components()
         .take_while(|component| !is_glob(&component.as_os_str().to_string_lossy()))
+        .filter(|component| *component != Component::CurDir)
         .collect();
+    // As in a shell, and as folders are searched: a name with a dot in front is only met by a pattern that has it too.
+    let names_hidden = pattern.split('/').any(is_hidden);
     let paths = glob::glob(pattern).map_err(|source| DiscoverError::Pattern { pattern: pattern.to_owned(), source })?;
     for path in paths {
         let path = path?;
+        let below = path.strip_prefix(&root).unwrap_or(&path);
+        let hidden = below.components().any(|part| part.as_os_str().to_str().is_some_and(is_hidden));
+        let in_data_set = below.ancestors().any(|folder| is_data_set(&root.join(folder)));
+        if (hidden && !names_hidden) || in_data_set {
+            continue;
+        }
         if path.is_dir() {
             walk_named(&root, &path, sources)?;
         } else {

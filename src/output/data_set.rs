@@ -127,10 +127,11 @@ impl DataSet {
         file.file.sync_all()?;
         let target = self.dir.join(relative);
         if let Some(path) = file.path.take()
-            && let Err(error) = fs::rename(&path, &target) {
-                file.path = Some(path);
-                return Err(error);
-            }
+            && let Err(error) = fs::rename(&path, &target)
+        {
+            file.path = Some(path);
+            return Err(error);
+        }
         sync_folder_of(&target)
     }
 

@@ -107,7 +107,8 @@ fn skip_committed(
         end = Some(batch.end);
     }
     if let Some(changed) = finished.iter().zip(&read_again).find(|(before, now)| **before != *now) {
-        let lines = last.counts.sources.get(&changed.0.name).map_or(0, |counts| counts.lines);
+        let counts = committed.iter().filter_map(|record| record.counts.sources.get(&changed.0.name));
+        let lines = counts.map(|counts| counts.lines).sum();
         return Err(UnitError::SourceChanged { source_name: changed.0.name.clone(), lines });
     }
     if let Some(before) = &last.position

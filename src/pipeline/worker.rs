@@ -104,11 +104,12 @@ impl<'a> BatchMasker<'a> {
         let keys = self.shared.spec.source_keys(source);
         let mut counts = SourceCounts { lines: piece.lines, ..SourceCounts::default() };
         for (line, bytes) in batch.lines(piece) {
-            if jsonl::is_blank(bytes) {
+            let is_short = bytes.len() as u64 <= self.shared.spec.fields().max_line;
+            if is_short && jsonl::is_blank(bytes) {
                 counts.blank_lines += 1;
                 continue;
             }
-            match self.shared.tokens(bytes, scratch) {
+            match self.shared.tokens(jsonl::without_mark(line, bytes), scratch) {
                 Ok(tokens) => {
                     counts.documents += 1;
                     counts.tokens += u64::from(length(tokens));

@@ -275,11 +275,7 @@ def decode(input_ids, labels, denoiser, vocabulary, eos):
 def reserved_ids(spec):
     """The ids that no text may have."""
     vocabulary = spec["vocabulary"]
-    ids = {vocabulary["eos"], vocabulary["pad"], *vocabulary["sentinels"]}
-    for denoiser in spec["denoisers"]:
-        if len(mode_ids(denoiser)) == 1:
-            ids.add(mode_ids(denoiser)[0])
-    return ids
+    return {vocabulary["eos"], vocabulary["pad"], *vocabulary["sentinels"], *vocabulary.get("mode_tokens", [])}
 
 
 # 4. From a document to segments

@@ -83,7 +83,10 @@ pub(crate) fn assert_share(count: u64, draws: u64, probability: f64, tests: usiz
     }
     let z = (float(count) - expected) / deviation;
     let threshold = z_threshold(tests);
-    assert!(z.abs() < threshold, "{what}: {count} of {draws}, expected {expected:.1}, z = {z:.2}, threshold {threshold:.2}");
+    assert!(
+        z.abs() < threshold,
+        "{what}: {count} of {draws}, expected {expected:.1}, z = {z:.2}, threshold {threshold:.2}"
+    );
 }
 
 /// Binomial coefficients by their logarithms: n over k as a float.

@@ -24,10 +24,9 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use ul2_prep::cli::{Cli, Command as SubCommand};
 use ul2_prep::denoise::{
-    Denoiser, EosPolicy, Layout, MASKING_VERSION, Masker, Mode, NoisePattern, RandomSpans, Ratio, Roll, Seed, Span,
-    Spec, SpecFields, Split, Suffix, TokenizerId, Vocabulary, encode,
+    Address, Cut, Denoiser, EosPolicy, Layout, MASKING_VERSION, Masker, Mode, NoisePattern, RandomSpans, Ratio, Roll,
+    Seed, Segment, Span, Spec, SpecFields, Split, Suffix, TokenizerId, Vocabulary, encode,
 };
-use ul2_prep::denoise::{Address, Cut};
 use ul2_prep::digest::hex;
 use ul2_prep::settings::Settings;
 
@@ -368,7 +367,7 @@ pub(crate) fn mask_document(spec: &Spec, source: &str, line: u64, epoch: u16, to
     let mut masker = Masker::default();
     let length = u32::try_from(tokens.len()).unwrap();
     let cut = Cut::new(spec, &keys, line, epoch, length);
-    let row = |segment: ul2_prep::denoise::Segment| {
+    let row = |segment: Segment| {
         let denoiser = &spec.denoisers()[segment.denoiser];
         let mut stream = keys.denoise[segment.denoiser].stream(segment.address);
         let mask = masker.draw(&denoiser.pattern, segment.length, &mut stream);
@@ -388,7 +387,7 @@ pub(crate) fn mask_document(spec: &Spec, source: &str, line: u64, epoch: u16, to
     cut.map(row).collect()
 }
 
-/// The first address of a source.
+/// The first segment of a line, in the first epoch.
 pub(crate) fn line(line: u64) -> Address {
     Address { line, epoch: 0, segment: 0 }
 }

@@ -1,0 +1,908 @@
+//! The real binary, end to end: what it prints, where, with which exit code, and what it reads.
+//!
+//! Messages are compared whole, as snapshots in this file. Commands run in the fixture's folder with relative paths, so no message holds a
+//! path of this machine. What a run may not do to its output is in `determinism.rs` and `faults.rs`.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use clap::Parser as _;
+use fs_err as fs;
+use insta::assert_snapshot;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use support::{Fixture, Row, json_lines, record, repository, text};
+use ul2_prep::cli::{Cli, Command as SubCommand};
+use ul2_prep::denoise::{Spec, decode};
+use ul2_prep::digest::hex;
+use ul2_prep::settings::Settings;
+use ul2_prep::tokenize::Tokenizer;
+
+/// A fixture with the repository's `fixtures/` reachable under a relative name.
+fn fixture() -> Fixture {
+    let fixture = Fixture::new();
+    std::os::unix::fs::symlink(repository("fixtures"), fixture.path("fixtures")).unwrap();
+    fixture
+}
+
+/// A fixture with one small source, `a.jsonl`.
+fn small() -> Fixture {
+    let fixture = Fixture::new();
+    fixture.write_source("a.jsonl", record("A small text of some fifty bytes, to be masked.").repeat(3));
+    fixture
+}
+
+fn names(manifest: &Value) -> Vec<&str> {
+    manifest["sources"].as_array().unwrap().iter().map(|source| source["name"].as_str().unwrap()).collect()
+}
+
+// --- a whole run ---
+
+#[test]
+fn a_run_over_the_shards_writes_what_the_manifest_says_and_prints_nothing_to_standard_output() {
+    let fixture = fixture();
+    let ran = fixture.ran("run fixtures/shards --out masked --seed 7 --workers 2").succeeded();
+    assert_eq!(ran.stdout, "");
+    let (summary, seconds) = ran.stderr.split_once(", in ").unwrap();
+    assert_snapshot!(summary, @"2,353 rows from 379 documents (1,214,456 tokens) in 1 shards, 1.1 MB");
+    assert_snapshot!(seconds.split_once('\n').unwrap().1, @"denoiser `x-dense` gets segments of 753 tokens instead of 759: these would need 127 sentinels, the vocabulary has 125");
+
+    let data_set = fixture.data_set("masked");
+    let manifest = data_set.manifest();
+    assert_eq!(
+        names(&manifest),
+        [
+            "english-00000.jsonl.zst",
+            "english-00001.jsonl.zst",
+            "multilingual-00000.jsonl.zst",
+            "nested/code-00000.jsonl.zst",
+            "nested/small.jsonl.gz"
+        ]
+    );
+    // Value stability: these rows are those of masking version 1. Another digest here is a value-breaking change.
+    assert_eq!(manifest["totals"]["rows_digest"], "08a5368a111f1c7639654e5153faff98c6b96d7d72a5367c3cc97bfbf52db4bc");
+    for shard in manifest["shards"].as_array().unwrap() {
+        let path = data_set.path(shard["path"].as_str().unwrap());
+        let bytes = fs::read(&path).unwrap();
+        assert_eq!(shard["bytes"], bytes.len());
+        assert_eq!(shard["sha256"], hex(&Sha256::digest(&bytes)));
+        assert_eq!(shard["rows"], support::read_rows(&path).len());
+    }
+    let rows = data_set.rows();
+    for source in manifest["sources"].as_array().unwrap() {
+        let name = source["name"].as_str().unwrap();
+        let bytes = fs::read(repository("fixtures/shards").join(name)).unwrap();
+        assert_eq!((&source["bytes"], &source["sha256"]), (&bytes.len().into(), &hex(&Sha256::digest(bytes)).into()));
+        assert_eq!(source["rows"], rows.iter().filter(|row| row.source == name).count());
+    }
+    let sum = |key: &str| manifest["totals"][key].as_u64().unwrap();
+    let ids = |ids: fn(&Row) -> &Vec<i32>| rows.iter().map(|row| ids(row).len() as u64).sum::<u64>();
+    assert_eq!(sum("rows"), rows.len() as u64);
+    assert_eq!((sum("input_ids"), sum("labels")), (ids(|row| &row.input_ids), ids(|row| &row.labels)));
+    assert_eq!(sum("lines"), sum("documents") + sum("blank_lines"));
+}
+
+#[test]
+fn rows_give_the_text_of_every_line_back() {
+    let fixture = fixture();
+    let rows = fixture.run("masked", "fixtures/shards --recipe ul2 --seed 1").rows();
+    let spec = fixture.data_set("masked").spec();
+    let mut reader = flate2::read::MultiGzDecoder::new(
+        fs::File::open(repository("fixtures/shards/nested/small.jsonl.gz")).unwrap().into_file(),
+    );
+    let mut lines = String::new();
+    std::io::Read::read_to_string(&mut reader, &mut lines).unwrap();
+    for (number, line) in (1..).zip(lines.lines()) {
+        let record: Value = serde_json::from_str(line).unwrap();
+        let bytes: Vec<u8> = segments(&spec, &rows, "nested/small.jsonl.gz", number)
+            .into_iter()
+            .map(|id| u8::try_from(id - 3).unwrap())
+            .collect();
+        assert_eq!(String::from_utf8(bytes).unwrap(), record["text"], "line {number}");
+    }
+}
+
+/// The tokens of a document, from its rows.
+fn segments(spec: &Spec, rows: &[Row], source: &str, line: i64) -> Vec<u32> {
+    let of_line = rows.iter().filter(|row| row.source == source && row.line == line && row.epoch == 0);
+    let mut tokens = Vec::new();
+    for row in of_line {
+        let denoiser = spec.denoisers().iter().position(|denoiser| denoiser.name == row.denoiser).unwrap();
+        tokens.extend(decode(&row.input_ids, &row.labels, spec.form(denoiser)).unwrap().segment);
+    }
+    tokens
+}
+
+#[test]
+fn the_same_command_again_does_nothing_and_leaves_every_byte() {
+    let fixture = fixture();
+    let first = fixture.run("masked", "fixtures/shards --seed 7 --workers 2");
+    let (before, shard) = (first.digests(), fs::metadata(&first.shards()[0]).unwrap().ino());
+    let again = fixture.run("masked", "fixtures/shards --seed 7 --workers 1");
+    assert_eq!(again.digests(), before);
+    assert_eq!(fs::metadata(&again.shards()[0]).unwrap().ino(), shard, "the shard was not written again");
+}
+
+// --- plan and recipes ---
+
+#[test]
+fn plan_says_what_a_run_would_do_and_writes_nothing() {
+    let fixture = fixture();
+    let plan = fixture.ran("plan fixtures/shards --workers 2 --out masked").succeeded();
+    assert_eq!(plan.stderr, "");
+    assert_snapshot!(plan.stdout, @r"
+    sources      5, 339.5 kB on disk
+    units        1, of up to 5 sources each
+    recipe       ul2r, seed 0, epochs 1
+    lengths      inputs 512, labels 512
+    tokenizer    bytes
+    path         bytes
+    vocabulary   384 ids, eos 1, pad 0, 125 sentinels (259 to 383)
+    workers      2
+
+    denoiser  mode   share       noise  segment  inputs  labels  sentinels
+    s            S  50.0 %      suffix      507     512     507          0
+    r            R  25.0 %   (3, 0.15)      562     512     113         28
+    x-32         X  12.5 %  (32, 0.15)      592     512      93          3
+    x-dense      X  12.5 %    (3, 0.5)      753     508     502        125
+
+    shortened: denoiser `x-dense` gets segments of 753 tokens instead of 759: these would need 127 sentinels, the vocabulary has 125
+    ");
+    assert!(!fixture.path("masked").exists());
+}
+
+#[test]
+fn plan_names_the_tokenizer_and_its_reserved_ids() {
+    let fixture = fixture();
+    let plan = fixture.ran("plan fixtures/shards --workers 1 --tokenizer fixtures/tokenizer --recipe t5").succeeded();
+    let lines: Vec<&str> = plan.stdout.lines().filter(|line| line.starts_with("vocabulary")).collect();
+    assert_eq!(lines, ["vocabulary   4000 ids, eos 1, pad 0, 100 sentinels (3999 to 3900)"]);
+    let digest = hex(&Sha256::digest(fs::read(repository("fixtures/tokenizer/tokenizer.json")).unwrap()));
+    assert!(plan.stdout.contains(&format!("sha256 {}…", &digest[..12])), "{}", plan.stdout);
+}
+
+#[test]
+fn plan_says_whether_a_data_set_can_go_on() {
+    let fixture = small();
+    fixture.run("masked", "a.jsonl --seed 7");
+    let plan = fixture.ran("plan a.jsonl --seed 7 --out masked").succeeded();
+    assert_eq!(plan.stdout.lines().last(), Some("the data set in the folder can go on with these settings"));
+    let plan = fixture.ran("plan a.jsonl --seed 8 --out masked").succeeded();
+    assert_eq!(plan.stdout.lines().last(), Some("  `spec.seed` is 7 in the data set, but 8 is asked for"));
+}
+
+#[test]
+fn recipes_are_listed_and_printed_as_the_files_they_are() {
+    let fixture = Fixture::new();
+    let list = fixture.ran("recipes").succeeded();
+    assert_snapshot!(list.stdout, @r"
+    t5     T5 span corruption: 15 % noise in spans of mean length 3
+    ul2    UL2: two R, one S and four X denoisers, weight 1/7 each, with the paper's mode tokens
+    ul2r   UL2R: 50 % S, 25 % R, 25 % X, with U-PaLM's mode tokens
+    ");
+    for recipe in ["t5", "ul2", "ul2r"] {
+        let printed = fixture.ran(&format!("recipes {recipe}")).succeeded();
+        let file = fs::read_to_string(repository(&format!("src/recipe/{recipe}.toml"))).unwrap();
+        assert_eq!((printed.stdout, printed.stderr), (file, String::new()));
+    }
+}
+
+#[test]
+fn a_printed_recipe_is_a_recipe_file_that_gives_the_same_rows() {
+    let fixture = small();
+    let printed = fixture.ran("recipes ul2r").succeeded().stdout;
+    fixture.write("mine.toml", printed);
+    let (built_in, file) = (fixture.run("built-in", "a.jsonl"), fixture.run("file", "a.jsonl --recipe mine.toml"));
+    assert_eq!(built_in.rows(), file.rows());
+    assert_eq!(file.manifest()["spec"]["recipe"], "mine");
+}
+
+// --- help ---
+
+/// Help without the white space that it has at line ends.
+fn help(arguments: &str) -> String {
+    let text = Fixture::new().ran(arguments).succeeded().stdout;
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn help_of_the_tool() {
+    assert_snapshot!(help("--help"), @r"
+    Make pre-masked training sets: UL2, UL2R and T5 denoising, from `.jsonl.zst` text to Parquet shards of `input_ids` and
+    `labels`
+
+    Usage: ul2-prep <COMMAND>
+
+    Commands:
+      run      Read sources, mask every document, write a data set
+      plan     Show what `run` would do, refuse or shorten, before a byte is written
+      recipes  List the built-in recipes, or print one as the TOML file it is
+      help     Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help     Print help
+      -V, --version  Print version
+
+    Exit codes:
+      0    done
+      1    the run failed on its data or its output
+      2    usage, recipe or environment
+      130  interrupted by Ctrl-C, 143 by a termination request; the same command goes on
+    ");
+}
+
+#[test]
+fn help_of_run() {
+    assert_snapshot!(help("run --help"), @r"
+    Read sources, mask every document, write a data set
+
+    Usage: ul2-prep run [OPTIONS] --out <DIR> <SOURCE>...
+
+    Arguments:
+      <SOURCE>...
+              Files, folders (searched recursively) or quoted globs of `.jsonl`, `.json` or `.ndjson`, plain or with `.zst`
+              or `.gz` behind
+
+    Options:
+          --out <DIR>
+              The folder of the data set: new, empty, or one that an interrupted run has begun
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Text to tokens:
+          --tokenizer <FILE|bytes>
+              A Hugging Face `tokenizer.json`, a folder that holds one, or `bytes` (`ByT5`'s vocabulary, built in)
+
+              [default: bytes]
+
+          --tokenizer-path <TOKENIZER_PATH>
+              Which code makes the ids: the fast path where the file's shape allows it, or always the `tokenizers` crate.
+              Both make the same
+
+              Possible values:
+              - auto:   The fast path where the file's shape allows it
+              - oracle: The `tokenizers` crate
+
+              [default: auto]
+
+          --text-field <FIELD>
+              The field of a record that holds the text; `a.b` for a nested one
+
+              [default: text]
+
+          --eos-token <TOKEN>
+              The EOS token by name, if the tokenizer's files do not say it
+
+          --pad-token <TOKEN>
+              The pad token by name, if the tokenizer's files do not say it. It is only kept out of the text: rows are not
+              padded
+
+          --max-line <SIZE>
+              Longest line; a longer one is rejected
+
+              [default: 64MiB]
+
+    Masking:
+          --recipe <NAME|FILE.toml>
+              A built-in recipe or a TOML file (see `ul2-prep recipes`)
+
+              [default: ul2r]
+
+          --seed <N>
+              The number that all masks follow from
+
+              [default: 0]
+
+          --epochs <N>
+              Independent maskings of every document
+
+              [default: 1]
+
+          --inputs-length <N>
+              Most ids in `input_ids`, EOS and sentinels included [default: the recipe's, else 512]
+
+          --labels-length <N>
+              Most ids in `labels`, EOS and sentinels included [default: the recipe's, else 512]
+
+          --strict-sentinels
+              Refuse a recipe that needs more sentinels than the vocabulary has, instead of shortening its segments
+
+    Running:
+          --workers <N>
+              Worker threads [default: one a core]. They never change a byte of the output
+
+          --shard-size <SIZE>
+              Largest Parquet file
+
+              [default: 256MiB]
+
+          --max-rejects <N|SHARE%>
+              How many lines of a source may be rejected before the run stops: a number, or a share of its lines, which
+              allows at least 10
+
+              [default: 0.1%]
+
+      -q, --quiet
+              Do not show how far the run is
+
+    Examples:
+      ul2-prep run shards/ --out masked --tokenizer t5/tokenizer.json --seed 7
+      ul2-prep run 'pile/*.jsonl.zst' --out masked --recipe ul2 --epochs 4
+      ul2-prep run books.jsonl.gz --out masked --recipe my-mixture.toml --text-field body.text
+
+    The same command again goes on where an interrupted run stopped.
+    ");
+}
+
+#[test]
+fn help_of_plan() {
+    assert_snapshot!(help("plan --help"), @r"
+    Show what `run` would do, refuse or shorten, before a byte is written
+
+    Usage: ul2-prep plan [OPTIONS] <SOURCE>...
+
+    Arguments:
+      <SOURCE>...
+              Files, folders (searched recursively) or quoted globs of `.jsonl`, `.json` or `.ndjson`, plain or with `.zst`
+              or `.gz` behind
+
+    Options:
+          --out <DIR>
+              The folder of the data set, to see whether it could go on there
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Text to tokens:
+          --tokenizer <FILE|bytes>
+              A Hugging Face `tokenizer.json`, a folder that holds one, or `bytes` (`ByT5`'s vocabulary, built in)
+
+              [default: bytes]
+
+          --tokenizer-path <TOKENIZER_PATH>
+              Which code makes the ids: the fast path where the file's shape allows it, or always the `tokenizers` crate.
+              Both make the same
+
+              Possible values:
+              - auto:   The fast path where the file's shape allows it
+              - oracle: The `tokenizers` crate
+
+              [default: auto]
+
+          --text-field <FIELD>
+              The field of a record that holds the text; `a.b` for a nested one
+
+              [default: text]
+
+          --eos-token <TOKEN>
+              The EOS token by name, if the tokenizer's files do not say it
+
+          --pad-token <TOKEN>
+              The pad token by name, if the tokenizer's files do not say it. It is only kept out of the text: rows are not
+              padded
+
+          --max-line <SIZE>
+              Longest line; a longer one is rejected
+
+              [default: 64MiB]
+
+    Masking:
+          --recipe <NAME|FILE.toml>
+              A built-in recipe or a TOML file (see `ul2-prep recipes`)
+
+              [default: ul2r]
+
+          --seed <N>
+              The number that all masks follow from
+
+              [default: 0]
+
+          --epochs <N>
+              Independent maskings of every document
+
+              [default: 1]
+
+          --inputs-length <N>
+              Most ids in `input_ids`, EOS and sentinels included [default: the recipe's, else 512]
+
+          --labels-length <N>
+              Most ids in `labels`, EOS and sentinels included [default: the recipe's, else 512]
+
+          --strict-sentinels
+              Refuse a recipe that needs more sentinels than the vocabulary has, instead of shortening its segments
+
+    Running:
+          --workers <N>
+              Worker threads [default: one a core]. They never change a byte of the output
+
+          --shard-size <SIZE>
+              Largest Parquet file
+
+              [default: 256MiB]
+
+    Example:
+      ul2-prep plan shards/ --tokenizer t5/tokenizer.json --recipe ul2
+    ");
+}
+
+#[test]
+fn help_of_recipes() {
+    assert_snapshot!(help("recipes --help"), @r"
+    List the built-in recipes, or print one as the TOML file it is
+
+    Usage: ul2-prep recipes [NAME]
+
+    Arguments:
+      [NAME]  The recipe to print
+
+    Options:
+      -h, --help     Print help
+      -V, --version  Print version
+
+    Examples:
+      ul2-prep recipes
+      ul2-prep recipes ul2r > my-mixture.toml
+    ");
+}
+
+#[test]
+fn version_is_that_of_the_package() {
+    let version = format!("ul2-prep {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(Fixture::new().ran("--version").succeeded().stdout, version);
+}
+
+// --- which files are sources ---
+
+/// Names of the sources that a run over `sources` reads, each time into a new folder.
+fn found(fixture: &Fixture, sources: &str) -> Vec<String> {
+    let out = format!("out-{}", hex(&Sha256::digest(sources)));
+    let manifest = fixture.run(&out, sources).manifest();
+    names(&manifest).into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_source_is_named_below_the_folder_glob_or_file_that_found_it() {
+    let fixture = Fixture::new();
+    for name in ["in/a.jsonl", "in/deep/er/b.ndjson.gz", "in/deep/c.json.zst", "in/.hidden/d.jsonl", "in/notes.txt"] {
+        fixture.write_source(name, record("some text"));
+    }
+    let all = ["a.jsonl", "deep/c.json.zst", "deep/er/b.ndjson.gz"];
+    assert_eq!(found(&fixture, "in"), all);
+    assert_eq!(found(&fixture, "in/deep/er/b.ndjson.gz"), ["b.ndjson.gz"]);
+    assert_eq!(found(&fixture, "in/*.jsonl"), ["a.jsonl"]);
+    assert_eq!(found(&fixture, "in/de?p"), ["deep/c.json.zst", "deep/er/b.ndjson.gz"]);
+    assert_eq!(found(&fixture, "in/[b-z]*/*/*"), ["deep/er/b.ndjson.gz"]);
+    assert_eq!(found(&fixture, "in ./in/a.jsonl in/"), all, "each counts once");
+}
+
+#[test]
+fn a_source_has_one_name_however_its_folder_is_spelled() {
+    // The name decides the rows, so these have to agree.
+    let fixture = Fixture::new();
+    fixture.write_source("in/a.jsonl", record("some text"));
+    let absolute = fixture.path("in/*.jsonl");
+    for spelled in ["in", "./in", "in/.", "in/*.jsonl", "in//*.jsonl", "in/../in/*.jsonl", absolute.to_str().unwrap()] {
+        assert_eq!(found(&fixture, spelled), ["a.jsonl"], "{spelled}");
+    }
+    assert_eq!(found(&fixture, "./in/*.jsonl"), ["a.jsonl"], "./in/*.jsonl");
+}
+
+#[test]
+fn the_data_set_may_lie_in_the_folder_of_its_sources() {
+    // Its manifest and its rejects end in `.json` and `.jsonl`, but are no sources: the same command again has to go on.
+    let fixture = Fixture::new();
+    fixture.write_source("a.jsonl", record("some text") + "{\n");
+    let first = fixture.run("masked", ".");
+    assert_eq!(names(&first.manifest()), ["a.jsonl"]);
+    let digests = first.digests();
+    assert_eq!(fixture.run("masked", ".").digests(), digests);
+    assert_eq!(names(&fixture.run("another", ".").manifest()), ["a.jsonl"]);
+}
+
+#[test]
+fn a_glob_leaves_hidden_entries_out_as_a_folder_does() {
+    let fixture = Fixture::new();
+    for name in ["in/a.jsonl", "in/.b.jsonl", "in/.cache/c.jsonl", "in/deep/d.jsonl", "in/deep/.e.jsonl"] {
+        fixture.write_source(name, record("some text"));
+    }
+    assert_eq!(found(&fixture, "in"), ["a.jsonl", "deep/d.jsonl"]);
+    assert_eq!(found(&fixture, "in/*.jsonl"), ["a.jsonl"]);
+    assert_eq!(found(&fixture, "in/*"), ["a.jsonl", "deep/d.jsonl"]);
+    assert_eq!(found(&fixture, "in/**/*.jsonl"), ["a.jsonl", "deep/d.jsonl"]);
+    // A name that is spelled out is meant.
+    assert_eq!(found(&fixture, "in/.b.jsonl"), [".b.jsonl"]);
+    assert_eq!(found(&fixture, "in/.c*/*.jsonl"), [".cache/c.jsonl"]);
+}
+
+#[test]
+fn two_sources_of_one_name_are_refused() {
+    let fixture = Fixture::new();
+    fixture.write_source("in/x/a.jsonl", record("one"));
+    fixture.write_source("in/y/a.jsonl", record("two"));
+    assert_snapshot!(fixture.ran("run in/x in/y/a.jsonl --out masked").failed(2), @r"
+    error: two sources are named `a.jsonl`: `in/x/a.jsonl` and `in/y/a.jsonl`
+
+    hint: a source's name is its path below the SOURCE that found it: name a folder above both
+    ");
+    assert!(!fixture.path("masked").exists());
+    assert_eq!(names(&fixture.run("masked", "in").manifest()), ["x/a.jsonl", "y/a.jsonl"], "as the hint says");
+}
+
+#[test]
+fn a_source_that_is_none_is_refused() {
+    let fixture = small();
+    fixture.write("empty/notes.txt", "");
+    assert_snapshot!(fixture.ran("run missing --out masked").failed(2), @"error: cannot read SOURCE: failed to query resolved metadata `missing`: No such file or directory (os error 2)");
+    assert_snapshot!(fixture.ran("run empty --out masked").failed(2), @r"
+    error: no source in `empty`
+
+    hint: sources end in `.jsonl`, `.json`, `.ndjson`, plain or with `.zst` or `.gz` behind
+    ");
+    assert_snapshot!(fixture.ran("run a.jsonl empty/*.jsonl --out masked").failed(2), @r"
+    error: no source in `empty/*.jsonl`
+
+    hint: sources end in `.jsonl`, `.json`, `.ndjson`, plain or with `.zst` or `.gz` behind
+    ");
+    assert_snapshot!(fixture.ran("run empty/notes.txt --out masked").failed(2), @"error: `empty/notes.txt` is no source: its name has none of the endings `.jsonl`, `.json`, `.ndjson`, plain or with `.zst` or `.gz` behind");
+    assert_snapshot!(fixture.ran("run --out masked").failed(2), @r"
+    error: the following required arguments were not provided:
+      <SOURCE>...
+
+    Usage: ul2-prep run --out <DIR> <SOURCE>...
+
+    For more information, try '--help'.
+    ");
+    assert!(!fixture.path("masked").exists());
+}
+
+#[test]
+fn a_name_with_a_control_character_is_refused() {
+    let fixture = Fixture::new();
+    fixture.write_source("in/a\nb.jsonl", record("some text"));
+    assert_snapshot!(fixture.ran("run in --out masked").failed(2), @r#"error: the source name "a\nb.jsonl" has a control character"#);
+}
+
+// --- what is read ---
+
+#[test]
+fn the_text_may_be_in_a_nested_field() {
+    let fixture = Fixture::new();
+    fixture.write_source("a.jsonl", "{\"text\":\"wrong\",\"a\":{\"b\":\"right\",\"c\":1}}\n");
+    let rows = fixture.run("masked", "a.jsonl --text-field a.b").rows();
+    let spec = fixture.data_set("masked").spec();
+    assert_eq!(
+        segments(&spec, &rows, "a.jsonl", 1),
+        "right".bytes().map(|byte| u32::from(byte) + 3).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn a_field_that_is_nowhere_stops_the_run_with_the_keys_that_are_there() {
+    let fixture = small();
+    fixture.write_source("b.jsonl", "{\"id\":1,\"body\":\"x\"}\n".repeat(11));
+    assert_snapshot!(fixture.ran("run b.jsonl --out masked --quiet").failed(1), @r"
+    error: unit 0 of 1 failed: b.jsonl: 11 of 11 lines are rejected, more than the 10 that `--max-rejects` allows; the first is b.jsonl:1: missing-text: the record has the keys `id`, `body`
+
+    hint: name the field that holds the text with `--text-field`
+    ");
+}
+
+#[test]
+fn documents_shorter_than_min_segment_are_counted() {
+    let fixture = Fixture::new();
+    fixture.write_source("a.jsonl", ["a", "ab", "abc"].map(record).concat());
+    let manifest = fixture.run("masked", "a.jsonl").manifest();
+    let count = |key: &str| manifest["totals"][key].as_u64().unwrap();
+    assert_eq!([count("documents"), count("rows"), count("short_documents"), count("short_tokens")], [3, 2, 1, 1]);
+}
+
+#[test]
+fn epochs_mask_every_document_anew() {
+    let fixture = small();
+    let rows = fixture.run("masked", "a.jsonl --epochs 3").rows();
+    assert_eq!(rows.len(), 9);
+    let epoch = |epoch| rows.iter().filter(move |row| row.epoch == epoch).map(|row| (&row.denoiser, &row.input_ids));
+    assert!(epoch(0).ne(epoch(1)) && epoch(1).ne(epoch(2)) && epoch(0).ne(epoch(2)));
+    // The first epoch is the data set of one epoch.
+    let single = fixture.run("single", "a.jsonl").rows();
+    assert_eq!(rows.iter().filter(|row| row.epoch == 0).collect::<Vec<_>>(), single.iter().collect::<Vec<_>>());
+}
+
+// --- what is refused ---
+
+#[test]
+fn an_unknown_recipe_gets_the_nearest_name() {
+    let fixture = small();
+    assert_snapshot!(fixture.ran("run a.jsonl --out masked --recipe ul2R").failed(2), @r"
+    error: there is no recipe `ul2R`
+
+    hint: there is a recipe `ul2r`
+    ");
+    assert_snapshot!(fixture.ran("run a.jsonl --out masked --recipe bert").failed(2), @r"
+    error: there is no recipe `bert`
+
+    hint: `ul2-prep recipes` lists the built-in ones; a file's name ends in `.toml`
+    ");
+    assert_snapshot!(fixture.ran("run a.jsonl --out masked --recipe none.toml").failed(2), @"error: cannot read the recipe: failed to open file `none.toml`: No such file or directory (os error 2)");
+    assert_snapshot!(fixture.ran("recipes ul").failed(2), @r"
+    error: there is no recipe `ul`
+
+    hint: there is a recipe `ul2`
+    ");
+}
+
+#[test]
+fn a_recipe_with_something_wrong_is_refused_with_its_line() {
+    let fixture = small();
+    let refused = |recipe: &str| {
+        fixture.write("mine.toml", recipe);
+        let message = fixture.ran("run a.jsonl --out masked --recipe mine.toml").failed(2);
+        assert!(!fixture.path("masked").exists());
+        message
+    };
+    let denoiser = "[[denoiser]]\nname = \"a\"\nmode = \"R\"\nweight = 1\n";
+    let spans = |density: &str, mean: &str| {
+        format!("{denoiser}random_spans = {{ noise_density = {density}, mean_span_length = {mean} }}\n")
+    };
+    assert_snapshot!(refused(&format!("{}noise = 3\n", spans("0.15", "3"))), @r"
+    error: mine.toml:6: unknown field `noise`, expected one of `name`, `mode`, `weight`, `mode_token`, `layout`, `random_spans`, `suffix`
+
+    hint: `ul2-prep recipes ul2r` prints a recipe with every key explained
+    ");
+    assert_snapshot!(refused(&spans("1.5", "3")), @"error: recipe `mine` cannot be used: denoiser `a`: `noise_density` must lie between 0 and 1, both excluded, found 1.5");
+    assert_snapshot!(refused(&spans("0.9", "1")), @"error: recipe `mine` cannot be used: denoiser `a`: noise of density 0.9 in spans of mean length 1 needs more spans than there are kept tokens to separate them");
+    assert_snapshot!(refused(&spans("0.15", "0.5")), @"error: recipe `mine` cannot be used: denoiser `a`: `mean_span_length` must be at least 1 token, found 0.5");
+    assert_snapshot!(refused(&format!("{}layout = \"split\"\n", spans("0.15", "3"))), @"error: recipe `mine` cannot be used: denoiser `a`: layout `split` needs noise that is a suffix");
+    assert_snapshot!(refused(&format!("{}{}", spans("0.15", "3"), spans("0.5", "3"))), @"error: recipe `mine` cannot be used: two denoisers are named `a`: the name addresses the random stream and must be unique");
+    assert_snapshot!(refused(&format!("inputs_length = 4\nmin_segment = 40\n{}", spans("0.15", "3"))), @r"
+    error: recipe `mine` cannot be used: denoiser `a` fits segments of at most 3 tokens into inputs of 4 and labels of 512 with 125 sentinels, but `min_segment = 40` needs 79
+
+    hint: raise `--inputs-length` and `--labels-length`
+    ");
+    assert_snapshot!(refused(&format!("sentinels = [\"<mask_{{n}}>\"]\n{}", spans("0.15", "3"))), @r#"
+    error: the tokenizer has no token that the recipe's `sentinels` name: `<mask_{n}>`
+
+    hint: `sentinels = ["<extra_id_{n}>"]` in a recipe names `<extra_id_0>`, `<extra_id_1>`, …
+    "#);
+}
+
+#[test]
+fn a_tokenizer_that_is_none_is_refused() {
+    let fixture = fixture();
+    fixture.write_source("a.jsonl", record("some text"));
+    fixture.write("broken.json", "{\"model\": 3}");
+    assert_snapshot!(fixture.ran("run a.jsonl --out masked --tokenizer missing").failed(2), @r"
+    error: cannot read the tokenizer: failed to query resolved metadata `missing`: No such file or directory (os error 2)
+
+    hint: `--tokenizer` takes a file, a folder, or `bytes`
+    ");
+    assert_snapshot!(fixture.ran("run a.jsonl --out masked --tokenizer fixtures/shards").failed(2), @r#"
+    error: no `tokenizer.json` in `fixtures/shards`
+
+    hint: a Hugging Face `tokenizer.json` is needed; `tokenizer.save("tokenizer.json")` writes one
+    "#);
+    let broken = fixture.ran("run a.jsonl --out masked --tokenizer broken.json").failed(2);
+    // The reason is the library's.
+    assert!(broken.starts_with("error: `broken.json` is no tokenizer that can be used: "), "{broken}");
+    assert!(!fixture.path("masked").exists());
+}
+
+#[test]
+fn a_token_that_the_tokenizer_has_not_is_refused() {
+    let fixture = small();
+    assert_snapshot!(fixture.ran("run a.jsonl --out masked --eos-token <eos>").failed(2), @r"
+    error: the tokenizer has no token `<eos>` (`--eos-token`)
+
+    hint: tokens are looked up by their exact name in the tokenizer file
+    ");
+    assert_snapshot!(fixture.ran("run a.jsonl --out masked --eos-token <extra_id_0>").failed(2), @"error: the tokenizer's reserved tokens clash: sentinel 0 and another reserved token are both id 259");
+}
+
+#[test]
+fn numbers_out_of_range_are_refused() {
+    let fixture = small();
+    assert_snapshot!(fixture.ran("run a.jsonl --out masked --workers 0").failed(2), @"error: `--workers` must be at least 1");
+    assert_snapshot!(fixture.ran("run a.jsonl --out masked --epochs 0").failed(2), @"error: recipe `ul2r` cannot be used: `epochs` must be between 1 and 65536, found 0");
+    assert_snapshot!(fixture.ran("run a.jsonl --out masked --inputs-length 200000").failed(2), @"error: recipe `ul2r` cannot be used: `inputs_length` must be between 2 and 131072, found 200000");
+    assert_snapshot!(fixture.ran("run a.jsonl --out masked --inputs-length 8").failed(2), @r"
+    error: recipe `ul2r` cannot be used: denoiser `r` fits segments of at most 2 tokens into inputs of 8 and labels of 512 with 125 sentinels, but `min_segment = 2` needs 3
+
+    hint: raise `--inputs-length` and `--labels-length`
+    ");
+    assert_snapshot!(fixture.ran("run a.jsonl --out masked --max-rejects few").failed(2), @r"
+    error: invalid value 'few' for '--max-rejects <N|SHARE%>': expected a number of lines or a share like `0.1%`, found `few`
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(fixture.ran("run a.jsonl --out masked --shard-size big").failed(2), @r"
+    error: invalid value 'big' for '--shard-size <SIZE>': expected a size like `256MiB`, found `big`
+
+    For more information, try '--help'.
+    ");
+    assert!(!fixture.path("masked").exists());
+}
+
+#[test]
+fn too_few_sentinels_are_refused_if_asked_to() {
+    let fixture = small();
+    assert_snapshot!(fixture.ran("run a.jsonl --out masked --strict-sentinels").failed(2), @r"
+    error: denoiser `x-dense` needs 127 sentinels for segments of 759 tokens, but the vocabulary has 125
+
+    hint: leave `--strict-sentinels` out to shorten the segments, or use a tokenizer with more sentinels
+    ");
+    assert!(!fixture.path("masked").exists());
+    fixture.ran("run a.jsonl --out masked --strict-sentinels --recipe t5").succeeded();
+}
+
+#[test]
+fn mode_tokens_that_are_alike_are_a_warning() {
+    let fixture = small();
+    let denoiser = |name: &str, mode: &str, noise: &str| {
+        format!("[[denoiser]]\nname = \"{name}\"\nmode = \"{mode}\"\nweight = 1\nmode_token = \"[M]\"\n{noise}\n")
+    };
+    let recipe = denoiser("one", "S", "suffix = {}")
+        + &denoiser("two", "R", "random_spans = { noise_density = 0.15, mean_span_length = 3 }");
+    fixture.write("mine.toml", recipe);
+    let ran = fixture.ran("run a.jsonl --out masked --recipe mine.toml --quiet").succeeded();
+    assert_snapshot!(ran.stderr.lines().next().unwrap(), @"warning: the mode tokens of `one` (S) and `two` (R) are the same ids [94, 80, 96]");
+}
+
+#[test]
+fn a_folder_with_something_else_in_it_is_left_alone() {
+    let fixture = small();
+    fixture.write("thesis/chapter.tex", "");
+    assert_snapshot!(fixture.ran("run a.jsonl --out thesis").failed(2), @r"
+    error: `thesis` is not empty and holds no data set of `ul2-prep`
+
+    hint: name a new or an empty folder with `--out`
+    ");
+    assert_eq!(fs::read_dir(fixture.path("thesis")).unwrap().count(), 1);
+}
+
+#[test]
+fn other_settings_in_the_same_folder_are_refused_by_name() {
+    let fixture = small();
+    let before = fixture.run("masked", "a.jsonl --seed 7").digests();
+    assert_snapshot!(fixture.ran("run a.jsonl --out masked --seed 8").failed(2), @r"
+    error: the data set in `masked/` was begun with other settings: `spec.seed` is 7 in the data set, but 8 is asked for
+
+    hint: use the same settings, or name another folder with `--out`
+    ");
+    assert_snapshot!(fixture.ran("run a.jsonl --out masked --seed 7 --shard-size 1MiB --epochs 2").failed(2), @r"
+    error: the data set in `masked/` was begun with other settings: `shard_bytes` is 268435456 in the data set, but 1048576 is asked for; `spec.epochs` is 1 in the data set, but 2 is asked for
+
+    hint: use the same settings, or name another folder with `--out`
+    ");
+    fixture.write_source("b.jsonl", record("another"));
+    assert_snapshot!(fixture.ran("run *.jsonl --out masked --seed 7").failed(2), @r"
+    error: the data set in `masked/` was begun with other settings: `sources[b.jsonl]` is not in the data set, but asked for
+
+    hint: use the same settings, or name another folder with `--out`
+    ");
+    assert_eq!(fixture.data_set("masked").digests(), before);
+}
+
+// --- tokenizers ---
+
+fn settings(tokenizer: &str, path: &str) -> Settings {
+    let (shards, tokenizer) = (repository("fixtures/shards"), repository(tokenizer));
+    let [shards, tokenizer] = [&shards, &tokenizer].map(|path| path.to_str().unwrap());
+    let arguments = ["ul2-prep", "plan", shards, "--tokenizer", tokenizer, "--tokenizer-path", path];
+    let SubCommand::Plan(args) = Cli::parse_from(arguments).command else { panic!("`plan` was asked for") };
+    Settings::new(&args.masking).unwrap()
+}
+
+fn tokenized(tokenizer: &dyn Tokenizer, text: &str) -> Vec<u32> {
+    tokenizer.tokenize(text, &mut tokenizer.scratch()).unwrap().ids().to_vec()
+}
+
+/// Texts with the ids that the Python package gives.
+fn published(kind: &str) -> Vec<(String, Vec<u32>)> {
+    let case = |case: Value| {
+        let ids = case["ids"].as_array().unwrap().iter().map(|id| u32::try_from(id.as_u64().unwrap()).unwrap());
+        (case["text"].as_str().unwrap().to_owned(), ids.collect())
+    };
+    let cases: Vec<_> = json_lines(repository(&format!("fixtures/ids/{kind}.jsonl"))).into_iter().map(case).collect();
+    assert_eq!(cases.len(), 82);
+    cases
+}
+
+/// Compares every text; the number of texts that the package gives reserved ids for.
+fn assert_ids_are_published(tokenizer: &str, path: &str, kind: &str) -> usize {
+    let settings = settings(tokenizer, path);
+    let vocabulary = settings.spec.vocabulary();
+    let (mut spelled, mut lengths) = (0, Vec::new());
+    for (text, published) in published(kind) {
+        let ids = tokenized(settings.tokenizer.as_ref(), &text);
+        assert!(ids.iter().all(|&id| vocabulary.is_ordinary(id)), "{text:?}");
+        if published.iter().all(|&id| vocabulary.is_ordinary(id)) {
+            assert_eq!(ids, published, "{text:?}");
+            lengths.push(ids.len());
+        } else {
+            assert!(!ids.is_empty(), "text stays text: {text:?}");
+            spelled += 1;
+        }
+    }
+    // The files ask for truncation to 32 and padding to 48; neither may happen to the texts of a training set.
+    assert!(lengths.iter().any(|&length| length > 48) && lengths.iter().any(|&length| (1..32).contains(&length)));
+    spelled
+}
+
+#[test]
+fn ids_of_a_unigram_file_are_those_of_the_python_package() {
+    // By our own code and by the crate's; both have to give text for the texts that spell a reserved token.
+    for path in ["auto", "oracle"] {
+        assert!(assert_ids_are_published("fixtures/tokenizer", path, "unigram") > 0);
+    }
+}
+
+#[test]
+fn ids_of_a_byte_level_bpe_file_are_those_of_the_python_package() {
+    for path in ["auto", "oracle"] {
+        assert_eq!(assert_ids_are_published("fixtures/tokenizer-bpe", path, "bpe"), 0);
+    }
+}
+
+#[test]
+fn ids_of_bytes_are_those_of_byt5() {
+    let shards = repository("fixtures/shards");
+    let SubCommand::Plan(args) = Cli::parse_from(["ul2-prep", "plan", shards.to_str().unwrap()]).command else {
+        panic!("`plan` was asked for")
+    };
+    let settings = Settings::new(&args.masking).unwrap();
+    for (text, ids) in published("bytes") {
+        assert_eq!(tokenized(settings.tokenizer.as_ref(), &text), ids, "{text:?}");
+    }
+}
+
+#[test]
+fn rows_hold_the_ids_of_the_tokenizer_file_and_no_reserved_one() {
+    for (tokenizer, kind) in [("fixtures/tokenizer", "unigram"), ("fixtures/tokenizer-bpe", "bpe")] {
+        let fixture = fixture();
+        let published = published(kind);
+        fixture.write_source("a.jsonl.zst", published.iter().map(|(text, _)| record(text)).collect::<String>());
+        let rows = fixture.run("masked", &format!("a.jsonl.zst --tokenizer {tokenizer} --max-rejects 100%")).rows();
+        let spec = fixture.data_set("masked").spec();
+        for (line, (text, ids)) in (1..).zip(&published) {
+            let found = segments(&spec, &rows, "a.jsonl.zst", line);
+            assert!(found.iter().all(|&id| spec.vocabulary().is_ordinary(id)), "{text:?}");
+            if ids.iter().all(|&id| spec.vocabulary().is_ordinary(id)) {
+                let expected: &[u32] = if ids.len() < 2 { &[] } else { ids };
+                assert_eq!(found, expected, "{text:?}");
+            } else {
+                assert!(!found.is_empty(), "{text:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_code_that_makes_the_ids_does_not_change_a_byte_of_the_data_set() {
+    let fixture = fixture();
+    let run = |out: &str, path: &str| {
+        let arguments = format!("fixtures/shards --tokenizer fixtures/tokenizer --tokenizer-path {path}");
+        fixture.run(out, &arguments).digests()
+    };
+    assert_eq!(run("fast", "auto"), run("crate", "oracle"));
+}
+
+#[test]
+fn a_tokenizer_is_named_by_its_folder_or_its_file() {
+    let fixture = fixture();
+    fixture.write_source("a.jsonl", record(&text(1, 300)));
+    let folder = fixture.run("folder", "a.jsonl --tokenizer fixtures/tokenizer");
+    let file = fixture.run("file", "a.jsonl --tokenizer fixtures/tokenizer/tokenizer.json");
+    assert_eq!(folder.digests(), file.digests());
+    assert!(Path::new(&fixture.path("file/manifest.json")).exists());
+}

@@ -1,0 +1,337 @@
+//! Distributions, with fixed seeds and derived thresholds: a failure is a fact, not bad luck (`support/chi_square.rs`).
+//!
+//! Where a law is not uniform, that is asserted too: a mask without a roll never starts with noise. Each chi-square test counts
+//! independent draws: one thing of each mask, or a whole mask as one outcome.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use support::chi_square::{assert_follows, assert_share, assert_uniform, float, ln_choose};
+use support::{denoiser, fields, line, random_spans, spec_of_arguments, suffix};
+use ul2_prep::denoise::{
+    Address, Cut, Denoiser, EosPolicy, Layout, Masker, NoisePattern, Roll, Seed, Spec, Stream, StreamKey, Subset,
+};
+
+const DRAWS: u64 = 60_000;
+
+fn key(name: &str) -> StreamKey {
+    Seed(20_261).denoise_key(name, "statistics")
+}
+
+/// All ways to write `total` as an ordered sum of `parts` positive integers.
+fn compositions(total: u32, parts: u32) -> Vec<Vec<u32>> {
+    if parts == 1 {
+        return vec![vec![total]];
+    }
+    let first = 1..=total - parts + 1;
+    let rest =
+        first.flat_map(|first| compositions(total - first, parts - 1).into_iter().map(move |rest| (first, rest)));
+    rest.map(|(first, rest)| [vec![first], rest].concat()).collect()
+}
+
+// --- samplers ---
+
+#[test]
+fn a_bounded_draw_is_uniform_also_where_multiplying_alone_would_not_be() {
+    // x·n / 2^32 for n = 3·2^30 and no rejection: values divisible by 3 come from two words, the others from one (1/2, 1/4, 1/4).
+    let mut stream = key("below").stream(line(1));
+    let mut by_rest = [0; 3];
+    for _ in 0..DRAWS {
+        by_rest[(stream.below(3 << 30) % 3) as usize] += 1;
+    }
+    assert_uniform(&by_rest, "rests of below(3·2^30)");
+    for n in [1_u32, 2, 3, 7, 10, 100, 1000] {
+        let mut counts = vec![0; n as usize];
+        for _ in 0..DRAWS {
+            counts[stream.below(n) as usize] += 1;
+        }
+        if n == 1 {
+            assert_eq!(counts, [DRAWS]);
+        } else {
+            assert_uniform(&counts, &format!("below({n})"));
+        }
+    }
+}
+
+#[test]
+fn every_subset_is_equally_likely() {
+    let mut stream = key("subset").stream(line(1));
+    let mut subset = Subset::default();
+    for (k, n, subsets) in [(3, 8, 56), (5, 10, 252), (1, 5, 5), (6, 7, 7)] {
+        let mut counts: BTreeMap<Vec<u32>, u64> = BTreeMap::new();
+        for _ in 0..DRAWS {
+            let mut members = Vec::new();
+            subset.draw(&mut stream, k, n, |member| members.push(member));
+            *counts.entry(members).or_default() += 1;
+        }
+        assert_eq!(counts.len(), subsets, "{k} of {n}");
+        assert_uniform(&counts.into_values().collect::<Vec<_>>(), &format!("{k}-subsets of {n}"));
+    }
+}
+
+#[test]
+fn the_first_two_members_of_a_large_subset_follow_their_law_as_a_pair() {
+    // P(the least is a, the next is b) = C(n − b − 1, k − 2) / C(n, k). 70 values: the set goes over the end of a 64-bit word.
+    let (k, n) = (5, 70);
+    let mut stream = key("pairs").stream(line(1));
+    let mut subset = Subset::default();
+    let mut counts = vec![0; (n * n) as usize];
+    for _ in 0..10 * DRAWS {
+        let mut members = Vec::new();
+        subset.draw(&mut stream, k, n, |member| members.push(member));
+        counts[(members[0] * n + members[1]) as usize] += 1;
+    }
+    let law = |cell: u32| match (cell / n, cell % n) {
+        (a, b) if a < b && n - b > k - 2 => (ln_choose(n - b - 1, k - 2) - ln_choose(n, k)).exp(),
+        _ => 0.0,
+    };
+    assert_follows(&counts, &(0..n * n).map(law).collect::<Vec<_>>(), "pairs of a 5-subset of 70");
+}
+
+// --- masks ---
+
+#[test]
+fn all_15_compositions_of_7_into_3_parts_are_equally_likely_for_noise_and_kept_and_as_pairs() {
+    // Density .5 at 14 tokens: 7 of each kind, in round(7 / 2.4) = 3 spans. So a mask is a pair of such compositions: 225 masks.
+    let law = random_spans(0.5, 2.4, Roll::Never);
+    let all = compositions(7, 3);
+    assert_eq!(all.len(), 15);
+    let (mut noise_counts, mut kept_counts, mut pairs) = ([0; 15], [0; 15], [0; 225]);
+    let mut masker = Masker::default();
+    for draw in 0..DRAWS {
+        let mask = masker.draw(&NoisePattern::RandomSpans(law), 14, &mut key("compositions").stream(line(draw)));
+        let noise: Vec<u32> = mask.spans().iter().map(|span| span.len()).collect();
+        let ends = [0].into_iter().chain(mask.spans().iter().map(|span| span.end));
+        let kept: Vec<u32> = mask.spans().iter().zip(ends).map(|(span, end)| span.start - end).collect();
+        let index = |parts: &Vec<u32>| all.iter().position(|composition| composition == parts).unwrap();
+        noise_counts[index(&noise)] += 1;
+        kept_counts[index(&kept)] += 1;
+        pairs[15 * index(&noise) + index(&kept)] += 1;
+    }
+    // 14 degrees of freedom: the threshold for p = 10⁻⁶ is 55.5; 224 degrees: 339.6.
+    assert_uniform(&noise_counts, "compositions of the noise");
+    assert_uniform(&kept_counts, "compositions of the kept tokens");
+    assert_uniform(&pairs, "pairs of compositions");
+}
+
+#[test]
+fn every_rolled_mask_is_equally_likely_round_the_circle() {
+    // 2 noise tokens in 2 spans of 6 tokens: 3 compositions of the kept tokens (1 + 3, 2 + 2, 3 + 1), 6 offsets, so 18 draws. The mask
+    // with opposite spans comes from 2 + 2 at 6 offsets, each picture twice; 1 + 3 and 3 + 1 are rotations of one another: each of
+    // their 6 pictures twice as well.
+    let law = random_spans(0.333_333, 1.0, Roll::Always);
+    let mut masker = Masker::default();
+    let mut counts: BTreeMap<Vec<u32>, u64> = BTreeMap::new();
+    for draw in 0..DRAWS {
+        let mask = masker.draw(&NoisePattern::RandomSpans(law), 6, &mut key("circle").stream(line(draw)));
+        *counts.entry(mask.spans().iter().map(|span| span.start).collect()).or_default() += 1;
+    }
+    // 3 pictures of opposite spans and 6 of the others; neighbours touch and cannot be.
+    assert_eq!(counts.len(), 9);
+    assert_uniform(&counts.into_values().collect::<Vec<_>>(), "rolled masks");
+}
+
+/// How often each position is noise.
+fn noise_profile(mean: f64, density: f64, roll: Roll, length: u32) -> Vec<u64> {
+    let pattern = NoisePattern::RandomSpans(random_spans(density, mean, roll));
+    let mut masker = Masker::default();
+    let mut counts = vec![0; length as usize];
+    for draw in 0..DRAWS {
+        for span in masker.draw(&pattern, length, &mut key("profile").stream(line(draw))).spans() {
+            counts[span.start as usize..span.end as usize].iter_mut().for_each(|count| *count += 1);
+        }
+    }
+    counts
+}
+
+#[test]
+fn a_roll_makes_every_position_noise_equally_often() {
+    for (mean, density, roll) in [(3.0, 0.15, Roll::Always), (8.0, 0.5, Roll::Always), (32.0, 0.15, Roll::SingleSpan)] {
+        let length = 100;
+        let counts = noise_profile(mean, density, roll, length);
+        let noise = random_spans(density, mean, roll).counts(length).noise;
+        for (place, &count) in counts.iter().enumerate() {
+            let share = f64::from(noise) / f64::from(length);
+            assert_share(count, DRAWS, share, 100, &format!("({mean}, {density}): noise at {place}"));
+        }
+    }
+}
+
+#[test]
+fn without_a_roll_the_first_token_is_never_noise_the_last_always_and_their_neighbours_seldom_and_often() {
+    let counts = noise_profile(3.0, 0.15, Roll::Never, 100);
+    assert_eq!((counts[0], counts[99]), (0, DRAWS));
+    // 15 noise tokens in 5 spans. Position 1 is noise where the first kept span has one token, C(83, 3) / C(84, 4) = 1/21; position 98
+    // where the last noise span has two or more: 1 − C(13, 3) / C(14, 4) = 5/7.
+    assert_share(counts[1], DRAWS, 1.0 / 21.0, 2, "noise at the second token");
+    assert_share(counts[98], DRAWS, 5.0 / 7.0, 2, "noise at the last token but one");
+}
+
+#[test]
+fn density_and_mean_span_length_are_met_over_a_long_document() {
+    // Exact for each length, so over all lengths off only by the roundings: half a token of noise in a segment, half a span.
+    let law = random_spans(0.15, 3.0, Roll::SingleSpan);
+    let counts = law.counts(568);
+    assert_eq!((counts.noise, counts.spans), (85, 28));
+    let mut masker = Masker::default();
+    let (mut tokens, mut noise, mut spans) = (0_u64, 0_u64, 0_u64);
+    for length in 300..900 {
+        let mask = masker.draw(&NoisePattern::RandomSpans(law), length, &mut key("density").stream(line(1)));
+        tokens += u64::from(length);
+        noise += u64::from(mask.noise());
+        spans += mask.spans().len() as u64;
+    }
+    let (density, mean) = (float(noise) / float(tokens), float(noise) / float(spans));
+    assert!((density - 0.15).abs() < 0.5 / 300.0, "{density}");
+    assert!((mean - 3.0).abs() < 0.05, "{mean}");
+}
+
+#[test]
+fn a_prefix_has_every_length_from_1_to_n_minus_1_equally_often() {
+    for length in [3, 20, 257] {
+        let mut counts = vec![0; length as usize - 1];
+        let mut masker = Masker::default();
+        for draw in 0..DRAWS {
+            let mask = masker.draw(&suffix(), length, &mut key("prefix").stream(line(draw)));
+            let [span] = mask.spans() else { panic!("one span") };
+            assert_eq!(span.end, length);
+            counts[span.start as usize - 1] += 1;
+        }
+        assert_uniform(&counts, &format!("prefixes of {length}"));
+    }
+}
+
+#[test]
+fn the_largest_row_of_a_segment_length_is_reached_by_some_draw() {
+    // Section 6 bounds all draws. A bound that no draw reaches would make every segment too short.
+    let mixtures: [(Denoiser, u32); 5] = [
+        (denoiser("r", NoisePattern::RandomSpans(random_spans(0.15, 3.0, Roll::SingleSpan))), 64),
+        (denoiser("rolled", NoisePattern::RandomSpans(random_spans(0.5, 3.0, Roll::Always))), 64),
+        (denoiser("single", NoisePattern::RandomSpans(random_spans(0.15, 64.0, Roll::SingleSpan))), 64),
+        (denoiser("s", suffix()), 32),
+        (Denoiser { layout: Layout::Sentinels, ..denoiser("s", suffix()) }, 32),
+    ];
+    for (denoiser, lengths) in mixtures {
+        let name = denoiser.name.clone();
+        let mut fields = fields(vec![denoiser]);
+        (fields.inputs_length, fields.labels_length, fields.eos) = (lengths, lengths, EosPolicy::Labels);
+        let spec = Spec::new(fields).unwrap();
+        let length = spec.segment_length(0);
+        let tokens: Vec<u32> = (0..length.tokens).map(|_| 3).collect();
+        let (mut inputs, mut labels) = (0, 0);
+        for document in 1..2000 {
+            for row in support::mask_document(&spec, "a.jsonl", document, 0, &tokens) {
+                inputs = inputs.max(row.input_ids.len());
+                labels = labels.max(row.labels.len());
+            }
+        }
+        assert_eq!((inputs, labels), (length.bounds.inputs as usize, length.bounds.labels as usize), "{name}");
+    }
+}
+
+// --- the mixture ---
+
+#[test]
+fn segments_get_denoisers_in_proportion_to_their_weights() {
+    for recipe in ["t5", "ul2", "ul2r"] {
+        let spec = spec_of_arguments(&format!("--recipe {recipe} --seed 3"));
+        let keys = spec.source_keys("a.jsonl");
+        let mut counts = vec![0; spec.denoisers().len()];
+        // Documents of 20,000 tokens, so that most segments are not the first of theirs.
+        for document in 1..1500 {
+            for segment in Cut::new(&spec, &keys, document, 0, 20_000) {
+                counts[segment.denoiser] += 1;
+            }
+        }
+        let total = f64::from(spec.total_weight());
+        let shares: Vec<f64> =
+            spec.denoisers().iter().map(|denoiser| f64::from(denoiser.weight.get()) / total).collect();
+        if let [only] = counts.as_slice() {
+            assert!(*only > 0);
+        } else {
+            assert_follows(&counts, &shares, recipe);
+        }
+    }
+}
+
+#[test]
+fn weights_are_shares_to_the_last_one() {
+    let weights = [1, 2, 3, 94];
+    let weighted =
+        |(weight, name): (u32, &str)| Denoiser { weight: NonZeroU32::new(weight).unwrap(), ..denoiser(name, suffix()) };
+    let denoisers = weights.into_iter().zip(["a", "b", "c", "d"]).map(weighted).collect();
+    let spec = Spec::new(fields(denoisers)).unwrap();
+    let keys = spec.source_keys("a.jsonl");
+    let mut counts = [0; 4];
+    for document in 1..DRAWS {
+        counts[spec.choose(&mut keys.choose.stream(line(document)))] += 1;
+    }
+    assert_follows(&counts, &weights.map(|weight| f64::from(weight) / 100.0), "weights of 100");
+}
+
+// --- streams ---
+
+/// The first draws of two streams as one of 16 × 16 cells.
+fn cell(mut first: Stream, mut second: Stream) -> usize {
+    (first.below(16) * 16 + second.below(16)) as usize
+}
+
+#[test]
+fn streams_of_neighbouring_addresses_are_independent() {
+    let at = |line, epoch, segment| Address { line, epoch, segment };
+    let spec = Spec::new(fields(vec![
+        denoiser("a", suffix()),
+        denoiser("b", NoisePattern::RandomSpans(random_spans(0.15, 3.0, Roll::Never))),
+    ]))
+    .unwrap();
+    let (here, there) = (spec.source_keys("a.jsonl"), spec.source_keys("b.jsonl"));
+    let other_seed = {
+        let mut fields = spec.fields().clone();
+        fields.seed = Seed(fields.seed.0 + 1);
+        Spec::new(fields).unwrap().source_keys("a.jsonl")
+    };
+    let streams = |number: u64| {
+        let segment = u32::try_from(number).unwrap();
+        let stream = &here.denoise[0];
+        [
+            ("lines", stream.stream(at(number, 0, 0)), stream.stream(at(number + 1, 0, 0))),
+            ("segments", stream.stream(at(1, 0, segment)), stream.stream(at(1, 0, segment + 1))),
+            ("line and segment", stream.stream(at(number, 0, 1)), stream.stream(at(number + 1, 0, 0))),
+            ("epochs", stream.stream(at(number, 0, 0)), stream.stream(at(number, 1, 0))),
+            // Parts of a name that share a number of the generator's state must not run into each other.
+            ("epoch and segment", stream.stream(at(number, 1, 0)), stream.stream(at(number, 0, 1))),
+            ("halves of a line", stream.stream(at(number, 0, 0)), stream.stream(at(number + (1 << 32), 0, 0))),
+            ("denoisers", stream.stream(at(number, 0, 0)), here.denoise[1].stream(at(number, 0, 0))),
+            ("choice and mask", here.choose.stream(at(number, 0, 0)), stream.stream(at(number, 0, 0))),
+            ("sources", stream.stream(at(number, 0, 0)), there.denoise[0].stream(at(number, 0, 0))),
+            ("seeds", stream.stream(at(number, 0, 0)), other_seed.denoise[0].stream(at(number, 0, 0))),
+        ]
+    };
+    let mut counts: BTreeMap<&str, [u64; 256]> = BTreeMap::new();
+    for number in 1..=DRAWS {
+        for (pair, first, second) in streams(number) {
+            counts.entry(pair).or_insert([0; 256])[cell(first, second)] += 1;
+        }
+    }
+    for (pair, counts) in counts {
+        assert_uniform(&counts, pair);
+    }
+}
+
+#[test]
+fn masks_of_two_epochs_share_no_more_than_chance() {
+    // The same prefix in two epochs of one line: 1 in n − 1.
+    let (length, mut masker, mut same) = (11, Masker::default(), 0);
+    for number in 1..=DRAWS {
+        let mut start = |epoch| {
+            let address = Address { line: number, epoch, segment: 0 };
+            masker.draw(&suffix(), length, &mut key("epochs").stream(address)).spans()[0].start
+        };
+        same += u64::from(start(0) == start(1));
+    }
+    assert_share(same, DRAWS, 0.1, 1, "equal prefixes in two epochs");
+}
