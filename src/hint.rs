@@ -101,6 +101,8 @@ fn discover(error: &DiscoverError) -> Option<String> {
 
 fn run(error: &RunError) -> Option<String> {
     match error {
+        // Transparent errors do not stand in the chain themselves.
+        RunError::Output(error) => output(error),
         RunError::OtherPlan { .. } => Some("use the same settings, or name another folder with `--out`".into()),
         _ => None,
     }
@@ -108,6 +110,8 @@ fn run(error: &RunError) -> Option<String> {
 
 fn unit(error: &UnitError) -> Option<String> {
     match error {
+        UnitError::Input(error) => input(error),
+        UnitError::Output(error) => output(error),
         UnitError::TooManyRejects { first, .. } if first.contains(&Reason::MissingText.to_string()) => {
             Some("name the field that holds the text with `--text-field`".into())
         }

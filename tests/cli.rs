@@ -48,7 +48,7 @@ fn a_run_over_the_shards_writes_what_the_manifest_says_and_prints_nothing_to_sta
     let ran = fixture.ran("run fixtures/shards --out masked --seed 7 --workers 2").succeeded();
     assert_eq!(ran.stdout, "");
     let (summary, seconds) = ran.stderr.split_once(", in ").unwrap();
-    assert_snapshot!(summary, @"2,353 rows from 379 documents (1,214,456 tokens) in 1 shards, 1.1 MB");
+    assert_snapshot!(summary, @"2,353 rows from 379 documents (1,214,456 tokens) in 1 shard, 1.1 MB");
     assert_snapshot!(seconds.split_once('\n').unwrap().1, @"denoiser `x-dense` gets segments of 753 tokens instead of 759: these would need 127 sentinels, the vocabulary has 125");
 
     let data_set = fixture.data_set("masked");
@@ -237,7 +237,7 @@ fn help_of_the_tool() {
 
 #[test]
 fn help_of_run() {
-    assert_snapshot!(help("run --help"), @r"
+    assert_snapshot!(help("run --help"), @"
     Read sources, mask every document, write a data set
 
     Usage: ul2-prep run [OPTIONS] --out <DIR> <SOURCE>...
@@ -320,7 +320,7 @@ fn help_of_run() {
               Worker threads [default: one a core]. They never change a byte of the output
 
           --shard-size <SIZE>
-              Largest Parquet file
+              Size at which a Parquet file is closed: the next row group would make it larger
 
               [default: 256MiB]
 
@@ -344,7 +344,7 @@ fn help_of_run() {
 
 #[test]
 fn help_of_plan() {
-    assert_snapshot!(help("plan --help"), @r"
+    assert_snapshot!(help("plan --help"), @"
     Show what `run` would do, refuse or shorten, before a byte is written
 
     Usage: ul2-prep plan [OPTIONS] <SOURCE>...
@@ -427,7 +427,7 @@ fn help_of_plan() {
               Worker threads [default: one a core]. They never change a byte of the output
 
           --shard-size <SIZE>
-              Largest Parquet file
+              Size at which a Parquet file is closed: the next row group would make it larger
 
               [default: 256MiB]
 
@@ -665,10 +665,10 @@ fn a_recipe_with_something_wrong_is_refused_with_its_line() {
     assert_snapshot!(refused(&spans("0.15", "0.5")), @"error: recipe `mine` cannot be used: denoiser `a`: `mean_span_length` must be at least 1 token, found 0.5");
     assert_snapshot!(refused(&format!("{}layout = \"split\"\n", spans("0.15", "3"))), @"error: recipe `mine` cannot be used: denoiser `a`: layout `split` needs noise that is a suffix");
     assert_snapshot!(refused(&format!("{}{}", spans("0.15", "3"), spans("0.5", "3"))), @"error: recipe `mine` cannot be used: two denoisers are named `a`: the name addresses the random stream and must be unique");
-    assert_snapshot!(refused(&format!("inputs_length = 4\nmin_segment = 40\n{}", spans("0.15", "3"))), @r"
+    assert_snapshot!(refused(&format!("inputs_length = 4\nmin_segment = 40\n{}", spans("0.15", "3"))), @"
     error: recipe `mine` cannot be used: denoiser `a` fits segments of at most 3 tokens into inputs of 4 and labels of 512 with 125 sentinels, but `min_segment = 40` needs 79
 
-    hint: raise `--inputs-length` and `--labels-length`
+    hint: raise `--inputs-length` and `--labels-length`, or use a tokenizer with more sentinels
     ");
     assert_snapshot!(refused(&format!("sentinels = [\"<mask_{{n}}>\"]\n{}", spans("0.15", "3"))), @r#"
     error: the tokenizer has no token that the recipe's `sentinels` name: `<mask_{n}>`
@@ -715,10 +715,10 @@ fn numbers_out_of_range_are_refused() {
     assert_snapshot!(fixture.ran("run a.jsonl --out masked --workers 0").failed(2), @"error: `--workers` must be at least 1");
     assert_snapshot!(fixture.ran("run a.jsonl --out masked --epochs 0").failed(2), @"error: recipe `ul2r` cannot be used: `epochs` must be between 1 and 65536, found 0");
     assert_snapshot!(fixture.ran("run a.jsonl --out masked --inputs-length 200000").failed(2), @"error: recipe `ul2r` cannot be used: `inputs_length` must be between 2 and 131072, found 200000");
-    assert_snapshot!(fixture.ran("run a.jsonl --out masked --inputs-length 8").failed(2), @r"
+    assert_snapshot!(fixture.ran("run a.jsonl --out masked --inputs-length 8").failed(2), @"
     error: recipe `ul2r` cannot be used: denoiser `r` fits segments of at most 2 tokens into inputs of 8 and labels of 512 with 125 sentinels, but `min_segment = 2` needs 3
 
-    hint: raise `--inputs-length` and `--labels-length`
+    hint: raise `--inputs-length` and `--labels-length`, or use a tokenizer with more sentinels
     ");
     assert_snapshot!(fixture.ran("run a.jsonl --out masked --max-rejects few").failed(2), @r"
     error: invalid value 'few' for '--max-rejects <N|SHARE%>': expected a number of lines or a share like `0.1%`, found `few`
