@@ -1,4 +1,19 @@
-//! `ul2-prep` makes pre-masked training sets.
+//! `ul2-prep` makes pre-masked training sets: UL2, UL2R and T5 denoising, from `.jsonl.zst` text to Parquet shards of `input_ids` and
+//! `labels`.
+//!
+//! ```text
+//! read ─▶ batch ─▶ parse ─▶ tokenize ─▶ segment ─▶ choose denoiser ─▶ mask ─▶ encode ─▶ row group ─▶ shard
+//! └ input ─────┘  └ input ┘ └ tokenize ┘ └ denoise ────────────────────────────────┘  └ output ──────────┘
+//!                 └ on a worker ───────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! - [`denoise`] is the pure core: tokens to rows, by streams that have an address and no history.
+//! - [`input`], [`tokenize`] and [`output`] do not know one another; they meet in [`pipeline`].
+//! - [`pipeline::unit`](mod@pipeline::unit) is the program, in one page.
+//! - [`cli`], [`settings`] and [`recipe`] turn what a person writes into a [`denoise::Spec`] and a job; [`report`] and [`hint`] say what
+//!   became of it.
+//!
+//! The pages of `docs/` are included under [`documentation`].
 
 pub mod app;
 pub mod cli;
@@ -18,4 +33,10 @@ pub mod tokenize;
 pub mod documentation {
     #[doc = include_str!("../docs/masking.md")]
     pub mod masking {}
+    #[doc = include_str!("../docs/format.md")]
+    pub mod format {}
+    #[doc = include_str!("../docs/reproducibility.md")]
+    pub mod reproducibility {}
+    #[doc = include_str!("../docs/design.md")]
+    pub mod design {}
 }

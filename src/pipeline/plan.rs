@@ -11,7 +11,7 @@ use crate::input::source::Source;
 use crate::output::commit::to_json;
 
 /// The version of the plan's own format.
-const PLAN_VERSION: u32 = 1;
+pub const PLAN_VERSION: u32 = 1;
 
 /// Bytes on disk at which a unit is closed: small sources that are neighbours share one.
 pub const UNIT_BYTES: u64 = 64 << 20;
