@@ -181,7 +181,7 @@ impl Settings {
             .thread_name(|worker| format!("worker-{worker}"))
             .build()
             .context("cannot start the workers")?;
-        // One lane can feed about eight workers (docs/performance.md); two keep the workers busy while one finishes a unit.
+        // One lane decompresses and commits for about eight workers; one more, so that they are busy while a unit ends.
         let lanes = 1 + workers.div_ceil(8);
         Ok(Job {
             shard_options: ShardOptions {
@@ -201,7 +201,7 @@ impl Settings {
             },
             max_rejects: *max_rejects,
             pool,
-            permits: Permits::new(workers + lanes),
+            permits: Permits::new(workers + 1),
             lanes,
             progress: Arc::new(Progress::default()),
             interrupted,

@@ -27,9 +27,12 @@ fn source_of_more_than(bytes: usize, documents: u64) -> Vec<u8> {
 /// One shard for each row group: the least that a run makes of a batch is more than this.
 const SMALL_SHARDS: &str = "--shard-size 1MiB";
 
+/// The large source between two small ones, which end in other batches than it does.
 fn fixture_with_large_source() -> Fixture {
     let fixture = Fixture::new();
+    fixture.write_source("in/first.jsonl", record(&text(1, 900)));
     fixture.write("in/large.jsonl.zst", &*LARGE);
+    fixture.write_source("in/small.jsonl", record(&text(2, 900)));
     fixture
 }
 
@@ -55,8 +58,12 @@ fn workers_and_the_order_of_arguments_change_no_byte_of_any_file() {
 fn the_rows_of_a_large_source_come_in_order_in_shards_of_the_size_asked_for() {
     let fixture = fixture_with_large_source();
     let data_set = fixture.run("masked", &format!("in {SMALL_SHARDS} --seed 7"));
-    let rows = data_set.rows();
-    assert!(rows.is_sorted_by_key(|row| (row.line, row.segment)), "rows are in the order of the source");
+    let all = data_set.rows();
+    assert!(
+        all.is_sorted_by(|a, b| (&a.source, a.line, a.segment) < (&b.source, b.line, b.segment)),
+        "rows are in order"
+    );
+    let rows: Vec<&Row> = all.iter().filter(|row| row.source == "large.jsonl.zst").collect();
     let spec = data_set.spec();
     for number in (0..13_000).step_by(997) {
         let tokens: Vec<u32> = text(number, 2000).bytes().map(|byte| u32::from(byte) + 3).collect();
@@ -78,8 +85,13 @@ fn the_rows_of_a_large_source_come_in_order_in_shards_of_the_size_asked_for() {
     // The same rows in one shard.
     let whole = fixture.run("whole", "in --seed 7");
     assert_eq!(whole.shards().len(), 1);
-    assert!(whole.rows() == rows);
-    assert_eq!(whole.manifest()["totals"]["rows_digest"], data_set.manifest()["totals"]["rows_digest"]);
+    assert!(whole.rows() == all);
+    let (whole, parts) = (whole.manifest(), data_set.manifest());
+    for key in ["sources", "denoisers"] {
+        assert_eq!(whole[key], parts[key]);
+    }
+    assert_eq!(whole["sources"].as_array().unwrap().len(), 3);
+    assert_eq!(whole["totals"]["rows_digest"], parts["totals"]["rows_digest"]);
 }
 
 #[test]

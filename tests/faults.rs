@@ -261,8 +261,8 @@ fn a_share_of_rejects_allows_ten_at_least_and_then_counts_in_proportion() {
 #[test]
 fn a_line_that_is_too_long_is_rejected_and_kept_whole() {
     let fixture = Fixture::new();
-    // Longer than allowed but read at once; longer than one read; longer than a batch; and the last, without a line feed.
-    let long = [2_000, 700_000, BATCH_BYTES + 100_000, 300_000].map(|bytes| record(&text(bytes as u64, bytes)));
+    // Longer than one read; longer than allowed but read at once; longer than a batch; and the last, without a line feed.
+    let long = [700_000, 2_000, BATCH_BYTES + 100_000, 300_000].map(|bytes| record(&text(bytes as u64, bytes)));
     let good = record("a good line");
     let mut lines = long.iter().flat_map(|line| [&good, line]).map(String::as_str).collect::<String>();
     lines.pop();
@@ -357,31 +357,36 @@ fn a_truncated_source_leaves_only_shards_that_are_committed_and_goes_on_when_it_
 #[test]
 fn a_source_that_changed_behind_committed_shards_is_refused() {
     let fixture = Fixture::new();
-    fixture.write("in/a.jsonl", &*LARGE);
-    let good = compressed("b.jsonl.zst", record(&text(1, 20_000)).as_bytes());
+    let small = record(&text(1, 3000)).into_bytes();
+    fixture.write("in/a.jsonl", &small);
+    fixture.write("in/b.jsonl", &*LARGE);
+    let good = compressed("c.jsonl.zst", record(&text(2, 20_000)).as_bytes());
     let mut bad = good.clone();
     let half = bad.len() / 2;
     bad[half..].fill(0);
-    fixture.write("in/b.jsonl.zst", &bad);
+    fixture.write("in/c.jsonl.zst", &bad);
     // One worker has three batches in flight; what is in flight when a source fails is not committed.
     fixture.ran(&format!("run {ARGUMENTS} --out masked --quiet --workers 1")).failed(1);
-    let committed = fixture.data_set("masked").commits().len();
-    assert!(committed > 0);
+    let committed = fixture.data_set("masked").commits();
+    let last = committed.last().unwrap();
+    assert_eq!((&last["position"]["source"], &last["last"]), (&"b.jsonl".into(), &false.into()));
+    fixture.write("in/c.jsonl.zst", &good);
 
-    // `b` is mended, but one letter of `a` is another: the size, and so the plan, is the same.
-    let mut changed = LARGE.clone();
-    let place = changed.iter().position(|byte| *byte == b'v').unwrap();
-    changed[place] = b'w';
-    fixture.write("in/a.jsonl", &changed);
-    fixture.write("in/b.jsonl.zst", &good);
-    let message = fixture.ran(&format!("run {ARGUMENTS} --out masked --quiet")).failed(1);
-    assert!(
-        message.starts_with("error: unit 0 of 1 failed: a.jsonl: the source changed since the first "),
-        "{message}"
-    );
-    assert_eq!(fixture.data_set("masked").commits().len(), committed);
+    // `c` is mended, but one letter of another source is not what it was: the sizes, and so the plan, are the same. `a` was read to its end,
+    // `b` was not.
+    for (name, bytes) in [("a.jsonl", &small), ("b.jsonl", &*LARGE)] {
+        let mut changed = bytes.clone();
+        let place = changed.iter().position(|byte| *byte == b'w').unwrap();
+        changed[place] = b'v';
+        fixture.write(&format!("in/{name}"), &changed);
+        let message = fixture.ran(&format!("run {ARGUMENTS} --out masked --quiet")).failed(1);
+        let expected = format!("error: unit 0 of 1 failed: {name}: the source changed since the first ");
+        assert!(message.starts_with(&expected), "{message}");
+        assert!(message.contains("hint: put the old source back"), "{message}");
+        assert!(fixture.data_set("masked").commits() == committed);
+        fixture.write(&format!("in/{name}"), bytes);
+    }
 
-    fixture.write("in/a.jsonl", &*LARGE);
     let finished = fixture.run("masked", ARGUMENTS);
     assert_eq!(finished.digests(), fixture.run("anew", ARGUMENTS).digests());
 }

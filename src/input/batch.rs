@@ -144,7 +144,7 @@ impl<'a> BatchReader<'a> {
             finished: Vec::new(),
             bytes: std::mem::take(&mut self.carry),
         };
-        batch.bytes.reserve((BATCH_BYTES + CHUNK).saturating_sub(batch.bytes.len()));
+        batch.bytes.reserve((BATCH_BYTES + 2 * CHUNK).saturating_sub(batch.bytes.len()));
         self.next_index += 1;
         while self.source < self.sources.len() {
             if self.fill(&mut batch)? == Filled::Batch {
