@@ -30,6 +30,7 @@ pub mod settings;
 pub mod tokenize;
 
 /// The pages of `docs/`, as they are.
+#[allow(clippy::doc_markdown, reason = "prose for readers outside rustdoc as well")]
 pub mod documentation {
     #[doc = include_str!("../docs/masking.md")]
     pub mod masking {}
