@@ -12,10 +12,10 @@ use std::sync::LazyLock;
 use sha2::{Digest as _, Sha256};
 use support::{Fixture, Row, compressed, digests_by_source, mask_document, record, repository, text};
 use ul2_prep::digest::hex;
-use ul2_prep::input::batch::BATCH_BYTES;
+use ul2_prep::input::batch::BLOCK_BYTES;
 
 /// More than three batches of text.
-static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| source_of_more_than(3 * BATCH_BYTES, 13_000));
+static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| source_of_more_than(3 * BLOCK_BYTES, 13_000));
 
 /// A compressed source of that many documents of 2,000 bytes.
 fn source_of_more_than(bytes: usize, documents: u64) -> Vec<u8> {
@@ -146,7 +146,7 @@ fn a_thousand_small_sources_are_one_unit_and_the_same_for_any_number_of_workers(
 #[test]
 fn epochs_are_units_of_their_own_and_the_same_for_any_number_of_workers() {
     let fixture = Fixture::new();
-    fixture.write("in/large.jsonl.zst", source_of_more_than(BATCH_BYTES, 4_200));
+    fixture.write("in/large.jsonl.zst", source_of_more_than(BLOCK_BYTES, 4_200));
     fixture.write_source("in/a.jsonl", record(&text(1, 5000)) + "not json\n");
     let run =
         |out: &str, arguments: &str| fixture.run(out, &format!("in {SMALL_SHARDS} --seed 7 --recipe t5 {arguments}"));

@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 use support::{DataSet, Fixture, Ran, compressed, read_rows, record, repository, text};
 use ul2_prep::denoise::decode;
 use ul2_prep::digest::hex;
-use ul2_prep::input::batch::BATCH_BYTES;
+use ul2_prep::input::batch::BLOCK_BYTES;
 
 /// Every shard of the data set, finished or not, is described by a commit record; nothing else is in `data/`, and no temporary file is
 /// left.
@@ -262,7 +262,7 @@ fn a_share_of_rejects_allows_ten_at_least_and_then_counts_in_proportion() {
 fn a_line_that_is_too_long_is_rejected_and_kept_whole() {
     let fixture = Fixture::new();
     // Longer than one read; longer than allowed but read at once; longer than a batch; and the last, without a line feed.
-    let long = [700_000, 2_000, BATCH_BYTES + 100_000, 300_000].map(|bytes| record(&text(bytes as u64, bytes)));
+    let long = [700_000, 2_000, BLOCK_BYTES + 100_000, 300_000].map(|bytes| record(&text(bytes as u64, bytes)));
     let good = record("a good line");
     let mut lines = long.iter().flat_map(|line| [&good, line]).map(String::as_str).collect::<String>();
     lines.pop();
@@ -306,7 +306,7 @@ static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     // Every hundredth line is bad: shards have rejects beside them.
     let line = |number| if number % 100 == 7 { "{\"text\": 3}\n".to_owned() } else { record(&text(number, 4000)) };
     let lines = (0..9_000).map(line).collect::<String>().into_bytes();
-    assert!(lines.len() > 4 * BATCH_BYTES);
+    assert!(lines.len() > 4 * BLOCK_BYTES);
     lines
 });
 

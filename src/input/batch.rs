@@ -1,7 +1,11 @@
 //! Cuts the lines of a unit into batches, by a rule on the decompressed bytes alone.
 //!
-//! A batch ends with the first line that brings it to [`BATCH_BYTES`] or more, or with the unit. It may hold the end of one source
-//! and the beginning of the next. A line longer than `--max-line` is put aside in a file and never held in memory.
+//! A **block** is consecutive lines of one source; it ends with the first line that brings it to [`BLOCK_BYTES`] or more, or with the
+//! source. So it follows from the source alone. A **batch** is consecutive blocks of a unit; it ends with the first block that brings it to
+//! [`BLOCK_BYTES`] or more, or with the unit. It may hold the end of one source and the beginning of the next, but a full block always
+//! ends it: the pieces that it has of one source are one block.
+//!
+//! All lines count, of whatever length. A line longer than `--max-line` is put aside in a file and never held in memory.
 
 use std::io::{self, Read as _, Write as _};
 use std::ops::Range;
@@ -15,8 +19,8 @@ use super::reader::{FileDigest, SourceReader};
 use super::source::Source;
 use crate::reject::AsideFile;
 
-/// Decompressed bytes at which a batch ends: a row group of 8 to 40 MB of ids, whatever the tokenizer.
-pub const BATCH_BYTES: usize = 8 << 20;
+/// Decompressed bytes at which a block or a batch ends: a row group of 8 to 80 MB of ids, whatever the tokenizer.
+pub const BLOCK_BYTES: usize = 8 << 20;
 
 /// Bytes asked of the decompressor at a time.
 const CHUNK: usize = 1 << 18;
@@ -119,6 +123,24 @@ pub struct BatchReader<'a> {
     carry: Vec<u8>,
 }
 
+/// How much of a batch is read.
+#[derive(Debug, Clone, Copy, Default)]
+struct Filling {
+    /// Bytes of all lines of finished blocks.
+    before: usize,
+    /// Bytes of the lines of the block at hand that were put aside.
+    aside: usize,
+    /// Where the block at hand begins in the batch's bytes.
+    block: usize,
+}
+
+impl Filling {
+    /// Bytes of the block at hand, of which `end` bytes of the batch are read.
+    fn block_bytes(self, end: usize) -> usize {
+        end - self.block + self.aside
+    }
+}
+
 impl<'a> BatchReader<'a> {
     /// A reader at the beginning of `sources`. Lines of more than `max_line` bytes go to files in `spool`.
     #[must_use]
@@ -144,12 +166,11 @@ impl<'a> BatchReader<'a> {
             finished: Vec::new(),
             bytes: std::mem::take(&mut self.carry),
         };
-        batch.bytes.reserve((BATCH_BYTES + 2 * CHUNK).saturating_sub(batch.bytes.len()));
+        batch.bytes.reserve((BLOCK_BYTES + 2 * CHUNK).saturating_sub(batch.bytes.len()));
         self.next_index += 1;
-        while self.source < self.sources.len() {
-            if self.fill(&mut batch)? == Filled::Batch {
-                break;
-            }
+        let mut filling = Filling::default();
+        while self.source < self.sources.len() && filling.before < BLOCK_BYTES {
+            self.fill(&mut batch, &mut filling)?;
         }
         batch.end = Position {
             source: self.source,
@@ -159,36 +180,44 @@ impl<'a> BatchReader<'a> {
         Ok(Some(batch))
     }
 
-    /// Reads the current source until the batch is full or the source ends.
-    fn fill(&mut self, batch: &mut Batch) -> Result<Filled, InputError> {
+    /// Reads a block of the current source.
+    fn fill(&mut self, batch: &mut Batch, filling: &mut Filling) -> Result<(), InputError> {
         let mut reader = match self.reader.take() {
             Some(reader) => reader,
             None => SourceReader::open(&self.sources[self.source])?,
         };
         // The bytes from `piece` on are of this source; those from `line` on are of a line whose end is not read yet.
-        let mut piece = if batch.pieces.is_empty() { 0 } else { batch.bytes.len() };
+        // What is carried over from the last batch is the beginning of this one.
+        let mut piece = if filling.before == 0 { 0 } else { batch.bytes.len() };
+        *filling = Filling { block: piece, aside: 0, ..*filling };
         let mut line = piece + memrchr(b'\n', &batch.bytes[piece..]).map_or(0, |end| end + 1);
         let mut searched = piece;
         loop {
-            let from = searched.max(BATCH_BYTES - 1).min(batch.bytes.len());
-            if let Some(end) = memchr(b'\n', &batch.bytes[from..]) {
-                let cut = from + end + 1;
+            if let Some(cut) = full_block(batch, *filling, searched) {
                 self.carry = batch.bytes.split_off(cut);
                 self.close_piece(batch, piece..cut);
                 self.reader = Some(reader);
-                return Ok(Filled::Batch);
+                filling.before += filling.block_bytes(cut);
+                return Ok(());
             }
             searched = batch.bytes.len();
-            let read = self.read_chunk(&mut reader, &mut batch.bytes)?;
+            let read = self.read_chunk(&mut reader, &mut batch.bytes, piece)?;
             if read == 0 {
                 break;
             }
             if let Some(end) = memrchr(b'\n', &batch.bytes[searched..]) {
                 line = searched + end + 1;
             }
-            if batch.bytes.len() - line > self.max_line {
+            // A block that is full ends before the line that is too long.
+            if batch.bytes.len() - line > self.max_line && full_block(batch, *filling, searched).is_none() {
                 self.close_piece(batch, piece..line);
-                self.put_aside(&mut reader, batch, line)?;
+                filling.aside += self.put_aside(&mut reader, batch, line)?;
+                if filling.block_bytes(line) >= BLOCK_BYTES {
+                    self.carry = batch.bytes.split_off(line);
+                    self.reader = Some(reader);
+                    filling.before += filling.block_bytes(line);
+                    return Ok(());
+                }
                 piece = line;
                 line = piece + memrchr(b'\n', &batch.bytes[piece..]).map_or(0, |end| end + 1);
                 searched = piece;
@@ -196,13 +225,14 @@ impl<'a> BatchReader<'a> {
         }
         let end = batch.bytes.len();
         self.close_piece(batch, piece..end);
-        self.finish_source(batch, &reader)?;
-        Ok(if batch.bytes.len() >= BATCH_BYTES { Filled::Batch } else { Filled::Source })
+        filling.before += filling.block_bytes(end);
+        self.finish_source(batch, &reader)
     }
 
-    /// Appends a whole chunk, or what is left of the source. Whole chunks make read-ahead, and so [`Position`], repeatable.
-    fn read_chunk(&self, reader: &mut SourceReader, bytes: &mut Vec<u8>) -> Result<usize, InputError> {
-        reader.take(CHUNK as u64).read_to_end(bytes).map_err(|cause| self.read_error(bytes, cause))
+    /// Appends a whole chunk, or what is left of the source. Whole chunks make read-ahead, and so [`Position`], repeatable. The bytes from
+    /// `open` on are of lines that are in no piece yet.
+    fn read_chunk(&self, reader: &mut SourceReader, bytes: &mut Vec<u8>, open: usize) -> Result<usize, InputError> {
+        reader.take(CHUNK as u64).read_to_end(bytes).map_err(|cause| self.read_error(&bytes[open..], cause))
     }
 
     fn read_error(&self, bytes: &[u8], cause: io::Error) -> InputError {
@@ -220,8 +250,9 @@ impl<'a> BatchReader<'a> {
         }
     }
 
-    /// Moves the line that starts at `start` into a file, up to its line feed. What follows it stays in the batch.
-    fn put_aside(&mut self, reader: &mut SourceReader, batch: &mut Batch, start: usize) -> Result<(), InputError> {
+    /// Moves the line that starts at `start` into a file, up to its line feed. What follows it stays in the batch. The bytes of the line,
+    /// line feed included.
+    fn put_aside(&mut self, reader: &mut SourceReader, batch: &mut Batch, start: usize) -> Result<usize, InputError> {
         let source_name = &self.sources[self.source].name;
         let line = self.lines + 1;
         let spool_error = |cause| InputError::Spool { source_name: source_name.clone(), line, cause };
@@ -230,6 +261,7 @@ impl<'a> BatchReader<'a> {
         let mut file = fs::File::create(&path).map_err(spool_error)?;
         let mut aside = LongLine { source: self.source, line, bytes: 0, file: AsideFile(path) };
         let mut chunk = batch.bytes.split_off(start);
+        let mut line_feed = 0;
         loop {
             let end = memchr(b'\n', &chunk);
             let part = &chunk[..end.unwrap_or(chunk.len())];
@@ -237,16 +269,19 @@ impl<'a> BatchReader<'a> {
             aside.bytes += part.len() as u64;
             if let Some(end) = end {
                 batch.bytes.extend_from_slice(&chunk[end + 1..]);
+                line_feed = 1;
                 break;
             }
             chunk.clear();
-            if self.read_chunk(reader, &mut chunk)? == 0 {
+            if self.read_chunk(reader, &mut chunk, 0)? == 0 {
                 break;
             }
         }
         self.lines = line;
+        let bytes = aside.bytes;
         batch.long_lines.push(aside);
-        Ok(())
+        // Beyond the size of a block the exact number does not matter.
+        Ok(usize::try_from(bytes).unwrap_or(BLOCK_BYTES).saturating_add(line_feed))
     }
 
     fn finish_source(&mut self, batch: &mut Batch, reader: &SourceReader) -> Result<(), InputError> {
@@ -263,12 +298,12 @@ impl<'a> BatchReader<'a> {
     }
 }
 
-#[derive(PartialEq, Eq)]
-enum Filled {
-    /// The batch has all its lines.
-    Batch,
-    /// The source is at its end, the batch is not full.
-    Source,
+/// Where a full block of the batch ends, if it does. Before `searched` it does not.
+fn full_block(batch: &Batch, filling: Filling, searched: usize) -> Option<usize> {
+    // The first byte whose line feed would make the block full.
+    let missing = (BLOCK_BYTES - 1).saturating_sub(filling.aside);
+    let from = searched.max(filling.block + missing).min(batch.bytes.len());
+    memchr(b'\n', &batch.bytes[from..]).map(|end| from + end + 1)
 }
 
 #[cfg(test)]
@@ -322,7 +357,7 @@ mod tests {
             ["one", "", "two"]
         );
         // 20 MB in lines of 1000 bytes: two full batches; what is left, `c` and the first line of `d`; then a line each; and the end, that no read had shown before.
-        let first = BATCH_BYTES.div_ceil(1000) * 1000;
+        let first = BLOCK_BYTES.div_ceil(1000) * 1000;
         assert_eq!(sizes, [first, first, 20_000_000 - 2 * first + 8 + 9_000_001, 9_000_001, 9_000_001, 0]);
     }
 
@@ -342,6 +377,51 @@ mod tests {
             (1, 1, "next"),
         ];
         assert_eq!(lines, expected.map(|(source, line, text)| (source, line, text.to_owned())));
+    }
+
+    /// The first line of each block of source `source`: where pieces of it begin in each batch.
+    fn block_starts(folder: &Path, name: &str, max_line: u64) -> Vec<u64> {
+        let sources = discover(&[folder.to_str().unwrap().to_owned()]).unwrap();
+        let spool = tempfile::tempdir().unwrap();
+        let mut reader = BatchReader::new(&sources, max_line, spool.path());
+        let mut starts = Vec::new();
+        while let Some(batch) = reader.next_batch().unwrap() {
+            let held = batch.pieces.iter().map(|piece| (piece.source, piece.first_line));
+            let aside = batch.long_lines.iter().map(|long| (long.source, long.line));
+            starts.extend(
+                held.chain(aside).filter(|(source, _)| sources[*source].name == name).map(|place| place.1).min(),
+            );
+        }
+        starts
+    }
+
+    #[test]
+    fn blocks_of_a_source_follow_from_it_alone() {
+        // Lines of 1 to 3 MB, some put aside at a limit of 2 MB; a neighbour before, of more or less than a block.
+        let lines: String =
+            (0..60_usize).map(|line| "x".repeat(1_000_000 + line * 119_191 % 2_000_000) + "\n").collect();
+        let mut seen = Vec::new();
+        for before in [0, 1, 5_000_000, 9_000_000] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("a.jsonl"), "y\n".repeat(before / 2)).unwrap();
+            fs::write(folder.path().join("b.jsonl"), &lines).unwrap();
+            for max_line in [2_000_000, 1 << 26] {
+                seen.push(block_starts(folder.path(), "b.jsonl", max_line));
+            }
+        }
+        let mut expected = vec![1];
+        let mut bytes = 0;
+        for (number, line) in (1_u64..).zip(lines.split_inclusive('\n')) {
+            bytes += line.len();
+            if bytes >= BLOCK_BYTES {
+                expected.push(number + 1);
+                bytes = 0;
+            }
+        }
+        assert!(expected.len() > 8);
+        for starts in seen {
+            assert_eq!(starts, expected);
+        }
     }
 
     #[test]

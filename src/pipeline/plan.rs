@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::denoise::Spec;
-use crate::input::batch::BATCH_BYTES;
+use crate::input::batch::BLOCK_BYTES;
 use crate::input::source::Source;
 use crate::output::commit::to_json;
+use crate::output::schema::RowFormat;
 
 /// The version of the plan's own format.
 pub const PLAN_VERSION: u32 = 1;
@@ -25,9 +26,11 @@ pub struct Plan {
     pub tool_version: String,
     /// Everything that decides rows.
     pub spec: Value,
+    /// The columns of the shards.
+    pub columns: Vec<String>,
     /// `--shard-size`.
     pub shard_bytes: u64,
-    /// [`BATCH_BYTES`].
+    /// [`BLOCK_BYTES`].
     pub batch_bytes: u64,
     /// The sources, in the order of names.
     pub sources: Vec<PlannedSource>,
@@ -66,7 +69,7 @@ impl Unit {
 impl Plan {
     /// The plan for these sources, sorted by name.
     #[must_use]
-    pub fn new(spec: &Spec, sources: &[Source], shard_bytes: u64) -> Self {
+    pub fn new(spec: &Spec, format: &RowFormat, sources: &[Source], shard_bytes: u64) -> Self {
         let bytes: Vec<u64> = sources.iter().map(|source| source.bytes).collect();
         let groups = group(&bytes);
         let unit = |epoch, group: &Range<usize>| Unit { epoch, first_source: group.start, sources: group.len() };
@@ -74,8 +77,9 @@ impl Plan {
             plan_version: PLAN_VERSION,
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             spec: spec.to_json(),
+            columns: format.columns.iter().map(ToString::to_string).collect(),
             shard_bytes,
-            batch_bytes: BATCH_BYTES as u64,
+            batch_bytes: BLOCK_BYTES as u64,
             sources: sources
                 .iter()
                 .map(|source| PlannedSource { name: source.name.clone(), bytes: source.bytes })
