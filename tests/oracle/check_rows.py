@@ -10,6 +10,7 @@ import argparse
 import array
 import collections
 import gzip
+import itertools
 import json
 import pathlib
 import sys
@@ -17,10 +18,12 @@ import sys
 import bytes_tokenizer
 import oracle
 
-COLUMNS = ["input_ids", "labels", "denoiser", "source", "line", "segment", "epoch"]
 SHOWN = 5
 
-Row = collections.namedtuple("Row", "line segment denoiser input_ids labels")
+# Columns of integers by their Arrow types; a list of int32 unless named here. The others hold texts.
+INTEGERS = {"line": "int64", "segment": "int32", "epoch": "int32", "prefix_length": "int32"}
+TEXTS = ("denoiser", "source")
+PER_EXAMPLE = ("denoiser", "line", "segment", "prefix_length")  # lists in a packed data set
 
 
 def open_source(path):
@@ -29,7 +32,8 @@ def open_source(path):
     if path.suffix == ".zst":
         import io
         import zstandard
-        reader = zstandard.ZstdDecompressor().stream_reader(path.open("rb"), read_across_frames=True, closefd=True)
+        decompressor = zstandard.ZstdDecompressor(max_window_size=2**31)
+        reader = decompressor.stream_reader(path.open("rb"), read_across_frames=True, closefd=True)
         return io.BufferedReader(reader)
     return path.open("rb")
 
@@ -38,29 +42,66 @@ def refuse_constant(name):
     raise ValueError(f"{name} is not JSON")
 
 
-def text_of_line(raw, spec):
-    """The document of a line, or None where the line is a reject."""
+class Members(list):
+    """The members of a JSON object, in order, as (key, value)."""
+
+
+def field_of(value, path):
+    """The text at a path of keys, or None where there is none or it is to be rejected."""
+    for key in path:
+        if not isinstance(value, Members):
+            return None
+        for name, _ in value:
+            name.encode("utf-8")  # a key beside it with a lone surrogate is a reject
+        found = [member for name, member in value if name == key]
+        if not found:
+            return None
+        value = found[-1]
+    for text in found:
+        if isinstance(text, str):
+            text.encode("utf-8")  # a lone surrogate is no text, in an earlier duplicate neither
+    return value if isinstance(value, str) and value != "" else None
+
+
+def fields_of_line(raw, spec):
+    """The fields of a line, (text,) or (text, label), or None where the line is a reject.
+
+    A reject by its tokens is found by oracle.is_reject.
+    """
     if len(raw) > spec["max_line"]:
         return None
+    names = [spec["text_field"]]
+    if spec.get("label_field") is not None:
+        names.append(spec["label_field"])
     try:
-        value = json.loads(raw.decode("utf-8"), parse_constant=refuse_constant,
+        value = json.loads(raw.decode("utf-8"), parse_constant=refuse_constant, object_pairs_hook=Members,
                            parse_int=lambda _: 0, parse_float=lambda _: 0.0)
-        text = value.get(spec["text_field"]) if isinstance(value, dict) else None
-        if not isinstance(text, str) or text == "":
-            return None
-        text.encode("utf-8")  # a lone surrogate is no text
+        fields = [field_of(value, name.split(".")) for name in names]
     except (ValueError, RecursionError):
         return None
-    return text
+    if None in fields:
+        return None
+    fields = tuple(oracle.with_end_mark(field, spec.get("end_mark")) for field in fields)
+    return fields if all(fields) else None
 
 
-def documents_of(path, spec):
-    """(line, text or None) of every line of a source that is not blank."""
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def blocks_of(path, spec):
+    """The blocks of a source: [(line, fields or None) of each line that is not blank]."""
     with open_source(path) as file:
-        for line, raw in enumerate(file, start=1):
-            raw = raw.removesuffix(b"\n")
-            if raw.strip(b" \t\r"):
-                yield line, text_of_line(raw, spec)
+        line = 0
+        for block in oracle.blocks_of_lines(file):
+            documents = []
+            for raw in block:
+                line += 1
+                raw = raw.removesuffix(b"\n")
+                if line == 1:
+                    raw = raw.removeprefix(BYTE_ORDER_MARK)
+                if raw.strip(b" \t\r\f"):
+                    documents.append((line, fields_of_line(raw, spec)))
+            yield documents
 
 
 def make_tokenizer(spec, file):
@@ -80,66 +121,164 @@ def packed(ids):
     return array.array("q", ids).tobytes()
 
 
-def expected_rows(manifest, root, tokenize, sample):
-    """({(source, epoch): [Row, ...]}, {source: lines recomputed}, {source: lines with a document}, counts)."""
+def row_of(columns, values):
+    """A row to compare: (source, epoch, the values in the order of the columns), lists of integers as bytes."""
+    at = dict(zip(columns, values))
+    small = tuple(value if not isinstance(value, list) else
+                  tuple(value) if value and isinstance(value[0], str) else packed(value) for value in values)
+    return at["source"], at["epoch"], small
+
+
+def cell(columns, row, name):
+    """A value of a row to compare, as it was before."""
+    value = row[2][columns.index(name)]
+    return array.array("q", value).tolist() if isinstance(value, bytes) else \
+        list(value) if isinstance(value, tuple) else value
+
+
+def is_plain(spec):
+    """Whether the rows of a document need nothing but the document, and stand in the order of documents."""
+    return not (oracle.segmenting_of(spec)[0] == "concat" or spec.get("pack", False) or spec.get("shuffle", False)
+                or oracle.has_label_kinds(spec))
+
+
+def expected_rows(manifest, root, tokenize, sample, columns):
+    """([row, ...] in the order (epoch, source, block), {source: lines recomputed}, {source: lines with a document},
+    counts).
+
+    A line that is not recomputed is taken for a document, as its tokens are not known.
+    """
     spec = manifest["spec"]
-    rows, chosen, present = collections.defaultdict(list), {}, {}
+    rows, chosen, present = [[] for _ in range(spec["epochs"])], {}, {}
     counts = collections.Counter()
-    for source in (entry["name"] for entry in manifest["sources"]):
+    for source in sorted((entry["name"] for entry in manifest["sources"]), key=lambda name: name.encode("utf-8")):
         chosen[source], present[source] = set(), set()
-        for line, text in documents_of(root / source, spec):
-            if text is None:
-                counts["rejects"] += 1
-                continue
-            present[source].add(line)
-            counts["documents"] += 1
-            if (counts["documents"] - 1) % sample:
-                continue
-            chosen[source].add(line)
-            counts["recomputed"] += 1
-            tokens = tokenize(text)
+        for block in blocks_of(root / source, spec):
+            records = []
+            for line, fields in block:
+                if fields is None:
+                    counts["rejects"] += 1
+                    continue
+                counts["with fields"] += 1
+                if counts["with fields"] % sample == 1 % sample:
+                    record = (line, *(tokenize(field) for field in fields), *fields[1:])
+                    if oracle.is_reject(spec, record):
+                        counts["rejects"] += 1
+                        continue
+                    chosen[source].add(line)
+                    counts["recomputed"] += 1
+                    records.append(record)
+                present[source].add(line)
+                counts["documents"] += 1
             for epoch in range(spec["epochs"]):
-                for row in oracle.rows_of_document(spec, source, line, epoch, tokens):
-                    rows[source, epoch].append(Row(line, row["segment"], row["denoiser"],
-                                                   packed(row["input_ids"]), packed(row["labels"])))
-    return rows, chosen, present, counts
+                for row in oracle.rows_of_block(spec, source, epoch, records):
+                    rows[epoch].append(row_of(columns, [row[name] for name in columns]))
+    return [row for epoch in rows for row in epoch], chosen, present, counts
 
 
-def data_set_rows(directory, chosen, present, problems):
-    """({(source, epoch): [Row, ...]} of the chosen lines, number of all rows), in the order of the files."""
+def has_type(name, arrow_type, spec):
+    """Whether a column has the type that docs/format.md and the spec give it."""
+    import pyarrow
+    if name in PER_EXAMPLE and not spec.get("pack", False) or name in ("source", "epoch"):
+        return name in TEXTS or str(arrow_type) == INTEGERS[name]
+    if not pyarrow.types.is_list(arrow_type):
+        return False
+    return name in TEXTS or str(arrow_type.value_type) == INTEGERS.get(name, "int32")
+
+
+def files_of(directory):
+    """data/train-UNIT-SHARD.parquet, by unit and shard."""
+    return sorted((directory / "data").glob("*.parquet"),
+                  key=lambda path: [int(number) for number in path.stem.split("-")[1:]])
+
+
+def columns_of_data_set(directory, spec, problems):
+    """The columns that are compared: all that the spec says, but for an attention mask that is not there."""
     import pyarrow.parquet
-    rows, last, total = collections.defaultdict(list), {}, 0
-    files = sorted((directory / "data").glob("*.parquet"))
-    if not files:
-        problems.append("there is no data/*.parquet")
-    for path in files:
-        for batch in pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=4096, columns=COLUMNS):
-            columns = [batch.column(name) for name in COLUMNS]
-            keys = list(zip(*(column.to_pylist() for column in columns[2:])))
-            for index, (denoiser, source, line, segment, epoch) in enumerate(keys):
-                total += 1
-                at = f"{path.name}: source {source} line {line} segment {segment} epoch {epoch}"
-                if (line, segment) <= last.get((source, epoch), (0, -1)):
-                    problems.append(f"{at}: after {last[source, epoch]}")
-                last[source, epoch] = (line, segment)
-                if line not in present.get(source, ()):
-                    problems.append(f"{at}: no such document")
-                elif line in chosen[source]:
-                    rows[source, epoch].append(Row(line, segment, denoiser, packed(columns[0][index].as_py()),
-                                                   packed(columns[1][index].as_py())))
-    return rows, total
+    columns = oracle.columns_of(spec)
+    for path in files_of(directory):
+        schema = pyarrow.parquet.read_schema(path)
+        if "attention_mask" in columns and "attention_mask" not in schema.names:
+            columns.remove("attention_mask")
+        if schema.names != columns:
+            problems.append(f"{path.name}: the columns are {schema.names}, not {columns}")
+            return None
+        for field in schema:
+            if not has_type(field.name, field.type, spec):
+                problems.append(f"{path.name}: column {field.name} has the type {field.type}")
+    return columns
 
 
-def show(row):
+def data_set_rows(directory, columns):
+    """The rows of each row group, in the order of the files."""
+    import pyarrow.parquet
+    groups = []
+    for path in files_of(directory):
+        file = pyarrow.parquet.ParquetFile(path)
+        for group in range(file.num_row_groups):
+            rows = []
+            for batch in file.iter_batches(batch_size=4096, row_groups=[group], columns=columns):
+                values = [batch.column(name).to_pylist() for name in columns]
+                rows += [row_of(columns, row) for row in zip(*values)]
+            groups.append(rows)
+    return groups
+
+
+def sampled(groups, columns, chosen, present, problems):
+    """The rows of the chosen lines. The others are only looked at for their order."""
+    rows, last = [], {}
+    for row in itertools.chain(*groups):
+        source, epoch, _ = row
+        line, segment = (cell(columns, row, name) for name in ("line", "segment"))
+        at = f"source {source} line {line} segment {segment} epoch {epoch}"
+        if (line, segment) <= last.get((source, epoch), (0, -1)):
+            problems.append(f"{at}: after {last[source, epoch]}")
+        last[source, epoch] = (line, segment)
+        if line not in present.get(source, ()):
+            problems.append(f"{at}: no such document")
+        elif line in chosen[source]:
+            rows.append(row)
+    return rows
+
+
+def in_order_of_groups(spec, rows, groups, columns):
+    """The expected rows as a shuffled data set has them: batch by batch in the page's order."""
+    if not spec.get("shuffle", False):
+        return rows
+    result, at = [], 0
+    for group in groups:
+        batch = rows[at:at + len(group)]
+        at += len(group)
+        if batch:
+            source, epoch, _ = batch[0]
+            line = oracle.line_of({"line": cell(columns, batch[0], "line")})
+            result += [batch[place] for place in oracle.batch_order(spec, source, line, epoch, len(batch))]
+    return result + rows[at:]
+
+
+def show(row, columns):
     if row is None:
         return "no row"
-    unpack = lambda ids: array.array("q", ids).tolist()
-    inputs, labels = unpack(row.input_ids), unpack(row.labels)
-    return (f"line {row.line} segment {row.segment} denoiser {row.denoiser}, {len(inputs)} inputs {inputs[:12]}..., "
-            f"{len(labels)} labels {labels[:12]}...")
+    cells = []
+    for name in columns:
+        value = cell(columns, row, name)
+        if isinstance(value, list) and len(value) > 12:
+            cells.append(f"{name} ({len(value)}) {str(value[:12])[:-1]}, ...]")
+        else:
+            cells.append(f"{name} {value}")
+    return ", ".join(cells)
 
 
-def compare(expected, actual, problems):
+def by_source(rows):
+    grouped = collections.defaultdict(list)
+    for row in rows:
+        grouped[row[:2]].append(row)
+    return grouped
+
+
+def compare(ours_in_order, theirs_in_order, columns, problems):
+    expected, actual = by_source(ours_in_order), by_source(theirs_in_order)
+    before = len(problems)
     for key in sorted(set(expected) | set(actual)):
         ours, theirs = expected.get(key, []), actual.get(key, [])
         if ours == theirs:
@@ -153,8 +292,12 @@ def compare(expected, actual, problems):
         length = max(len(ours), len(theirs))
         pad = lambda rows: rows + [None] * (length - len(rows))
         index, (a, b) = next((i, pair) for i, pair in enumerate(zip(pad(theirs), pad(ours))) if pair[0] != pair[1])
-        problems.append(f"  first at row {index}: data set: {show(a)}")
-        problems.append(f"  first at row {index}: recomputed: {show(b)}")
+        differ = [] if None in (a, b) else [name for name, x, y in zip(columns, a[2], b[2]) if x != y]
+        problems.append(f"  first at row {index}{', in ' + ', '.join(differ) if differ else ''}")
+        problems.append(f"    data set: {show(a, columns)}")
+        problems.append(f"    recomputed: {show(b, columns)}")
+    if len(problems) == before and ours_in_order != theirs_in_order:
+        problems.append("the rows of each source and epoch are right, but sources or epochs stand in another order")
 
 
 def main(arguments):
@@ -162,29 +305,41 @@ def main(arguments):
     parser.add_argument("directory", metavar="DIR", type=pathlib.Path)
     parser.add_argument("root", metavar="SOURCE_ROOT", type=pathlib.Path)
     parser.add_argument("--tokenizer", metavar="FILE", help="a tokenizer.json, for a data set that is not made of bytes")
-    parser.add_argument("--sample", metavar="N", type=int, default=1, help="recompute every N-th document only")
+    parser.add_argument("--sample", metavar="N", type=int, default=1,
+                        help="recompute every N-th document only; not for rows that need their block")
     options = parser.parse_args(arguments)
     if options.sample < 1:
         parser.error("--sample needs a number from 1")
     manifest = json.loads((options.directory / "manifest.json").read_text(encoding="utf-8"))
+    spec = manifest["spec"]
     try:
-        oracle.check_spec(manifest["spec"])
+        oracle.check_spec(spec)
     except ValueError as error:
         print(f"manifest.json: {error}")
         return 1
-    tokenize = make_tokenizer(manifest["spec"], options.tokenizer)
-    expected, chosen, present, counts = expected_rows(manifest, options.root, tokenize, options.sample)
-    problems = []
-    actual, total = data_set_rows(options.directory, chosen, present, problems)
-    compare(expected, actual, problems)
-    for problem in problems[:3 * SHOWN]:
+    if options.sample > 1 and not is_plain(spec):
+        parser.error("--sample: the rows of this data set need whole blocks (concat, pack, shuffle or a kind of "
+                     "labels); leave --sample out")
+    tokenize = make_tokenizer(spec, options.tokenizer)
+    problems, expected, chosen, counts, total = [], [], {}, collections.Counter(), 0
+    columns = columns_of_data_set(options.directory, spec, problems)
+    if columns is not None:
+        expected, chosen, present, counts = expected_rows(manifest, options.root, tokenize, options.sample, columns)
+        groups = data_set_rows(options.directory, columns)
+        total = sum(len(group) for group in groups)
+        if options.sample > 1:
+            actual = sampled(groups, columns, chosen, present, problems)
+        else:
+            actual = list(itertools.chain(*groups))
+            expected = in_order_of_groups(spec, expected, groups, columns)
+        compare(expected, actual, columns, problems)
+    for problem in problems[:4 * SHOWN]:
         print(problem)
-    if len(problems) > 3 * SHOWN:
-        print(f"... and {len(problems) - 3 * SHOWN} more lines like these")
-    compared = sum(len(rows) for rows in expected.values())
-    print(f"{'DIFFERENT' if problems else 'equal'}: {compared} rows of {counts['recomputed']} documents recomputed; "
+    if len(problems) > 4 * SHOWN:
+        print(f"... and {len(problems) - 4 * SHOWN} more lines like these")
+    print(f"{'DIFFERENT' if problems else 'equal'}: {len(expected)} rows of {counts['recomputed']} documents recomputed; "
           f"the data set has {total} rows, its {len(manifest['sources'])} sources {counts['documents']} documents "
-          f"and {counts['rejects']} rejects, in {manifest['spec']['epochs']} epochs")
+          f"and {counts['rejects']} rejects, in {spec['epochs']} epochs")
     return 1 if problems else 0
 
 

@@ -6,6 +6,8 @@ import sys
 import oracle
 
 KINDS = ("streams", "below", "subsets", "masks", "documents")
+# Kinds that a file need not have.
+MORE_KINDS = ("permutations", "blocks")
 
 
 def stream_of(case, role=None):
@@ -40,17 +42,35 @@ def check_document(case):
     rows = oracle.rows_of_document(case["spec"], case["source"], case["line"], case["epoch"], tokens)
     yield "number of rows", len(case["rows"]), len(rows)
     for index, (theirs, ours) in enumerate(zip(case["rows"], rows)):
-        for field in ("denoiser", "segment", "input_ids", "labels"):
+        for field in sorted({"denoiser", "segment", "input_ids", "labels"} | (set(theirs) & set(ours))):
             yield f"row {index} {field}", theirs[field], ours[field]
-    by_name = {denoiser["name"]: denoiser for denoiser in case["spec"]["denoisers"]}
+    spec = case["spec"]
+    by_name = {denoiser["name"]: denoiser for denoiser in spec["denoisers"]}
     rebuilt = []
-    for row in case["rows"]:
-        rebuilt += oracle.decode(row["input_ids"], row["labels"], by_name[row["denoiser"]],
-                                 case["spec"]["vocabulary"], case["spec"]["eos"])
-    yield "text rebuilt from the rows", rebuilt, tokens if case["rows"] else []
+    for row in rows:
+        example, = oracle.unpack(spec, row)
+        rebuilt += oracle.decode(example["input_ids"], example["labels"], by_name[example["denoiser"]],
+                                 spec["vocabulary"], spec["eos"], spec.get("causal"), example["prefix_length"])
+    if oracle.segmenting_of(spec)[0] == "window" and rows:
+        tokens = oracle.window_of(spec, case["source"], case["line"], case["epoch"], tokens)
+    yield "text rebuilt from the rows", rebuilt, tokens if rows else []
 
 
-CHECKS = dict(zip(KINDS, (check_stream, check_below, check_subset, check_mask, check_document)))
+def check_permutation(case):
+    yield f"permutation({case['n']})", case["values"], stream_of(case).permutation(case["n"])
+
+
+def check_block(case):
+    """`records` as in oracle.examples_of_block; `rows` with the columns of the spec's data set."""
+    rows = oracle.rows_of_block(case["spec"], case["source"], case["epoch"], case["records"])
+    yield "number of rows", len(case["rows"]), len(rows)
+    for index, (theirs, ours) in enumerate(zip(case["rows"], rows)):
+        for field in sorted({"denoiser", "line", "segment", "input_ids", "labels"} | (set(theirs) & set(ours))):
+            yield f"row {index} {field}", theirs[field], ours[field]
+
+
+CHECKS = dict(zip(KINDS + MORE_KINDS, (check_stream, check_below, check_subset, check_mask, check_document,
+                                       check_permutation, check_block)))
 
 
 def short(value):
@@ -74,7 +94,7 @@ def check(vectors):
     if vectors["masking_version"] != oracle.MASKING_VERSION:
         messages.append(f"masking_version: {vectors['masking_version']} in the file, "
                         f"{oracle.MASKING_VERSION} implemented")
-    for kind in KINDS:
+    for kind in KINDS + tuple(kind for kind in MORE_KINDS if kind in vectors):
         counts[kind] = len(vectors[kind])
         if not vectors[kind]:
             messages.append(f"{kind}: no cases")
@@ -85,7 +105,7 @@ def check(vectors):
                         messages.append(f"{kind}[{index}]: {what}: {first_difference(theirs, ours)}")
             except (ValueError, KeyError, IndexError, TypeError, OverflowError) as error:
                 messages.append(f"{kind}[{index}]: {type(error).__name__}: {error}")
-    for kind in sorted(set(vectors) - {*KINDS, "comment", "masking_version"}):
+    for kind in sorted(set(vectors) - {*KINDS, *MORE_KINDS, "comment", "masking_version"}):
         messages.append(f"{kind}: a kind that this script does not check")
     return counts, messages
 
@@ -98,7 +118,7 @@ def main(arguments):
         counts, messages = check(json.load(file))
     for message in messages:
         print(message)
-    print("checked " + ", ".join(f"{counts[kind]} {kind}" for kind in KINDS) + f": {len(messages)} differences")
+    print("checked " + ", ".join(f"{count} {kind}" for kind, count in counts.items()) + f": {len(messages)} differences")
     return 1 if messages else 0
 
 
