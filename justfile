@@ -24,6 +24,10 @@ test *args:
 vectors:
     UL2_PREP_BLESS=1 cargo test --profile ci --locked --test vectors
 
+# Write the measured table of docs/recipes.md and the schema of recipes anew.
+recipes:
+    UL2_PREP_BLESS=1 cargo test --profile ci --locked --test recipes
+
 # End to end: MB/s of raw text per core, tokens/s, peak memory, scaling. SHARDS is a folder of `.jsonl.zst`, TOKENIZER a file or `bytes`.
 bench shards tokenizer *args:
     cargo build --release --locked

@@ -10,9 +10,10 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::cli::{Cli, Command, PlanArgs, RecipesArgs, RunArgs};
 use crate::output::data_set::{DataSet, PLAN};
 use crate::pipeline::run::{RunError, run};
-use crate::recipe::{BUILT_IN, Recipe};
-use crate::report;
-use crate::settings::Settings;
+use crate::recipe::{self, Recipe};
+use crate::settings::{self, Settings};
+use crate::tokenize::hf::TokenizerFile;
+use crate::{preview, report};
 
 /// How a command ended badly.
 pub struct Failure {
@@ -106,19 +107,21 @@ fn execute_plan(args: &PlanArgs) -> Result<()> {
 }
 
 fn execute_recipes(args: &RecipesArgs) -> Result<()> {
-    if let Some(name) = &args.name {
-        Recipe::find(name)?;
-        let text = match BUILT_IN.iter().find(|(built_in, _)| built_in == name) {
-            Some((_, text)) => (*text).to_owned(),
-            None => fs_err::read_to_string(name)?,
-        };
-        Ok(report::data(&text)?)
-    } else {
-        let mut rows = Vec::new();
-        for (name, _) in BUILT_IN {
-            rows.push(vec![name.to_owned(), Recipe::find(name)?.description.unwrap_or_default()]);
-        }
-        let lines = rows.iter().map(|row| format!("{:<6} {}\n", row[0], row[1]));
-        Ok(report::data(&lines.collect::<String>())?)
+    if args.schema {
+        return Ok(report::data(&format!("{:#}\n", recipe::schema()))?);
     }
+    let file = TokenizerFile::named(&args.tokenizer)?;
+    let names = settings::names(file.as_ref());
+    let Some(name) = &args.name else {
+        return Ok(report::data(&report::recipes(&preview::built_in(names, &args.spec())?))?);
+    };
+    let recipe = Recipe::find(name)?;
+    let text = match &args.example {
+        None => Recipe::text(name)?,
+        Some(text) => {
+            let spec = settings::resolve(&recipe, names, &args.spec())?;
+            report::example(&preview::example(&spec, names, text, &args.label)?)
+        }
+    };
+    Ok(report::data(&text)?)
 }

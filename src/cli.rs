@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::output::schema::Column;
 use crate::pipeline::allowance::MaxRejects;
+use crate::recipe::{RowLayout, nearest};
 use crate::tokenize::TokenizerPath;
 
 /// Make pre-masked training sets: UL2, UL2R and T5 denoising, from `.jsonl.zst` text to Parquet shards of `input_ids` and `labels`.
@@ -38,7 +40,9 @@ Example:
 const RECIPES_EXAMPLES: &str = "\
 Examples:
   ul2-prep recipes
-  ul2-prep recipes ul2r > my-mixture.toml";
+  ul2-prep recipes --tokenizer t5/tokenizer.json --inputs-length 1024 --labels-length 256
+  ul2-prep recipes ul2r > my-mixture.toml
+  ul2-prep recipes ul2 --example \"The quick brown fox jumps over the lazy dog.\"";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -49,7 +53,7 @@ pub enum Command {
     /// Show what `run` would do, refuse or shorten, before a byte is written.
     #[command(after_help = PLAN_EXAMPLES)]
     Plan(PlanArgs),
-    /// List the built-in recipes, or print one as the TOML file it is.
+    /// List the built-in recipes, print one as the TOML file it is, or show what it does to a text.
     #[command(after_help = RECIPES_EXAMPLES)]
     Recipes(RecipesArgs),
 }
@@ -95,37 +99,19 @@ pub struct MaskingArgs {
     /// Which code makes the ids: the fast path where the file's shape allows it, or always the `tokenizers` crate. Both make the same.
     #[arg(long, value_enum, default_value_t, help_heading = "Text to tokens")]
     pub tokenizer_path: TokenizerPath,
-    /// The field of a record that holds the text; `a.b` for a nested one.
-    #[arg(long, value_name = "FIELD", default_value = "text", help_heading = "Text to tokens")]
-    pub text_field: String,
-    /// The EOS token by name, if the tokenizer's files do not say it.
-    #[arg(long, value_name = "TOKEN", help_heading = "Text to tokens")]
-    pub eos_token: Option<String>,
-    /// The pad token by name, if the tokenizer's files do not say it. It is only kept out of the text: rows are not padded.
-    #[arg(long, value_name = "TOKEN", help_heading = "Text to tokens")]
-    pub pad_token: Option<String>,
-    /// Longest line; a longer one is rejected.
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size, help_heading = "Text to tokens")]
-    pub max_line: u64,
-
+    /// What the recipe leaves open, or has otherwise.
+    #[command(flatten)]
+    pub spec: SpecArgs,
     /// A built-in recipe or a TOML file (see `ul2-prep recipes`).
     #[arg(long, value_name = "NAME|FILE.toml", default_value = crate::recipe::DEFAULT, help_heading = "Masking")]
     pub recipe: String,
-    /// The number that all masks follow from.
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Masking")]
-    pub seed: u64,
-    /// Independent maskings of every document.
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Masking")]
-    pub epochs: u32,
-    /// Most ids in `input_ids`, EOS and sentinels included [default: the recipe's, else 512].
-    #[arg(long, value_name = "N", help_heading = "Masking")]
-    pub inputs_length: Option<u32>,
-    /// Most ids in `labels`, EOS and sentinels included [default: the recipe's, else 512].
-    #[arg(long, value_name = "N", help_heading = "Masking")]
-    pub labels_length: Option<u32>,
     /// Refuse a recipe that needs more sentinels than the vocabulary has, instead of shortening its segments.
     #[arg(long, help_heading = "Masking")]
     pub strict_sentinels: bool,
+
+    /// The columns of the shards, separated by commas [default: ids, then where they come from].
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = column, help_heading = "Rows")]
+    pub columns: Option<Vec<Column>>,
 
     /// Worker threads [default: one a core]. They never change a byte of the output.
     #[arg(long, value_name = "N", help_heading = "Running")]
@@ -135,11 +121,128 @@ pub struct MaskingArgs {
     pub shard_size: u64,
 }
 
+/// What a recipe leaves open, or has otherwise.
+#[derive(Debug, Clone, Args)]
+pub struct SpecArgs {
+    /// The field of a record that holds the text; `a.b` for a nested one [default: the recipe's, else `text`].
+    #[arg(long, value_name = "FIELD", help_heading = "Text to tokens")]
+    pub text_field: Option<String>,
+    /// The field that holds the label, in records of two fields [default: the recipe's].
+    #[arg(long, value_name = "FIELD", help_heading = "Text to tokens")]
+    pub label_field: Option<String>,
+    /// The EOS token by name, if the tokenizer's files do not say it.
+    #[arg(long, value_name = "TOKEN", help_heading = "Text to tokens")]
+    pub eos_token: Option<String>,
+    /// The pad token by name, if the tokenizer's files do not say it.
+    #[arg(long, value_name = "TOKEN", help_heading = "Text to tokens")]
+    pub pad_token: Option<String>,
+    /// Longest line; a longer one is rejected.
+    #[arg(long, value_name = "SIZE", default_value = MAX_LINE, value_parser = size, help_heading = "Text to tokens")]
+    pub max_line: u64,
+
+    /// The number that all masks follow from.
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Masking")]
+    pub seed: u64,
+    /// Independent maskings of every document.
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Masking")]
+    pub epochs: u32,
+    /// Most ids of the inputs, EOS and sentinels included [default: the recipe's, else 512].
+    #[arg(long, value_name = "N", help_heading = "Masking")]
+    pub inputs_length: Option<u32>,
+    /// Most ids of the labels, EOS and sentinels included [default: the recipe's, else 512].
+    #[arg(long, value_name = "N", help_heading = "Masking")]
+    pub labels_length: Option<u32>,
+
+    /// Two sequences for an encoder and a decoder, or one for a decoder alone [default: the recipe's, else encoder-decoder].
+    #[arg(long, value_enum, help_heading = "Rows")]
+    pub layout: Option<RowLayout>,
+    /// Most ids of a causal row [default: the recipe's, else both lengths together]. The inputs and the labels alone may then be as long,
+    /// unless their lengths are given as well.
+    #[arg(long, value_name = "N", help_heading = "Rows")]
+    pub sequence_length: Option<u32>,
+    /// Put several examples into a row, up to its lengths [default: the recipe's].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Rows")]
+    pub pack: Option<bool>,
+    /// Let the rows of a row group change places [default: the recipe's].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Rows")]
+    pub shuffle: Option<bool>,
+    /// Fill rows up to their lengths [default: the recipe's].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Rows")]
+    pub pad: Option<bool>,
+}
+
+const MAX_LINE: &str = "64MiB";
+
 /// `ul2-prep recipes`.
 #[derive(Debug, Args)]
 pub struct RecipesArgs {
-    /// The recipe to print.
+    /// The recipe to print, built in or a file.
     pub name: Option<String>,
+    /// Show this text under each of the recipe's denoisers.
+    #[arg(long, value_name = "TEXT", requires = "name")]
+    pub example: Option<String>,
+    /// The label of the example, for recipes of two-field records; further ones are the other labels of a multiple choice.
+    #[arg(long, value_name = "TEXT", requires = "example")]
+    pub label: Vec<String>,
+    /// Print the JSON Schema of recipe files.
+    #[arg(long, conflicts_with_all = ["name", "example"])]
+    pub schema: bool,
+    /// The tokenizer to compute lengths and examples for.
+    #[arg(long, value_name = "FILE|bytes", default_value = "bytes")]
+    pub tokenizer: String,
+    /// The number that the example's masks follow from.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Most ids of the inputs [default: the recipe's, else 512].
+    #[arg(long, value_name = "N")]
+    pub inputs_length: Option<u32>,
+    /// Most ids of the labels [default: the recipe's, else 512].
+    #[arg(long, value_name = "N")]
+    pub labels_length: Option<u32>,
+}
+
+impl RecipesArgs {
+    /// What the recipes leave open.
+    #[must_use]
+    pub fn spec(&self) -> SpecArgs {
+        SpecArgs {
+            seed: self.seed,
+            inputs_length: self.inputs_length,
+            labels_length: self.labels_length,
+            ..SpecArgs::default()
+        }
+    }
+}
+
+impl Default for SpecArgs {
+    /// As if no flag was given.
+    fn default() -> Self {
+        Self {
+            text_field: None,
+            label_field: None,
+            eos_token: None,
+            pad_token: None,
+            max_line: 64 << 20,
+            seed: 0,
+            epochs: 1,
+            inputs_length: None,
+            labels_length: None,
+            layout: None,
+            sequence_length: None,
+            pack: None,
+            shuffle: None,
+            pad: None,
+        }
+    }
+}
+
+/// A column by its name.
+fn column(name: &str) -> Result<Column, String> {
+    let names = || Column::ALL.into_iter().map(Column::name);
+    Column::named(name).ok_or_else(|| match nearest(name, names()) {
+        Some(nearest) => format!("there is no column `{name}`; there is `{nearest}`"),
+        None => format!("there is no column `{name}`; there are `{}`", names().collect::<Vec<_>>().join("`, `")),
+    })
 }
 
 /// Bytes: `1000`, `64MiB`, `1.5GB`.
@@ -177,6 +280,12 @@ mod tests {
         for bad in ["", "MiB", "-1", "x", "1e99", "0.1"] {
             assert!(size(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn arguments_that_are_not_given_have_the_same_defaults_everywhere() {
+        let Command::Plan(args) = Cli::parse_from(["ul2-prep", "plan", "x"]).command else { panic!("a plan") };
+        assert_eq!(format!("{:?}", args.masking.spec), format!("{:?}", SpecArgs::default()));
     }
 
     #[test]

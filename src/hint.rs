@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use crate::denoise::SpecError;
 use crate::input::{DiscoverError, InputError};
 use crate::output::OutputError;
+use crate::output::schema::ColumnError;
 use crate::pipeline::UnitError;
 use crate::pipeline::run::RunError;
 use crate::recipe::RecipeError;
@@ -20,6 +21,7 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
         link.as_type(settings)
             .or_else(|| link.as_type(recipe))
             .or_else(|| link.as_type(spec))
+            .or_else(|| link.as_type(columns))
             .or_else(|| link.as_type(tokenizer))
             .or_else(|| link.as_type(discover))
             .or_else(|| link.as_type(run))
@@ -49,6 +51,7 @@ fn settings(error: &SettingsError) -> Option<String> {
         SettingsError::TooFewSentinels { .. } => Some(
             "leave `--strict-sentinels` out to shorten the segments, or use a tokenizer with more sentinels".into(),
         ),
+        SettingsError::TakenSeparator { .. } => Some("a separator is a token that nothing else uses, or EOS".into()),
         SettingsError::ForeignFolder(_) => Some("name a new or an empty folder with `--out`".into()),
         SettingsError::NoWorkers => None,
     }
@@ -60,13 +63,32 @@ fn recipe(error: &RecipeError) -> Option<String> {
         RecipeError::Unknown { nearest: None, .. } => {
             Some("`ul2-prep recipes` lists the built-in ones; a file's name ends in `.toml`".into())
         }
+        RecipeError::NoLabelField { .. } => {
+            Some("name the label's field with `--label-field`, or `label_field` in the recipe".into())
+        }
         RecipeError::At { .. } => Some("`ul2-prep recipes ul2r` prints a recipe with every key explained".into()),
         RecipeError::Read(_) => None,
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as its siblings")]
+fn columns(error: &ColumnError) -> Option<String> {
+    match error {
+        ColumnError::NotPacked(_) => Some("`--pack` puts several examples into a row".into()),
+        ColumnError::NotCausal(_) => Some("`--layout causal` makes rows for decoder-only models".into()),
+        ColumnError::Causal(_) => Some("use `input_segment_ids` and `input_positions` for the labels as well".into()),
+        ColumnError::Twice(_) => None,
+    }
+}
+
 fn spec(error: &SpecError) -> Option<String> {
     match error {
+        SpecError::SequenceLength { .. } => {
+            Some("`--sequence-length` alone lets inputs and labels be as long as the row".into())
+        }
+        SpecError::NoPad => Some("name it with `--pad-token`".into()),
+        SpecError::NoEosBetween => Some("name it with `--eos-token`, or set `eos_between = false`".into()),
+
         SpecError::NoEos { .. } => Some("name it with `--eos-token`, or set `eos = \"none\"` in the recipe".into()),
         SpecError::NoSentinels { .. } => Some(
             "name the sentinels with `sentinels = [\"…{n}…\"]` in the recipe, or use a tokenizer that has `<extra_id_0>`, …"

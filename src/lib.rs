@@ -23,6 +23,7 @@ pub mod hint;
 pub mod input;
 pub mod output;
 pub mod pipeline;
+pub mod preview;
 pub mod recipe;
 pub mod reject;
 pub mod report;
@@ -34,6 +35,8 @@ pub mod tokenize;
 pub mod documentation {
     #[doc = include_str!("../docs/masking.md")]
     pub mod masking {}
+    #[doc = include_str!("../docs/recipes.md")]
+    pub mod recipes {}
     #[doc = include_str!("../docs/format.md")]
     pub mod format {}
     #[doc = include_str!("../docs/reproducibility.md")]

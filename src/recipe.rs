@@ -1,44 +1,58 @@
-//! A recipe file: a mixture of denoisers and the lengths it is meant for, by name or as a TOML file.
+//! A recipe file: a mixture of denoisers and the rows it is meant for, by name or as a TOML file.
 //!
-//! The built-in recipes are such files, in `src/recipe/`; `ul2r.toml` explains every key.
+//! The built-in recipes are such files, in `src/recipe/`; `ul2r.toml` explains every key, `docs/recipes.md` every recipe.
 
 use std::fmt;
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::denoise::{EosPolicy, Layout, Mode, NoisePattern, RandomSpans, Suffix};
+use crate::denoise::spec::LabelsRule;
+use crate::denoise::{
+    Denoiser, EosPolicy, IndependentTokens, Label, Layout, Loss, Mode, MultipleChoice, NoisePattern, Permute,
+    RandomSpans, SSentinel, Segmenting, Separate, SpecError, Suffix, Whole,
+};
 
 /// The recipe that is used if none is named.
 pub const DEFAULT: &str = "ul2r";
 
 /// The built-in recipes: name and TOML text.
-pub const BUILT_IN: [(&str, &str); 3] = [
+pub const BUILT_IN: [(&str, &str); 20] = [
     ("t5", include_str!("recipe/t5.toml")),
+    ("t5-iid", include_str!("recipe/t5-iid.toml")),
+    ("prefix-lm", include_str!("recipe/prefix-lm.toml")),
+    ("causal-lm", include_str!("recipe/causal-lm.toml")),
     ("ul2", include_str!("recipe/ul2.toml")),
+    ("ul2-20b", include_str!("recipe/ul2-20b.toml")),
+    ("flan-ul2", include_str!("recipe/flan-ul2.toml")),
     ("ul2r", include_str!("recipe/ul2r.toml")),
+    ("u-palm", include_str!("recipe/u-palm.toml")),
+    ("text-denoising", include_str!("recipe/text-denoising.toml")),
+    ("oslo-t5", include_str!("recipe/oslo-t5.toml")),
+    ("fairseq-t5", include_str!("recipe/fairseq-t5.toml")),
+    ("label-aware-concat", include_str!("recipe/label-aware-concat.toml")),
+    ("label-aware-full-label", include_str!("recipe/label-aware-full-label.toml")),
+    ("label-aware-multiple-choice", include_str!("recipe/label-aware-multiple-choice.toml")),
+    ("label-aware-separate", include_str!("recipe/label-aware-separate.toml")),
+    ("label-aware-permute", include_str!("recipe/label-aware-permute.toml")),
+    ("openmoe", include_str!("recipe/openmoe.toml")),
+    ("improved-t5-ul2", include_str!("recipe/improved-t5-ul2.toml")),
+    ("garcia-ul2", include_str!("recipe/garcia-ul2.toml")),
 ];
 
-/// A recipe as it is written: lengths may be left to the command line, mode tokens are text.
+/// A recipe as it is written: lengths may be left to the command line, tokens are texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
     /// Its name: that of the built-in recipe, or the file's without `.toml`.
     pub name: String,
-    /// One line on what it is.
-    pub description: Option<String>,
-    /// Most ids in `input_ids`.
-    pub inputs_length: Option<u32>,
-    /// Most ids in `labels`.
-    pub labels_length: Option<u32>,
-    /// Fewest tokens of a segment.
-    pub min_segment: Option<u32>,
-    /// Which sequences EOS ends.
-    pub eos: EosPolicy,
-    /// Sentinel names or patterns with `{n}`, in order.
-    pub sentinels: Option<Vec<String>>,
+    /// The name or path that messages say.
+    pub file: String,
+    /// Its top-level keys.
+    pub options: RecipeOptions,
     /// The mixture.
     pub denoisers: Vec<RecipeDenoiser>,
 }
@@ -46,20 +60,23 @@ pub struct Recipe {
 /// A denoiser as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecipeDenoiser {
-    /// Unique in the recipe.
-    pub name: String,
-    /// Its family.
-    pub mode: Mode,
-    /// Its share.
-    pub weight: NonZeroU32,
-    /// Text at the front of the inputs.
-    pub mode_token: Option<String>,
-    /// Which tokens become noise.
-    pub pattern: NoisePattern,
-    /// How a mask becomes a row.
-    pub layout: Layout,
+    /// The denoiser, without the ids of its texts.
+    pub denoiser: Denoiser,
+    /// What stands at the front of the inputs.
+    pub mode_token: Option<ModeToken>,
+    /// The texts of a multiple choice.
+    pub prompts: Option<Prompts>,
     /// 1-based line of the file where it begins.
     pub line: usize,
+}
+
+/// The texts in front of labels and text of a multiple choice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompts {
+    /// In front of the labels.
+    pub label: String,
+    /// In front of the text.
+    pub text: String,
 }
 
 /// Why a recipe cannot be used.
@@ -76,6 +93,16 @@ pub enum RecipeError {
     /// The file cannot be read. The message carries the path.
     #[error("cannot read the recipe")]
     Read(#[from] std::io::Error),
+    /// A pattern of labels, but records of one field.
+    #[error("{file}:{line}: denoiser `{name}`: {rule}", rule = LabelsRule::Field)]
+    NoLabelField {
+        /// The recipe's name or path.
+        file: String,
+        /// 1-based line.
+        line: usize,
+        /// The denoiser.
+        name: String,
+    },
     /// Something in the file is wrong.
     #[error("{file}:{line}: {message}")]
     At {
@@ -88,30 +115,151 @@ pub enum RecipeError {
     },
 }
 
-#[derive(Deserialize)]
+/// A recipe: a mixture of denoisers and the rows it is meant for. Command-line flags of the same names win.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RecipeTable {
-    description: Option<String>,
-    inputs_length: Option<u32>,
-    labels_length: Option<u32>,
-    min_segment: Option<u32>,
+#[schemars(title = "ul2-prep recipe")]
+pub struct RecipeOptions {
+    /// One line on what it is.
+    pub description: Option<String>,
+    /// Most ids of the inputs, everything included.
+    pub inputs_length: Option<u32>,
+    /// Most ids of the labels, everything included.
+    pub labels_length: Option<u32>,
+    /// Most ids of a causal row. The default is both lengths together.
+    pub sequence_length: Option<u32>,
+    /// Fewest tokens of a segment, at least 2.
+    pub min_segment: Option<u32>,
+    /// Which sequences EOS ends. The default is `both`, in the causal layout `labels`.
+    pub eos: Option<EosPolicy>,
+    /// Sentinel names, or patterns with `{n}`, in their order of use.
+    pub sentinels: Option<Vec<String>>,
+    /// What inputs and labels become.
+    pub layout: Option<RowLayout>,
+    /// Which ids of a causal row the loss is taken on.
     #[serde(default)]
-    eos: EosPolicy,
-    sentinels: Option<Vec<String>>,
+    pub loss: Loss,
+    /// The token between the prefix and the targets of a causal row, by name.
+    pub separator: Option<String>,
+    /// What is cut into segments.
     #[serde(default)]
+    pub segmenting: Segmenting,
+    /// Whether a row holds several examples.
+    #[serde(default)]
+    pub pack: bool,
+    /// Whether the rows of a batch change places.
+    #[serde(default)]
+    pub shuffle: bool,
+    /// Whether rows are filled up to their lengths.
+    #[serde(default)]
+    pub pad: bool,
+    /// The field of a record that holds the text; `a.b` for a nested one.
+    pub text_field: Option<String>,
+    /// The field that holds the label, in records of two fields.
+    pub label_field: Option<String>,
+    /// What ends texts and labels of two-field records that do not end with punctuation. White space at both ends goes.
+    pub end_mark: Option<String>,
+    /// The mixture: each segment gets one of these.
+    #[serde(default)]
+    #[schemars(required, with = "Vec<DenoiserTable>", length(min = 1))]
     denoiser: Vec<Spanned<DenoiserTable>>,
 }
 
-#[derive(Deserialize)]
+/// What inputs and labels become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum RowLayout {
+    /// Two sequences, for an encoder and a decoder.
+    #[default]
+    EncoderDecoder,
+    /// One sequence for a decoder alone: the inputs, then the labels.
+    Causal,
+}
+
+/// What stands at the front of the inputs: a text, or an id.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a text or an id")]
+pub enum ModeToken {
+    /// One id if the tokenizer has an added token of that name, else the ids of the text.
+    Text(String),
+    /// That id.
+    Id(u32),
+}
+
+/// A weighted denoiser. It has exactly one kind of noise.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Denoiser", extend("oneOf" = [
+    { "required": ["random_spans"] },
+    { "required": ["independent_tokens"] },
+    { "required": ["union"] },
+    { "required": ["suffix"] },
+    { "required": ["whole"] },
+    { "required": ["label"] },
+    { "required": ["separate"] },
+    { "required": ["permute"] },
+    { "required": ["multiple_choice"] },
+]))]
 struct DenoiserTable {
+    /// Unique. It stands in the rows and addresses the random stream: another name gives other masks.
     name: String,
+    /// The family.
     mode: Mode,
+    /// The share of the segments, as an integer of at least 1.
+    #[schemars(range(min = 1))]
     weight: u32,
-    mode_token: Option<String>,
+    /// What stands at the front of the inputs.
+    mode_token: Option<ModeToken>,
+    /// How a mask becomes an example. The default is `split` for noise that is a suffix, else `sentinels`.
     layout: Option<Layout>,
+    /// Where the split layout has its sentinel.
+    #[serde(default)]
+    s_sentinel: SSentinel,
+    /// Whether a sentinel stands behind the last span of the labels.
+    #[serde(default)]
+    closing_sentinel: bool,
+    /// Spans of random length at random places.
     random_spans: Option<RandomSpans>,
+    /// Single tokens at random places.
+    independent_tokens: Option<IndependentTokens>,
+    /// Everything that is noise in one of two to four masks of random spans.
+    #[schemars(length(min = 2, max = 4))]
+    union: Option<Vec<RandomSpans>>,
+    /// Everything from some place on.
     suffix: Option<Suffix>,
+    /// Every token.
+    whole: Option<Whole>,
+    /// The label of a record of two fields.
+    label: Option<Label>,
+    /// Random spans of the text and of the label, each with numbers of their own.
+    separate: Option<Separate>,
+    /// Every set of the label's tokens, a row each.
+    permute: Option<Permute>,
+    /// The label, which the inputs offer among others.
+    multiple_choice: Option<MultipleChoiceTable>,
+}
+
+/// The right label among others of the source.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "MultipleChoice")]
+struct MultipleChoiceTable {
+    /// Fewest other labels.
+    least: u32,
+    /// Most other labels.
+    most: u32,
+    /// Text in front of the labels.
+    #[serde(default)]
+    label_prompt: String,
+    /// Text in front of the text.
+    #[serde(default)]
+    text_prompt: String,
+}
+
+/// The JSON Schema of recipe files.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(RecipeOptions).to_value()
 }
 
 impl Recipe {
@@ -121,8 +269,21 @@ impl Recipe {
     ///
     /// [`RecipeError`] if there is none or something in it is wrong.
     pub fn find(name_or_path: &str) -> Result<Self, RecipeError> {
-        if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
-            return Self::parse(name, name, text);
+        let text = Self::text(name_or_path)?;
+        let stem = Path::new(name_or_path).file_stem();
+        let is_built_in = BUILT_IN.iter().any(|(name, _)| *name == name_or_path);
+        let name = stem.filter(|_| !is_built_in).map_or(name_or_path.into(), |stem| stem.to_string_lossy());
+        Self::parse(&name, name_or_path, &text)
+    }
+
+    /// The file of that name, built in or not. A name with `/` or `.toml` is a file.
+    ///
+    /// # Errors
+    ///
+    /// [`RecipeError`] if there is none.
+    pub fn text(name_or_path: &str) -> Result<String, RecipeError> {
+        if let Some((_, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
+            return Ok((*text).to_owned());
         }
         let path = Path::new(name_or_path);
         let names_a_file =
@@ -131,9 +292,7 @@ impl Recipe {
             let names = BUILT_IN.iter().map(|(name, _)| *name);
             return Err(RecipeError::Unknown { name: name_or_path.to_owned(), nearest: nearest(name_or_path, names) });
         }
-        let text = fs_err::read_to_string(path)?;
-        let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        Self::parse(&name, name_or_path, &text)
+        Ok(fs_err::read_to_string(path)?)
     }
 
     /// The recipe that `text` writes. `file` names it in messages.
@@ -144,48 +303,92 @@ impl Recipe {
     pub fn parse(name: &str, file: &str, text: &str) -> Result<Self, RecipeError> {
         let at = |line, message: String| RecipeError::At { file: file.to_owned(), line, message };
         let line_of = |span: Range<usize>| 1 + text[..span.start.min(text.len())].matches('\n').count();
-        let table: RecipeTable = toml::from_str(text).map_err(|error| {
+        let mut options: RecipeOptions = toml::from_str(text).map_err(|error| {
             at(error.span().map_or(1, line_of), error.message().lines().collect::<Vec<_>>().join(" "))
         })?;
-        let mut denoisers = Vec::new();
-        for denoiser in table.denoiser {
-            let line = line_of(denoiser.span());
-            denoisers.push(RecipeDenoiser::new(denoiser.into_inner(), line).map_err(|message| at(line, message))?);
+        let mut denoisers: Vec<RecipeDenoiser> = Vec::new();
+        for table in std::mem::take(&mut options.denoiser) {
+            let line = line_of(table.span());
+            let denoiser = RecipeDenoiser::new(table.into_inner(), line).map_err(|message| at(line, message))?;
+            let of_labels = denoiser.denoiser.pattern.is_of_labels();
+            let name = &denoiser.denoiser.name;
+            if denoisers.iter().any(|other| other.denoiser.name == *name) {
+                return Err(at(line, SpecError::DuplicateName(name.clone()).to_string()));
+            }
+            if denoisers.first().is_some_and(|first| first.denoiser.pattern.is_of_labels() != of_labels) {
+                return Err(at(line, format!("denoiser `{name}`: {}", LabelsRule::Alone)));
+            }
+            denoisers.push(denoiser);
         }
         if denoisers.is_empty() {
             return Err(at(1, "expected at least one `[[denoiser]]`, found none".to_owned()));
         }
-        Ok(Self {
-            name: name.to_owned(),
-            description: table.description,
-            inputs_length: table.inputs_length,
-            labels_length: table.labels_length,
-            min_segment: table.min_segment,
-            eos: table.eos,
-            sentinels: table.sentinels,
-            denoisers,
-        })
+        Ok(Self { name: name.to_owned(), file: file.to_owned(), options, denoisers })
+    }
+
+    /// The error that something at `line` is wrong.
+    #[must_use]
+    pub fn error(&self, line: usize, message: String) -> RecipeError {
+        RecipeError::At { file: self.file.clone(), line, message }
     }
 }
 
 impl RecipeDenoiser {
     fn new(table: DenoiserTable, line: usize) -> Result<Self, String> {
-        let DenoiserTable { name, mode, weight, mode_token, layout, random_spans, suffix } = table;
+        let DenoiserTable {
+            name,
+            mode,
+            weight,
+            mode_token,
+            layout,
+            s_sentinel,
+            closing_sentinel,
+            random_spans,
+            independent_tokens,
+            union,
+            suffix,
+            whole,
+            label,
+            separate,
+            permute,
+            multiple_choice,
+        } = table;
         let weight = NonZeroU32::new(weight)
             .ok_or_else(|| format!("denoiser `{name}` has weight 0: leave it out, or give it a share"))?;
-        let pattern = match (random_spans, suffix) {
-            (Some(spans), None) => NoisePattern::RandomSpans(spans),
-            (None, Some(suffix)) => NoisePattern::Suffix(suffix),
-            (None, None) => return Err(format!("denoiser `{name}` has no noise: expected `random_spans` or `suffix`")),
-            (Some(_), Some(_)) => {
-                return Err(format!("denoiser `{name}` has both `random_spans` and `suffix`: expected one of them"));
-            }
-        };
-        let layout = layout.unwrap_or(match pattern {
-            NoisePattern::RandomSpans(_) => Layout::Sentinels,
-            NoisePattern::Suffix(_) => Layout::Split,
+        let mut prompts = None;
+        let multiple_choice = multiple_choice.map(|table| {
+            let MultipleChoiceTable { least, most, label_prompt, text_prompt } = table;
+            prompts = Some(Prompts { label: label_prompt, text: text_prompt });
+            MultipleChoice { least, most, label_prompt: Vec::new(), text_prompt: Vec::new() }
         });
-        Ok(Self { name, mode, weight, mode_token: mode_token.filter(|text| !text.is_empty()), pattern, layout, line })
+        let patterns = [
+            ("random_spans", random_spans.map(NoisePattern::RandomSpans)),
+            ("independent_tokens", independent_tokens.map(NoisePattern::IndependentTokens)),
+            ("union", union.map(NoisePattern::Union)),
+            ("suffix", suffix.map(NoisePattern::Suffix)),
+            ("whole", whole.map(NoisePattern::Whole)),
+            ("label", label.map(NoisePattern::Label)),
+            ("separate", separate.map(NoisePattern::Separate)),
+            ("permute", permute.map(NoisePattern::Permute)),
+            ("multiple_choice", multiple_choice.map(NoisePattern::MultipleChoice)),
+        ];
+        let keys = patterns.each_ref().map(|(key, _)| *key).join("`, `");
+        let mut found = patterns.into_iter().filter_map(|(key, pattern)| Some((key, pattern?)));
+        let Some((key, pattern)) = found.next() else {
+            return Err(format!("denoiser `{name}` has no noise: expected one of `{keys}`"));
+        };
+        if let Some((second, _)) = found.next() {
+            return Err(format!("denoiser `{name}` has both `{key}` and `{second}`: expected one of them"));
+        }
+        let layout = layout.unwrap_or(match pattern {
+            NoisePattern::Suffix(_) | NoisePattern::Whole(_) | NoisePattern::MultipleChoice(_) => Layout::Split,
+            _ => Layout::Sentinels,
+        });
+        let mode_token = mode_token.filter(|token| !matches!(token, ModeToken::Text(text) if text.is_empty()));
+        let denoiser =
+            Denoiser { name, mode, weight, pattern, layout, s_sentinel, closing_sentinel, mode_token: Vec::new() };
+        denoiser.check().map_err(|error| format!("denoiser `{}`: {error}", denoiser.name))?;
+        Ok(Self { denoiser, mode_token, prompts, line })
     }
 }
 
@@ -210,7 +413,7 @@ mod tests {
     fn every_built_in_recipe_is_one() {
         for (name, text) in BUILT_IN {
             let recipe = Recipe::parse(name, name, text).unwrap();
-            assert!(recipe.description.is_some(), "{name}");
+            assert!(recipe.options.description.is_some(), "{name}");
         }
     }
 
@@ -224,10 +427,50 @@ mod tests {
         assert_eq!(
             message("eos = \"both\"\n\nsentinel = 3\n"),
             "x.toml:3: unknown field `sentinel`, expected one of `description`, `inputs_length`, `labels_length`, \
-             `min_segment`, `eos`, `sentinels`, `denoiser`"
+             `sequence_length`, `min_segment`, `eos`, `sentinels`, `layout`, `loss`, `separator`, `segmenting`, `pack`, \
+             `shuffle`, `pad`, `text_field`, `label_field`, `end_mark`, `denoiser`"
         );
         let denoiser = "\n[[denoiser]]\nname = \"a\"\nmode = \"R\"\nweight = 1\n";
-        assert_eq!(message(denoiser), "x.toml:2: denoiser `a` has no noise: expected `random_spans` or `suffix`");
+        assert_eq!(
+            message(denoiser),
+            "x.toml:2: denoiser `a` has no noise: expected one of `random_spans`, `independent_tokens`, `union`, \
+             `suffix`, `whole`, `label`, `separate`, `permute`, `multiple_choice`"
+        );
+        assert_eq!(
+            message(&format!("{denoiser}suffix = {{}}\nwhole = {{}}")),
+            "x.toml:2: denoiser `a` has both `suffix` and `whole`: expected one of them"
+        );
+        let spans = |density: &str, mean: &str| {
+            message(&format!("{denoiser}random_spans = {{ noise_density = {density}, mean_span_length = {mean} }}"))
+        };
+        assert_eq!(
+            spans("1.5", "3"),
+            "x.toml:2: denoiser `a`: `noise_density` must lie between 0 and 1, both excluded, found 1.5"
+        );
+        assert_eq!(
+            spans("0.15", "{ share = 1 }"),
+            "x.toml:2: denoiser `a`: `share` must lie between 0 and 1, both excluded, found 1"
+        );
+        assert_eq!(
+            spans("0.15", "\"long\""),
+            "x.toml:6: invalid type: string \"long\", expected a number of tokens, or `{ share = … }` of the segment"
+        );
+        assert_eq!(
+            message(&format!("{denoiser}union = [{{ noise_density = 0.1, mean_span_length = 2 }}]")),
+            "x.toml:2: denoiser `a`: `union` takes 2 to 4 masks, found 1"
+        );
+        assert_eq!(
+            message(&format!("{denoiser}independent_tokens = {{ noise_density = 0.1 }}\nlayout = \"split\"")),
+            "x.toml:2: denoiser `a`: layout `split` needs noise that is a suffix"
+        );
+        assert_eq!(
+            message(&format!("{denoiser}suffix = {{}}\nclosing_sentinel = true")),
+            "x.toml:2: denoiser `a`: `closing_sentinel` belongs to layout `sentinels`"
+        );
+        assert_eq!(
+            message(&format!("{denoiser}label = {{}}\n{}suffix = {{}}", denoiser.replace("\"a\"", "\"b\""))),
+            "x.toml:8: denoiser `b`: patterns of labels and of segments cannot be in one recipe"
+        );
         assert_eq!(
             message(&format!("{denoiser}random_spans = {{ noise_density = 0.1234567, mean_span_length = 3 }}")),
             "x.toml:6: expected at most six decimals, found 0.1234567"

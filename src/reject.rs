@@ -24,6 +24,14 @@ pub enum Reason {
     TextNotAString,
     /// The text is empty, or has no tokens.
     EmptyText,
+    /// The object has no field of the label's name.
+    MissingLabel,
+    /// The label is not a string.
+    LabelNotAString,
+    /// The label is empty, or has no tokens.
+    EmptyLabel,
+    /// The label alone is too long for a row.
+    LabelTooLong,
     /// The text gives an id that is reserved.
     ReservedToken,
     /// The tokenizer failed on the text.
@@ -40,6 +48,10 @@ impl fmt::Display for Reason {
             Self::MissingText => "missing-text",
             Self::TextNotAString => "text-not-a-string",
             Self::EmptyText => "empty-text",
+            Self::MissingLabel => "missing-label",
+            Self::LabelNotAString => "label-not-a-string",
+            Self::EmptyLabel => "empty-label",
+            Self::LabelTooLong => "label-too-long",
             Self::ReservedToken => "reserved-token",
             Self::TokenizerFailed => "tokenizer-failed",
         })

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::denoise::{Denoiser, NoisePattern, Spec, Suffix};
+use crate::denoise::{Denoiser, SegmentLength, Spec};
 use crate::output::manifest::Manifest;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::progress::{Progress, Snapshot};
+use crate::preview::{RecipePreview, Shown, realised_density};
 use crate::settings::Settings;
 
 /// How often the line of a terminal is drawn anew.
@@ -182,6 +183,12 @@ pub fn summary(manifest: &Manifest, out: &str, elapsed: Duration) -> String {
             reasons.join(", ")
         );
     }
+    if sources.left_out_tokens > 0 {
+        let _ = writeln!(text, "{} were left out, as the recipe asks", counted(sources.left_out_tokens, "token"));
+    }
+    if let Some(fill) = manifest.fill_rate() {
+        let _ = writeln!(text, "{} fill {:.1} % of their rows", counted(sources.examples, "example"), 100.0 * fill);
+    }
     for shortening in &manifest.shortened {
         let _ = writeln!(text, "{}", shortened(shortening));
     }
@@ -200,7 +207,7 @@ fn shortened(shortening: &crate::denoise::Shortening) -> String {
 /// What `plan` prints.
 #[must_use]
 pub fn plan(settings: &Settings, differences: Option<&[String]>) -> String {
-    let Settings { spec, tokenizer: path, sources, plan, workers, warnings } = settings;
+    let Settings { spec, format: _, tokenizer: path, sources, plan, workers, warnings } = settings;
     let fields = spec.fields();
     let mut text = String::new();
     let total: u64 = sources.iter().map(|source| source.bytes).sum();
@@ -262,12 +269,11 @@ fn denoiser_table(spec: &Spec) -> String {
     ];
     for (index, denoiser) in spec.denoisers().iter().enumerate() {
         let length = spec.segment_length(index);
-        let share = 100.0 * f64::from(denoiser.weight.get()) / f64::from(spec.total_weight());
         rows.push(vec![
             denoiser.name.clone(),
             denoiser.mode.to_string(),
-            format!("{share:.1} %"),
-            noise(denoiser),
+            share(spec, denoiser),
+            denoiser.pattern.to_string(),
             length.tokens.to_string(),
             length.bounds.inputs.to_string(),
             length.bounds.labels.to_string(),
@@ -277,11 +283,84 @@ fn denoiser_table(spec: &Spec) -> String {
     table(&rows)
 }
 
-fn noise(denoiser: &Denoiser) -> String {
-    match &denoiser.pattern {
-        NoisePattern::RandomSpans(spans) => format!("({}, {})", spans.mean_span_length, spans.noise_density),
-        NoisePattern::Suffix(Suffix { .. }) => "suffix".to_owned(),
+fn share(spec: &Spec, denoiser: &Denoiser) -> String {
+    let share = 100.0 * f64::from(denoiser.weight.get()) / f64::from(spec.total_weight());
+    format!("{share:.1} %")
+}
+
+/// The built-in recipes: what they are, and what their denoisers do at the lengths and with the tokenizer asked for.
+#[must_use]
+pub fn recipes(previews: &[RecipePreview]) -> String {
+    let names: Vec<Vec<String>> = previews
+        .iter()
+        .map(|RecipePreview { recipe, .. }| {
+            vec![recipe.name.clone(), recipe.options.description.clone().unwrap_or_default()]
+        })
+        .collect();
+    let width = names.iter().map(|row| row[0].len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for row in &names {
+        let _ = writeln!(text, "{:<width$}  {}", row[0], row[1]);
     }
+    let head = ["recipe", "denoiser", "mode", "share", "noise", "density", "realised", "segment", "sentinels"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let mut refused = String::new();
+    for RecipePreview { recipe, spec } in previews {
+        let spec = match spec {
+            Ok(spec) => spec,
+            Err(error) => {
+                let _ = writeln!(refused, "{error:#}");
+                continue;
+            }
+        };
+        for (index, denoiser) in spec.denoisers().iter().enumerate() {
+            let SegmentLength { tokens, bounds, shortening } = spec.segment_length(index);
+            let (segment, sentinels) = match shortening {
+                None => (tokens.to_string(), bounds.sentinels),
+                Some(short) => (format!("{tokens} of {}", short.full_segment_length), short.sentinels_needed),
+            };
+            let density = |density: Option<f64>| density.map_or_else(|| "-".to_owned(), |share| format!("{share:.3}"));
+            rows.push(vec![
+                recipe.name.clone(),
+                denoiser.name.clone(),
+                denoiser.mode.to_string(),
+                share(spec, denoiser),
+                denoiser.pattern.to_string(),
+                density(denoiser.pattern.nominal_density()),
+                density(realised_density(spec, index)),
+                segment,
+                sentinels.to_string(),
+            ]);
+        }
+    }
+    let _ = write!(text, "\n{}", table(&rows));
+    if !refused.is_empty() {
+        let _ = write!(text, "\n{refused}");
+    }
+    text
+}
+
+/// A text under each denoiser: noise in brackets, then the two sequences.
+#[must_use]
+pub fn example(shown: &[Shown]) -> String {
+    let mut text = String::new();
+    for Shown { denoiser, runs, inputs, labels, left } in shown {
+        let gap = if text.is_empty() { "" } else { "\n" };
+        let _ = writeln!(text, "{gap}{}  {}  {}", denoiser.name, denoiser.mode, denoiser.pattern);
+        let marked: String =
+            runs.iter().map(|(run, noise)| if *noise { format!("⟦{run}⟧") } else { run.clone() }).collect();
+        let _ = writeln!(text, "  text    {}", one_line(&marked));
+        let _ = writeln!(text, "  inputs  {}", one_line(inputs));
+        let _ = writeln!(text, "  labels  {}", one_line(labels));
+        if *left > 0 {
+            let _ = writeln!(text, "  {} of the text are in further segments", counted(*left as u64, "token"));
+        }
+    }
+    text
+}
+
+fn one_line(text: &str) -> String {
+    text.replace('\n', "\\n")
 }
 
 /// Columns as wide as their widest cell; the first to the left, numbers to the right.

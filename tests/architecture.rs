@@ -175,7 +175,7 @@ fn only_output_names_arrow_or_parquet() {
 
 #[test]
 fn below_main_errors_are_typed() {
-    let shell = ["main.rs", "app.rs", "settings.rs", "hint.rs"];
+    let shell = ["main.rs", "app.rs", "settings.rs", "preview.rs", "hint.rs"];
     assert_only(
         |file| shell.contains(&file),
         |line| line.contains("anyhow"),

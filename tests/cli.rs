@@ -179,10 +179,85 @@ fn plan_says_whether_a_data_set_can_go_on() {
 fn recipes_are_listed_and_printed_as_the_files_they_are() {
     let fixture = Fixture::new();
     let list = fixture.ran("recipes").succeeded();
-    assert_snapshot!(list.stdout, @r"
-    t5     T5 span corruption: 15 % noise in spans of mean length 3
-    ul2    UL2: two R, one S and four X denoisers, weight 1/7 each, with the paper's mode tokens
-    ul2r   UL2R: 50 % S, 25 % R, 25 % X, with U-PaLM's mode tokens
+    assert_snapshot!(list.stdout, @"
+    t5                           T5 span corruption: 15 % noise in spans of mean length 3
+    t5-iid                       T5's baseline: 15 % noise in tokens drawn independently
+    prefix-lm                    T5's prefix language modelling: split at a uniform place
+    causal-lm                    causal language modelling: documents joined with EOS, every token a target
+    ul2                          UL2: two R, one S and four X denoisers, weight 1/7 each, with the paper's mode tokens
+    ul2-20b                      UL2 20B: the seven denoisers of `ul2` with the checkpoint's mode tokens
+    flan-ul2                     Flan-UL2: the seven denoisers of `ul2` without mode tokens, 128 sentinels
+    ul2r                         UL2R: 50 % S, 25 % R, 25 % X, with U-PaLM's mode tokens
+    u-palm                       U-PaLM: UL2R in the causal layout, 1,024 + 1,024 ids, packed
+    text-denoising               text-denoising: 50 % S with a half split, 25 % R, 25 % X from two masks united
+    oslo-t5                      OSLO's T5: span corruption of documents joined with EOS
+    fairseq-t5                   fairseq's span_masked_lm: span corruption of 1,022 tokens, EOS in the labels only
+    label-aware-concat           label-aware: text and label joined, T5 span corruption of both
+    label-aware-full-label       label-aware: the label is the noise, the text is kept
+    label-aware-multiple-choice  label-aware: choose the label among 2 to 18 others
+    label-aware-separate         label-aware: 15 % of the text and 50 % of the label
+    label-aware-permute          label-aware: a row for each way to mask the label's tokens
+    openmoe                      OpenMoE: 50 % S, 20 % R, 30 % X in the causal layout, 1,024 + 1,024 ids
+    improved-t5-ul2              improved-t5's pile_ul2: one third each of R, S and X with (32, .5), no mode tokens
+    garcia-ul2                   Garcia et al.: 60 % causal, 20 % prefix language modelling, 20 % span corruption
+
+    recipe                         denoiser  mode    share                           noise  density  realised      segment  sentinels
+    t5                                    r     R  100.0 %                       (3, 0.15)    0.150     0.150          568         28
+    t5-iid                              iid     R  100.0 %                     tokens 0.15    0.150     0.151          511         77
+    prefix-lm                             s     S  100.0 %                          suffix    0.500     0.503          512          0
+    causal-lm                             c     S  100.0 %                           whole    1.000     1.000          512          0
+    ul2                                 r-3     R   14.3 %                       (3, 0.15)    0.150     0.150          565         28
+    ul2                                 r-8     R   14.3 %                       (8, 0.15)    0.150     0.150          585         11
+    ul2                                   s     S   14.3 %                          suffix    0.500     0.503          509          0
+    ul2                           x-3-dense     X   14.3 %                        (3, 0.5)    0.500     0.499   753 of 763        127
+    ul2                           x-8-dense     X   14.3 %                        (8, 0.5)    0.500     0.500          904         56
+    ul2                                x-64     X   14.3 %                      (64, 0.15)    0.150     0.150          595          2
+    ul2                          x-64-dense     X   14.3 %                       (64, 0.5)    0.500     0.500         1000          8
+    ul2-20b                             r-3     R   14.3 %                       (3, 0.15)    0.150     0.149          562         28
+    ul2-20b                             r-8     R   14.3 %                       (8, 0.15)    0.150     0.149          582         11
+    ul2-20b                               s     S   14.3 %                          suffix    0.500     0.503          507          0
+    ul2-20b                       x-3-dense     X   14.3 %                        (3, 0.5)    0.500     0.499   753 of 759        127
+    ul2-20b                       x-8-dense     X   14.3 %                        (8, 0.5)    0.500     0.500          900         56
+    ul2-20b                            x-64     X   14.3 %                      (64, 0.15)    0.150     0.150          593          2
+    ul2-20b                      x-64-dense     X   14.3 %                       (64, 0.5)    0.500     0.500          996          8
+    flan-ul2                            r-3     R   14.3 %                       (3, 0.15)    0.150     0.150          568         28
+    flan-ul2                            r-8     R   14.3 %                       (8, 0.15)    0.150     0.150          588         11
+    flan-ul2                              s     S   14.3 %                          suffix    0.500     0.503          512          0
+    flan-ul2                      x-3-dense     X   14.3 %                        (3, 0.5)    0.500     0.499   753 of 766        128
+    flan-ul2                      x-8-dense     X   14.3 %                        (8, 0.5)    0.500     0.500          908         57
+    flan-ul2                           x-64     X   14.3 %                      (64, 0.15)    0.150     0.150          599          2
+    flan-ul2                     x-64-dense     X   14.3 %                       (64, 0.5)    0.500     0.500         1006          8
+    ul2r                                  s     S   50.0 %                          suffix    0.500     0.503          507          0
+    ul2r                                  r     R   25.0 %                       (3, 0.15)    0.150     0.149          562         28
+    ul2r                               x-32     X   12.5 %                      (32, 0.15)    0.150     0.150          592          3
+    ul2r                            x-dense     X   12.5 %                        (3, 0.5)    0.500     0.499   753 of 759        127
+    u-palm                                s     S   50.0 %                          suffix    0.500     0.503         1020          0
+    u-palm                                r     R   25.0 %               (3, 0.15) uniform    0.150     0.150         1097         87
+    u-palm                             x-32     X   12.5 %                      (32, 0.15)    0.150     0.150         1192          6
+    u-palm                          x-dense     X   12.5 %                        (3, 0.5)    0.500     0.499  753 of 1528        255
+    text-denoising                        r     R   25.0 %                       (3, 0.15)    0.150     0.150          667         33
+    text-denoising                        s     S   50.0 %                      suffix 0.5    0.500     0.500         1198          0
+    text-denoising                        x     X   25.0 %           (32, 0.5) ∪ (64, 0.2)    0.600     0.592          833         16
+    oslo-t5                               r     R  100.0 %                       (3, 0.15)    0.150     0.150          568         28
+    fairseq-t5                            r     R  100.0 %                       (3, 0.15)    0.150     0.150         1022         51
+    label-aware-concat               concat     R  100.0 %                       (3, 0.15)    0.150     0.150          568         28
+    label-aware-full-label            label     S  100.0 %                           label        -         -          511          1
+    label-aware-multiple-choice      choice     S  100.0 %            label beside 2 to 18        -         -          512          0
+    label-aware-separate           separate     R  100.0 %  text (3, 0.15), label (3, 0.5)        -         -          568         29
+    label-aware-permute             permute     R  100.0 %           label, up to 255 rows        -         -          511          1
+    openmoe                             r-3     R   10.0 %                       (3, 0.15)    0.150     0.150         1131         57
+    openmoe                             r-8     R   10.0 %                       (8, 0.15)    0.150     0.150         1172         22
+    openmoe                       x-3-dense     X   10.0 %                        (3, 0.5)    0.500     0.499  753 of 1527        255
+    openmoe                       x-8-dense     X   10.0 %                        (8, 0.5)    0.500     0.500         1811        113
+    openmoe                      x-64-dense     X   10.0 %                       (64, 0.5)    0.500     0.500         2004         16
+    openmoe                               s     S   50.0 %                          suffix    0.500     0.503         1019          0
+    improved-t5-ul2                       r     R   33.3 %                       (3, 0.15)    0.150     0.150          568         28
+    improved-t5-ul2                       s     S   33.3 %                          suffix    0.500     0.503          512          0
+    improved-t5-ul2                       x     X   33.3 %                       (32, 0.5)    0.500     0.500          990         15
+    garcia-ul2                            c     S   60.0 %                           whole    1.000     1.000         1023          0
+    garcia-ul2                            s     S   20.0 %                          suffix    0.500     0.503         1023          0
+    garcia-ul2                            r     R   10.0 %                       (3, 0.15)    0.150     0.150          929         46
+    garcia-ul2                            x     X   10.0 %                       (32, 0.5)    0.500     0.501          991         16
     ");
     for recipe in ["t5", "ul2", "ul2r"] {
         let printed = fixture.ran(&format!("recipes {recipe}")).succeeded();
@@ -211,7 +286,7 @@ fn help(arguments: &str) -> String {
 
 #[test]
 fn help_of_the_tool() {
-    assert_snapshot!(help("--help"), @r"
+    assert_snapshot!(help("--help"), @"
     Make pre-masked training sets: UL2, UL2R and T5 denoising, from `.jsonl.zst` text to Parquet shards of `input_ids` and
     `labels`
 
@@ -220,7 +295,7 @@ fn help_of_the_tool() {
     Commands:
       run      Read sources, mask every document, write a data set
       plan     Show what `run` would do, refuse or shorten, before a byte is written
-      recipes  List the built-in recipes, or print one as the TOML file it is
+      recipes  List the built-in recipes, print one as the TOML file it is, or show what it does to a text
       help     Print this message or the help of the given subcommand(s)
 
     Options:
@@ -274,16 +349,16 @@ fn help_of_run() {
               [default: auto]
 
           --text-field <FIELD>
-              The field of a record that holds the text; `a.b` for a nested one
+              The field of a record that holds the text; `a.b` for a nested one [default: the recipe's, else `text`]
 
-              [default: text]
+          --label-field <FIELD>
+              The field that holds the label, in records of two fields [default: the recipe's]
 
           --eos-token <TOKEN>
               The EOS token by name, if the tokenizer's files do not say it
 
           --pad-token <TOKEN>
-              The pad token by name, if the tokenizer's files do not say it. It is only kept out of the text: rows are not
-              padded
+              The pad token by name, if the tokenizer's files do not say it
 
           --max-line <SIZE>
               Longest line; a longer one is rejected
@@ -291,11 +366,6 @@ fn help_of_run() {
               [default: 64MiB]
 
     Masking:
-          --recipe <NAME|FILE.toml>
-              A built-in recipe or a TOML file (see `ul2-prep recipes`)
-
-              [default: ul2r]
-
           --seed <N>
               The number that all masks follow from
 
@@ -307,13 +377,49 @@ fn help_of_run() {
               [default: 1]
 
           --inputs-length <N>
-              Most ids in `input_ids`, EOS and sentinels included [default: the recipe's, else 512]
+              Most ids of the inputs, EOS and sentinels included [default: the recipe's, else 512]
 
           --labels-length <N>
-              Most ids in `labels`, EOS and sentinels included [default: the recipe's, else 512]
+              Most ids of the labels, EOS and sentinels included [default: the recipe's, else 512]
+
+          --recipe <NAME|FILE.toml>
+              A built-in recipe or a TOML file (see `ul2-prep recipes`)
+
+              [default: ul2r]
 
           --strict-sentinels
               Refuse a recipe that needs more sentinels than the vocabulary has, instead of shortening its segments
+
+    Rows:
+          --layout <LAYOUT>
+              Two sequences for an encoder and a decoder, or one for a decoder alone [default: the recipe's, else
+              encoder-decoder]
+
+              Possible values:
+              - encoder-decoder: Two sequences, for an encoder and a decoder
+              - causal:          One sequence for a decoder alone: the inputs, then the labels
+
+          --sequence-length <N>
+              Most ids of a causal row [default: the recipe's, else both lengths together]. The inputs and the labels alone
+              may then be as long, unless their lengths are given as well
+
+          --pack[=<BOOL>]
+              Put several examples into a row, up to its lengths [default: the recipe's]
+
+              [possible values: true, false]
+
+          --shuffle[=<BOOL>]
+              Let the rows of a row group change places [default: the recipe's]
+
+              [possible values: true, false]
+
+          --pad[=<BOOL>]
+              Fill rows up to their lengths [default: the recipe's]
+
+              [possible values: true, false]
+
+          --columns <NAME,…>
+              The columns of the shards, separated by commas [default: ids, then where they come from]
 
     Running:
           --workers <N>
@@ -381,16 +487,16 @@ fn help_of_plan() {
               [default: auto]
 
           --text-field <FIELD>
-              The field of a record that holds the text; `a.b` for a nested one
+              The field of a record that holds the text; `a.b` for a nested one [default: the recipe's, else `text`]
 
-              [default: text]
+          --label-field <FIELD>
+              The field that holds the label, in records of two fields [default: the recipe's]
 
           --eos-token <TOKEN>
               The EOS token by name, if the tokenizer's files do not say it
 
           --pad-token <TOKEN>
-              The pad token by name, if the tokenizer's files do not say it. It is only kept out of the text: rows are not
-              padded
+              The pad token by name, if the tokenizer's files do not say it
 
           --max-line <SIZE>
               Longest line; a longer one is rejected
@@ -398,11 +504,6 @@ fn help_of_plan() {
               [default: 64MiB]
 
     Masking:
-          --recipe <NAME|FILE.toml>
-              A built-in recipe or a TOML file (see `ul2-prep recipes`)
-
-              [default: ul2r]
-
           --seed <N>
               The number that all masks follow from
 
@@ -414,13 +515,49 @@ fn help_of_plan() {
               [default: 1]
 
           --inputs-length <N>
-              Most ids in `input_ids`, EOS and sentinels included [default: the recipe's, else 512]
+              Most ids of the inputs, EOS and sentinels included [default: the recipe's, else 512]
 
           --labels-length <N>
-              Most ids in `labels`, EOS and sentinels included [default: the recipe's, else 512]
+              Most ids of the labels, EOS and sentinels included [default: the recipe's, else 512]
+
+          --recipe <NAME|FILE.toml>
+              A built-in recipe or a TOML file (see `ul2-prep recipes`)
+
+              [default: ul2r]
 
           --strict-sentinels
               Refuse a recipe that needs more sentinels than the vocabulary has, instead of shortening its segments
+
+    Rows:
+          --layout <LAYOUT>
+              Two sequences for an encoder and a decoder, or one for a decoder alone [default: the recipe's, else
+              encoder-decoder]
+
+              Possible values:
+              - encoder-decoder: Two sequences, for an encoder and a decoder
+              - causal:          One sequence for a decoder alone: the inputs, then the labels
+
+          --sequence-length <N>
+              Most ids of a causal row [default: the recipe's, else both lengths together]. The inputs and the labels alone
+              may then be as long, unless their lengths are given as well
+
+          --pack[=<BOOL>]
+              Put several examples into a row, up to its lengths [default: the recipe's]
+
+              [possible values: true, false]
+
+          --shuffle[=<BOOL>]
+              Let the rows of a row group change places [default: the recipe's]
+
+              [possible values: true, false]
+
+          --pad[=<BOOL>]
+              Fill rows up to their lengths [default: the recipe's]
+
+              [possible values: true, false]
+
+          --columns <NAME,…>
+              The columns of the shards, separated by commas [default: ids, then where they come from]
 
     Running:
           --workers <N>
@@ -438,22 +575,32 @@ fn help_of_plan() {
 
 #[test]
 fn help_of_recipes() {
-    assert_snapshot!(help("recipes --help"), @r"
-    List the built-in recipes, or print one as the TOML file it is
+    assert_snapshot!(help("recipes --help"), @r#"
+    List the built-in recipes, print one as the TOML file it is, or show what it does to a text
 
-    Usage: ul2-prep recipes [NAME]
+    Usage: ul2-prep recipes [OPTIONS] [NAME]
 
     Arguments:
-      [NAME]  The recipe to print
+      [NAME]  The recipe to print, built in or a file
 
     Options:
-      -h, --help     Print help
-      -V, --version  Print version
+          --example <TEXT>          Show this text under each of the recipe's denoisers
+          --label <TEXT>            The label of the example, for recipes of two-field records; further ones are the other
+                                    labels of a multiple choice
+          --schema                  Print the JSON Schema of recipe files
+          --tokenizer <FILE|bytes>  The tokenizer to compute lengths and examples for [default: bytes]
+          --seed <N>                The number that the example's masks follow from [default: 0]
+          --inputs-length <N>       Most ids of the inputs [default: the recipe's, else 512]
+          --labels-length <N>       Most ids of the labels [default: the recipe's, else 512]
+      -h, --help                    Print help
+      -V, --version                 Print version
 
     Examples:
       ul2-prep recipes
+      ul2-prep recipes --tokenizer t5/tokenizer.json --inputs-length 1024 --labels-length 256
       ul2-prep recipes ul2r > my-mixture.toml
-    ");
+      ul2-prep recipes ul2 --example "The quick brown fox jumps over the lazy dog."
+    "#);
 }
 
 #[test]
@@ -643,6 +790,41 @@ fn an_unknown_recipe_gets_the_nearest_name() {
 }
 
 #[test]
+fn columns_are_chosen_by_name_and_refused_where_rows_have_none() {
+    let fixture = small();
+    let refused = |options: &str| fixture.ran(&format!("run a.jsonl --out masked {options}")).failed(2);
+    assert_snapshot!(refused("--columns input_ids,label"), @"
+    error: invalid value 'label' for '--columns <NAME,…>': there is no column `label`; there is `labels`
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(refused("--columns input_ids,prefix_length"), @"
+    error: only rows of the causal layout have a column `prefix_length`
+
+    hint: `--layout causal` makes rows for decoder-only models
+    ");
+    assert_snapshot!(refused("--columns input_segment_ids"), @"
+    error: only packed rows have a column `input_segment_ids`
+
+    hint: `--pack` puts several examples into a row
+    ");
+    assert_snapshot!(refused("--layout causal --pack --columns label_positions"), @"
+    error: rows of the causal layout have no column `label_positions`: labels stand at the places of their ids
+
+    hint: use `input_segment_ids` and `input_positions` for the labels as well
+    ");
+    assert_snapshot!(refused("--columns labels,labels"), @"error: the column `labels` is asked for twice");
+    let chosen = fixture.run("chosen", "a.jsonl --columns attention_mask,labels,input_ids");
+    let shard = fs::File::open(&chosen.shards()[0]).unwrap().into_file();
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(shard).unwrap();
+    let names: Vec<&str> = reader.schema().fields().iter().map(|field| field.name().as_str()).collect();
+    assert_eq!(names, ["attention_mask", "labels", "input_ids"]);
+    // Columns are of the plan: the same command goes on, one with other columns does not.
+    let other = fixture.ran("run a.jsonl --out chosen").failed(2);
+    assert!(other.contains("`columns`"), "{other}");
+}
+
+#[test]
 fn a_recipe_with_something_wrong_is_refused_with_its_line() {
     let fixture = small();
     let refused = |recipe: &str| {
@@ -655,16 +837,94 @@ fn a_recipe_with_something_wrong_is_refused_with_its_line() {
     let spans = |density: &str, mean: &str| {
         format!("{denoiser}random_spans = {{ noise_density = {density}, mean_span_length = {mean} }}\n")
     };
-    assert_snapshot!(refused(&format!("{}noise = 3\n", spans("0.15", "3"))), @r"
-    error: mine.toml:6: unknown field `noise`, expected one of `name`, `mode`, `weight`, `mode_token`, `layout`, `random_spans`, `suffix`
+    assert_snapshot!(refused(&format!("{}noise = 3\n", spans("0.15", "3"))), @"
+    error: mine.toml:6: unknown field `noise`, expected one of `name`, `mode`, `weight`, `mode_token`, `layout`, `s_sentinel`, `closing_sentinel`, `random_spans`, `independent_tokens`, `union`, `suffix`, `whole`, `label`, `separate`, `permute`, `multiple_choice`
 
     hint: `ul2-prep recipes ul2r` prints a recipe with every key explained
     ");
-    assert_snapshot!(refused(&spans("1.5", "3")), @"error: recipe `mine` cannot be used: denoiser `a`: `noise_density` must lie between 0 and 1, both excluded, found 1.5");
-    assert_snapshot!(refused(&spans("0.9", "1")), @"error: recipe `mine` cannot be used: denoiser `a`: noise of density 0.9 in spans of mean length 1 needs more spans than there are kept tokens to separate them");
-    assert_snapshot!(refused(&spans("0.15", "0.5")), @"error: recipe `mine` cannot be used: denoiser `a`: `mean_span_length` must be at least 1 token, found 0.5");
-    assert_snapshot!(refused(&format!("{}layout = \"split\"\n", spans("0.15", "3"))), @"error: recipe `mine` cannot be used: denoiser `a`: layout `split` needs noise that is a suffix");
-    assert_snapshot!(refused(&format!("{}{}", spans("0.15", "3"), spans("0.5", "3"))), @"error: recipe `mine` cannot be used: two denoisers are named `a`: the name addresses the random stream and must be unique");
+    assert_snapshot!(refused(&spans("1.5", "3")), @"
+    error: mine.toml:1: denoiser `a`: `noise_density` must lie between 0 and 1, both excluded, found 1.5
+
+    hint: `ul2-prep recipes ul2r` prints a recipe with every key explained
+    ");
+    assert_snapshot!(refused(&spans("0.9", "1")), @"
+    error: mine.toml:1: denoiser `a`: noise of density 0.9 in spans of mean length 1 needs more spans than there are kept tokens to separate them
+
+    hint: `ul2-prep recipes ul2r` prints a recipe with every key explained
+    ");
+    assert_snapshot!(refused(&spans("0.15", "0.5")), @"
+    error: mine.toml:1: denoiser `a`: `mean_span_length` must be at least 1 token, found 0.5
+
+    hint: `ul2-prep recipes ul2r` prints a recipe with every key explained
+    ");
+    assert_snapshot!(refused(&format!("{}layout = \"split\"\n", spans("0.15", "3"))), @"
+    error: mine.toml:1: denoiser `a`: layout `split` needs noise that is a suffix
+
+    hint: `ul2-prep recipes ul2r` prints a recipe with every key explained
+    ");
+    assert_snapshot!(refused(&format!("{}{}", spans("0.15", "3"), spans("0.5", "3"))), @"
+    error: mine.toml:6: two denoisers are named `a`: the name addresses the random stream and must be unique
+
+    hint: `ul2-prep recipes ul2r` prints a recipe with every key explained
+    ");
+    let mode = |token: &str| spans("0.15", "3").replace("weight", &format!("mode_token = {token}\nweight"));
+    assert_snapshot!(refused(&mode("\"<extra_id_3>\"")), @"
+    error: mine.toml:1: denoiser `a`: id 262 of its mode token is sentinel 3 already
+
+    hint: `ul2-prep recipes ul2r` prints a recipe with every key explained
+    ");
+    assert_snapshot!(refused(&mode("1")), @"
+    error: mine.toml:1: denoiser `a`: id 1 of its mode token is EOS already
+
+    hint: `ul2-prep recipes ul2r` prints a recipe with every key explained
+    ");
+    assert_snapshot!(refused(&mode("384")), @"
+    error: mine.toml:1: denoiser `a`: its mode token is id 384, but the vocabulary has 384 ids
+
+    hint: `ul2-prep recipes ul2r` prints a recipe with every key explained
+    ");
+    assert_snapshot!(refused(&mode("[1]")), @"
+    error: mine.toml:4: expected a text or an id
+
+    hint: `ul2-prep recipes ul2r` prints a recipe with every key explained
+    ");
+    assert_snapshot!(refused(&format!("{denoiser}label = {{}}\n")), @"
+    error: mine.toml:1: denoiser `a`: its noise is that of a label, but records have one field
+
+    hint: name the label's field with `--label-field`, or `label_field` in the recipe
+    ");
+    assert_snapshot!(refused(&format!("label_field = \"b\"\nsegmenting = {{ concat = {{ eos_between = true }} }}\n{denoiser}label = {{}}\n")), @r#"error: recipe `mine` cannot be used: denoiser `a`: a pattern of labels needs `segmenting = "document"`"#);
+    assert_snapshot!(refused(&format!("layout = \"causal\"\nseparator = \"<extra_id_7>\"\n{}", spans("0.15", "3"))), @"
+    error: the separator `<extra_id_7>` is sentinel 7 already
+
+    hint: a separator is a token that nothing else uses, or EOS
+    ");
+    assert_snapshot!(refused(&format!("layout = \"causal\"\nseparator = \"<sep>\"\n{}", spans("0.15", "3"))), @"
+    error: the tokenizer has no token `<sep>` (`separator`)
+
+    hint: tokens are looked up by their exact name in the tokenizer file
+    ");
+    assert_snapshot!(refused(&format!("layout = \"causal\"\nsequence_length = 2000\n{}", spans("0.15", "3"))), @"
+    error: recipe `mine` cannot be used: `sequence_length` must be at least 2 and at most `inputs_length` and `labels_length` together, 1024, found 2000
+
+    hint: `--sequence-length` alone lets inputs and labels be as long as the row
+    ");
+    assert_snapshot!(refused(&format!("segmenting = {{ window = {{ tokens = 2 }} }}\n{}", spans("0.15", "3"))), @"error: recipe `mine` cannot be used: a window of 2 tokens is too short for `min_segment = 2`, which needs 3");
+    assert_snapshot!(refused(&format!("segmenting = \"sentence\"\n{}", spans("0.15", "3"))), @"
+    error: mine.toml:1: unknown variant `sentence`, expected one of `document`, `concat`, `window`
+
+    hint: `ul2-prep recipes ul2r` prints a recipe with every key explained
+    ");
+    assert_snapshot!(refused(&format!("{denoiser}permute = {{ rows = 0 }}\n")), @"
+    error: mine.toml:1: denoiser `a`: `rows` must be between 1 and 65536, found 0
+
+    hint: `ul2-prep recipes ul2r` prints a recipe with every key explained
+    ");
+    assert_snapshot!(refused(&format!("{denoiser}multiple_choice = {{ least = 3, most = 2 }}\n")), @"
+    error: mine.toml:1: denoiser `a`: `least` and `most` must be numbers of other labels with least ≤ most ≤ 1000, found 3 and 2
+
+    hint: `ul2-prep recipes ul2r` prints a recipe with every key explained
+    ");
     assert_snapshot!(refused(&format!("inputs_length = 4\nmin_segment = 40\n{}", spans("0.15", "3"))), @"
     error: recipe `mine` cannot be used: denoiser `a` fits segments of at most 3 tokens into inputs of 4 and labels of 512 with 125 sentinels, but `min_segment = 40` needs 79
 

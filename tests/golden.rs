@@ -151,13 +151,7 @@ fn cases(file: &str) -> Vec<Case> {
 
 /// The peers' rows have neither EOS nor mode token.
 fn t5_form() -> RowForm {
-    RowForm {
-        layout: Layout::Sentinels,
-        mode_token: vec![],
-        sentinels: t5_vocabulary().sentinels().to_vec(),
-        inputs_eos: None,
-        labels_eos: None,
-    }
+    support::form(Layout::Sentinels, t5_vocabulary().sentinels().to_vec())
 }
 
 fn row(case: &Case) -> (Vec<i32>, Vec<i32>) {
@@ -291,7 +285,7 @@ fn counts_of_noise_are_those_of_numpy_everywhere_and_those_of_t5_but_for_its_flo
             // More spans than kept tokens to separate them: the peers fail, ours has as many as there are kept tokens.
             Some(error) => {
                 assert_eq!((error, case["t5"].as_str()), ("ValueError", Some("InvalidArgumentError")), "{case}");
-                let unclamped = law.mean_span_length.divide(ours.noise);
+                let unclamped = law.mean(length).divide(ours.noise);
                 assert!(unclamped > length - ours.noise, "{case}");
                 assert_eq!(ours.spans, ours.noise.min(length - ours.noise), "{case}");
                 clamped += 1;

@@ -14,11 +14,11 @@ use std::num::NonZeroU32;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, RngSeed};
-use support::{bytes_vocabulary, denoiser, fields, mask_document, suffix};
+use support::{Masked, bytes_vocabulary, denoiser, fields, mask_document};
 use ul2_prep::denoise::{
-    Address, Cut, Decoded, Denoiser, EosPolicy, Layout, MAX_LENGTH, Masker, Mode, NoiseMask, NoisePattern, RandomSpans,
-    Ratio, Roll, RowForm, Seed, Span, Spec, SpecError, SpecFields, TokenError, TokenSequence, Vocabulary, decode,
-    encode,
+    Address, Causal, Cut, Decoded, Denoiser, EosPolicy, IndependentTokens, Law, Layout, Loss, MAX_LENGTH, Masker, Mode,
+    NoiseMask, NoisePattern, Normal, RandomSpans, Ratio, Roll, RowForm, SSentinel, Seed, Span, SpanLength, Spec,
+    SpecError, SpecFields, Split, Suffix, TokenError, TokenSequence, Vocabulary, Whole, decode, encode, split_causal,
 };
 
 fn config(cases: u32) -> ProptestConfig {
@@ -38,7 +38,7 @@ fn config(cases: u32) -> ProptestConfig {
 
 const MILLION: u64 = 1_000_000;
 
-/// Random spans that a recipe may ask for: `density ≤ mean · (1 − density)`, often with equality or near it.
+/// T5's random spans that a recipe may ask for: `density ≤ mean · (1 − density)`, often with equality or near it.
 fn spans() -> impl Strategy<Value = RandomSpans> {
     let density = prop_oneof![
         2 => Just(150_000_u64),
@@ -55,7 +55,8 @@ fn spans() -> impl Strategy<Value = RandomSpans> {
             let mean = (least + more).min(Ratio::MAX.millionths());
             RandomSpans {
                 noise_density: Ratio::from_millionths(density),
-                mean_span_length: Ratio::from_millionths(mean),
+                mean_span_length: SpanLength::Tokens(Ratio::from_millionths(mean)),
+                law: Law::T5,
                 roll,
             }
         })
@@ -63,8 +64,46 @@ fn spans() -> impl Strategy<Value = RandomSpans> {
         .prop_filter("too dense", |spans| is_sparse_enough(*spans))
 }
 
+/// Random spans of any law, with lengths in tokens or as a share.
+fn any_spans() -> impl Strategy<Value = RandomSpans> {
+    let std = prop_oneof![Just(0), 0..5 * MILLION, 0..200 * MILLION];
+    let law = prop_oneof![
+        2 => Just(Law::T5),
+        1 => Just(Law::Uniform),
+        1 => Just(Law::Geometric),
+        1 => std.prop_map(|std| Law::Normal(Normal { std: Ratio::from_millionths(std) })),
+    ];
+    let share = prop_oneof![3 => Just(None), 1 => (1..MILLION).prop_map(Some)];
+    (spans(), law, share).prop_map(|(spans, law, share)| match share {
+        None => RandomSpans { law, ..spans },
+        Some(share) => RandomSpans { law, mean_span_length: SpanLength::Share(Ratio::from_millionths(share)), ..spans },
+    })
+}
+
+/// A pattern of segments, and a layout that goes with it.
+fn any_pattern() -> impl Strategy<Value = (NoisePattern, Layout, SSentinel)> {
+    let share = || (1..MILLION).prop_map(Ratio::from_millionths);
+    let random = prop_oneof![
+        4 => any_spans().prop_map(NoisePattern::RandomSpans),
+        1 => share().prop_map(|noise_density| NoisePattern::IndependentTokens(IndependentTokens { noise_density })),
+        1 => vec(any_spans(), 2..5).prop_map(NoisePattern::Union),
+    ];
+    let split = prop_oneof![Just(Split::Uniform), share().prop_map(Split::UpTo), share().prop_map(Split::Share)];
+    let suffix = prop_oneof![
+        4 => split.prop_map(|split| NoisePattern::Suffix(Suffix { split })),
+        1 => Just(NoisePattern::Whole(Whole {})),
+    ];
+    let sentinel = prop_oneof![Just(SSentinel::None), Just(SSentinel::Input), Just(SSentinel::Both)];
+    prop_oneof![
+        3 => random.prop_map(|pattern| (pattern, Layout::Sentinels, SSentinel::None)),
+        1 => suffix.clone().prop_map(|pattern| (pattern, Layout::Sentinels, SSentinel::None)),
+        2 => (suffix, sentinel).prop_map(|(pattern, sentinel)| (pattern, Layout::Split, sentinel)),
+    ]
+}
+
 fn is_sparse_enough(spans: RandomSpans) -> bool {
-    let (density, mean) = (spans.noise_density.millionths(), spans.mean_span_length.millionths());
+    let SpanLength::Tokens(mean) = spans.mean_span_length else { return true };
+    let (density, mean) = (spans.noise_density.millionths(), mean.millionths());
     u128::from(density) * u128::from(MILLION) <= u128::from(mean) * u128::from(MILLION - density)
 }
 
@@ -74,18 +113,17 @@ fn eos() -> impl Strategy<Value = EosPolicy> {
 
 /// A denoiser of any kind; its name is set by [`mixture`].
 fn any_denoiser() -> impl Strategy<Value = Denoiser> {
-    let pattern = prop_oneof![
-        4 => spans().prop_map(|spans| (NoisePattern::RandomSpans(spans), Layout::Sentinels)),
-        1 => Just((suffix(), Layout::Split)),
-        1 => Just((suffix(), Layout::Sentinels)),
-    ];
-    (pattern, vec(3..259_u32, 0..5), 1..10_u32).prop_map(|((pattern, layout), mode_token, weight)| Denoiser {
-        layout,
-        mode_token,
-        mode: Mode::X,
-        weight: NonZeroU32::new(weight).unwrap(),
-        ..denoiser("", pattern)
-    })
+    (any_pattern(), any::<bool>(), vec(3..259_u32, 0..5), 1..10_u32).prop_map(
+        |((pattern, layout, s_sentinel), closing, mode_token, weight)| Denoiser {
+            layout,
+            s_sentinel,
+            closing_sentinel: closing && layout == Layout::Sentinels,
+            mode_token,
+            mode: Mode::X,
+            weight: NonZeroU32::new(weight).unwrap(),
+            ..denoiser("", pattern)
+        },
+    )
 }
 
 fn mixture() -> impl Strategy<Value = Vec<Denoiser>> {
@@ -100,17 +138,32 @@ fn any_fields() -> impl Strategy<Value = SpecFields> {
     let length = || prop_oneof![3 => 10..700_u32, 1 => 2..20_u32];
     let sentinels = prop_oneof![3 => Just(125_u32), 2 => 1..125_u32];
     let min_segment = prop_oneof![3 => Just(2_u32), 1 => 2..12_u32];
-    (mixture(), any::<u64>(), length(), length(), min_segment, eos(), sentinels).prop_map(
-        |(denoisers, seed, inputs_length, labels_length, min_segment, eos, sentinels)| SpecFields {
+    (mixture(), any::<u64>(), length(), length(), min_segment, eos(), sentinels, causal()).prop_map(
+        |(denoisers, seed, inputs_length, labels_length, min_segment, eos, sentinels, causal)| SpecFields {
             seed: Seed(seed),
             inputs_length,
             labels_length,
             min_segment,
             eos,
-            vocabulary: Vocabulary::new(384, Some(1), Some(0), (259..259 + sentinels).collect(), vec![]).unwrap(),
+            causal: causal.map(|(loss, separator, share)| Causal {
+                loss,
+                separator: separator.then_some(SEPARATOR),
+                sequence_length: ((inputs_length + labels_length) * share / 100).max(2),
+            }),
+            vocabulary: Vocabulary::new(385, Some(1), Some(0), (259..259 + sentinels).collect(), vec![SEPARATOR])
+                .unwrap(),
             ..fields(denoisers)
         },
     )
+}
+
+/// A token that is none of the text's.
+const SEPARATOR: u32 = 384;
+
+/// The loss, whether there is a separator, and the share of both lengths that a row may have; or no causal layout.
+fn causal() -> impl Strategy<Value = Option<(Loss, bool, u32)>> {
+    let loss = prop_oneof![Just(Loss::Targets), Just(Loss::All)];
+    prop_oneof![2 => Just(None), 1 => (loss, any::<bool>(), 40..101_u32).prop_map(Some)]
 }
 
 fn any_spec() -> impl Strategy<Value = Spec> {
@@ -141,39 +194,101 @@ fn round(numerator: u128, denominator: u128) -> u32 {
     u32::try_from(whole + u128::from(up)).unwrap()
 }
 
-/// Section 5: noise tokens and spans of a segment of `n` tokens, and whether it is rolled.
-fn counts(law: RandomSpans, n: u32) -> (u32, u32, bool) {
-    let whole = |ratio: Ratio| u128::from(ratio.millionths());
+/// Section 5: noise tokens and spans of a segment of `n` tokens.
+fn counts(law: RandomSpans, n: u32) -> (u32, u32) {
     let million = u128::from(MILLION);
-    let noise = round(u128::from(n) * whole(law.noise_density), million).clamp(1, n - 1);
-    let spans = round(u128::from(noise) * million, whole(law.mean_span_length)).clamp(1, noise.min(n - noise));
-    (noise, spans, law.roll == Roll::Always || (law.roll == Roll::SingleSpan && spans == 1))
+    let noise = share(law.noise_density, n);
+    let mean = match law.mean_span_length {
+        SpanLength::Tokens(mean) => u128::from(mean.millionths()),
+        SpanLength::Share(share) => u128::from(share.millionths()) * u128::from(n),
+    };
+    let spans = round(u128::from(noise) * million, mean).clamp(1, noise.min(n - noise));
+    (noise, spans)
 }
 
-/// Section 6: the most inputs, labels and sentinels that a segment of `n` tokens can need.
-fn most(denoiser: &Denoiser, eos: EosPolicy, n: u32) -> (u32, u32, u32) {
-    let mode = u32::try_from(denoiser.mode_token.len()).unwrap();
-    let (inputs, labels) = match eos {
-        EosPolicy::Both => (mode + 1, 1),
-        EosPolicy::Labels => (mode, 1),
-        EosPolicy::None => (mode, 0),
+/// A share of `n` tokens: at least one, never all.
+fn share(share: Ratio, n: u32) -> u32 {
+    round(u128::from(n) * u128::from(share.millionths()), u128::from(MILLION)).clamp(1, n - 1)
+}
+
+/// Section 6: kept tokens, noise tokens and spans of random spans.
+fn most_of_spans(law: RandomSpans, n: u32) -> (u32, u32, u32) {
+    let (noise, spans) = counts(law, n);
+    let drawn = match law.law {
+        Law::T5 => spans,
+        _ => (spans + 4 * (1..=spans).find(|root| root * root >= spans).unwrap()).min(noise).min(n - noise),
     };
-    match (&denoiser.pattern, denoiser.layout) {
-        (NoisePattern::RandomSpans(law), _) => {
-            let (noise, spans, rolled) = counts(*law, n);
-            let s = spans + u32::from(rolled && noise > spans);
-            (inputs + n - noise + s, labels + noise + s, s)
+    let spans = match law.roll {
+        Roll::Always if noise > drawn => drawn + 1,
+        Roll::SingleSpan if drawn == 1 && noise > 1 => 2,
+        _ => drawn,
+    };
+    (n - noise, noise, spans)
+}
+
+fn most_of_pattern(pattern: &NoisePattern, n: u32) -> (u32, u32, u32) {
+    match pattern {
+        NoisePattern::RandomSpans(law) => most_of_spans(*law, n),
+        NoisePattern::IndependentTokens(law) => {
+            let noise = share(law.noise_density, n);
+            (n - noise, noise, noise.min(n - noise + 1))
         }
-        (NoisePattern::Suffix(_), Layout::Split) => (inputs + n - 1, labels + n - 1, 0),
-        (NoisePattern::Suffix(_), Layout::Sentinels) => (inputs + n, labels + n, 1),
+        NoisePattern::Union(laws) => {
+            let all: Vec<_> = laws.iter().map(|law| most_of_spans(*law, n)).collect();
+            let kept = all.iter().map(|most| most.0).min().unwrap();
+            (kept, all.iter().map(|most| most.1).sum::<u32>().min(n - 1), all.iter().map(|most| most.2).sum())
+        }
+        NoisePattern::Suffix(Suffix { split: Split::Uniform }) => (n - 1, n - 1, 1),
+        NoisePattern::Suffix(Suffix { split: Split::UpTo(most) }) => (n - 1, share(*most, n), 1),
+        NoisePattern::Suffix(Suffix { split: Split::Share(noise) }) => (n - share(*noise, n), share(*noise, n), 1),
+        NoisePattern::Whole(Whole {}) => (0, n, 1),
+        _ => unreachable!("patterns of labels have tests of their own"),
     }
 }
 
-fn fits(denoiser: &Denoiser, fields: &SpecFields, n: u32) -> bool {
-    let (inputs, labels, sentinels) = most(denoiser, fields.eos, n);
+/// Section 6: the most inputs, labels, sentinels and ids in all that a segment of `n` tokens can need.
+fn most(denoiser: &Denoiser, fields: &SpecFields, n: u32) -> (u32, u32, u32, u32) {
+    let mode = u32::try_from(denoiser.mode_token.len()).unwrap();
+    let (eos_i, eos_l) = match fields.eos {
+        EosPolicy::Both => (1, 1),
+        EosPolicy::Labels => (0, 1),
+        EosPolicy::None => (0, 0),
+    };
+    let separator = u32::from(fields.causal.is_some_and(|causal| causal.separator.is_some()));
+    let (kept, noise, spans) = most_of_pattern(&denoiser.pattern, n);
+    let closing = u32::from(denoiser.closing_sentinel);
+    let (in_inputs, in_labels) = match (denoiser.layout, denoiser.s_sentinel) {
+        (Layout::Sentinels, _) => (spans, spans + closing),
+        (Layout::Split, SSentinel::None) => (0, 0),
+        (Layout::Split, SSentinel::Input) => (1, 0),
+        (Layout::Split, SSentinel::Both) => (1, 1),
+    };
+    (
+        mode + kept + in_inputs + eos_i + separator,
+        noise + in_labels + eos_l,
+        in_inputs.max(in_labels),
+        mode + n + in_inputs + in_labels + eos_i + eos_l + separator,
+    )
+}
+
+/// Whether a segment of `n` tokens is within its lengths, sentinels aside.
+fn is_short_enough(denoiser: &Denoiser, fields: &SpecFields, n: u32) -> bool {
+    let (inputs, labels, _, total) = most(denoiser, fields, n);
     inputs <= fields.inputs_length
         && labels <= fields.labels_length
-        && sentinels as usize <= fields.vocabulary.sentinels().len()
+        && fields.causal.is_none_or(|causal| total <= causal.sequence_length)
+}
+
+fn fits(denoiser: &Denoiser, fields: &SpecFields, n: u32) -> bool {
+    is_short_enough(denoiser, fields, n) && most(denoiser, fields, n).2 as usize <= fields.vocabulary.sentinels().len()
+}
+
+/// The inputs and the labels of a row, whatever its layout.
+fn sequences<'a>(spec: &Spec, row: &'a Masked) -> (&'a [i32], &'a [i32]) {
+    match spec.fields().causal {
+        None => (&row.input_ids, &row.labels),
+        Some(causal) => split_causal(&row.input_ids, &row.labels, row.prefix_length, causal).unwrap(),
+    }
 }
 
 proptest! {
@@ -184,23 +299,24 @@ proptest! {
         cells in vec((3..259_u32, any::<bool>()), 0..400),
         mode_token in vec(3..259_u32, 0..5),
         eos in eos(),
+        closing in any::<bool>(),
     ) {
         let segment: Vec<u32> = cells.iter().map(|cell| cell.0).collect();
         let flags: Vec<bool> = cells.iter().map(|cell| cell.1).collect();
         let mask = NoiseMask::new(u32::try_from(segment.len()).unwrap(), spans_of(&flags)).unwrap();
         let form = RowForm {
-            layout: Layout::Sentinels,
             mode_token,
-            sentinels: (1000..1200).rev().collect(),
             inputs_eos: eos.ends_inputs().then_some(1),
             labels_eos: eos.ends_labels().then_some(1),
+            closing_sentinel: closing,
+            ..support::form(Layout::Sentinels, (1000..1300).rev().collect())
         };
         let (mut inputs, mut labels) = (Vec::new(), Vec::new());
         encode(&segment, &mask, &form, &mut inputs, &mut labels);
         let (noise, spans) = (mask.noise() as usize, mask.spans().len());
         let fixed = form.mode_token.len() + usize::from(eos.ends_inputs());
         prop_assert_eq!(inputs.len(), fixed + segment.len() - noise + spans);
-        prop_assert_eq!(labels.len(), noise + spans + usize::from(eos.ends_labels()));
+        prop_assert_eq!(labels.len(), noise + spans + usize::from(eos.ends_labels()) + usize::from(closing));
         prop_assert_eq!(decode(&inputs, &labels, &form), Ok(Decoded { segment, mask }));
     }
 
@@ -210,16 +326,17 @@ proptest! {
         place in any::<prop::sample::Index>(),
         mode_token in vec(3..259_u32, 0..5),
         eos in eos(),
+        s_sentinel in prop_oneof![Just(SSentinel::None), Just(SSentinel::Input), Just(SSentinel::Both)],
     ) {
         let length = u32::try_from(segment.len()).unwrap();
         let start = 1 + u32::try_from(place.index(segment.len() - 1)).unwrap();
         let mask = NoiseMask::new(length, vec![Span { start, end: length }]).unwrap();
         let form = RowForm {
-            layout: Layout::Split,
+            s_sentinel,
             mode_token,
-            sentinels: vec![],
             inputs_eos: eos.ends_inputs().then_some(1),
             labels_eos: eos.ends_labels().then_some(1),
+            ..support::form(Layout::Split, vec![1000])
         };
         let (mut inputs, mut labels) = (Vec::new(), Vec::new());
         encode(&segment, &mask, &form, &mut inputs, &mut labels);
@@ -233,13 +350,15 @@ proptest! {
         mode_token in vec(3..5_u32, 0..2),
         eos in any::<bool>(),
         split in any::<bool>(),
+        closing in any::<bool>(),
     ) {
         let form = RowForm {
-            layout: if split { Layout::Split } else { Layout::Sentinels },
             mode_token,
-            sentinels: vec![1000, 1001, 1002],
             inputs_eos: eos.then_some(1),
             labels_eos: eos.then_some(1),
+            closing_sentinel: closing && !split,
+            s_sentinel: if closing && split { SSentinel::Both } else { SSentinel::None },
+            ..support::form(if split { Layout::Split } else { Layout::Sentinels }, vec![1000, 1001, 1002])
         };
         if let Ok(Decoded { segment, mask }) = decode(&inputs, &labels, &form) {
             let (mut again_inputs, mut again_labels) = (Vec::new(), Vec::new());
@@ -249,28 +368,51 @@ proptest! {
     }
 
     #[test]
-    fn a_drawn_mask_has_exactly_the_counts_of_the_page(law in spans(), length in 2..3000_u32, seed in any::<u64>()) {
+    fn a_drawn_mask_has_exactly_the_counts_of_the_page(law in any_spans(), length in 2..3000_u32, seed in any::<u64>()) {
         let mut masker = Masker::default();
         let mut stream = Seed(seed).denoise_key("r", "a.jsonl").stream(support::line(1));
         let mask = masker.draw(&NoisePattern::RandomSpans(law), length, &mut stream);
         // Sorted, disjoint, non-empty, non-touching, inside: what the constructor demands.
         prop_assert_eq!(NoiseMask::new(length, mask.spans().to_vec()), Ok(mask.clone()));
-        let (noise, spans, rolled) = counts(law, length);
+        let (noise, spans) = counts(law, length);
         prop_assert_eq!(mask.noise(), noise);
+        // A roll may cut one span in two at the ends; round the circle the number of spans is always the one that was drawn.
         let [first, .., last] = mask.spans() else {
             prop_assert_eq!(mask.spans().len(), 1, "at least one span");
-            prop_assert!(spans == 1);
             return Ok(());
         };
-        // A roll may cut one span in two at the ends; round the circle the number of spans is always the formula's.
         let cut = first.start == 0 && last.end == length;
-        prop_assert_eq!(u32::try_from(mask.spans().len()).unwrap() - u32::from(cut), spans);
-        prop_assert!(rolled || !cut);
+        let drawn = u32::try_from(mask.spans().len()).unwrap() - u32::from(cut);
+        if law.law == Law::T5 {
+            prop_assert_eq!(drawn, spans);
+        } else {
+            let most = most_of_spans(RandomSpans { roll: Roll::Never, ..law }, length).2;
+            prop_assert!(drawn <= most);
+        }
+        prop_assert!(!cut || law.roll == Roll::Always || (law.roll == Roll::SingleSpan && drawn == 1));
+    }
+
+    #[test]
+    fn no_mask_of_any_pattern_has_more_than_the_bounds_of_the_page(
+        (pattern, _, _) in any_pattern(), length in 2..2000_u32, seed in any::<u64>(),
+    ) {
+        let mut masker = Masker::default();
+        let (kept, noise, spans) = most_of_pattern(&pattern, length);
+        for line in 1..4 {
+            let mut stream = Seed(seed).denoise_key("r", "a.jsonl").stream(support::line(line));
+            let mask = masker.draw(&pattern, length, &mut stream);
+            prop_assert_eq!(NoiseMask::new(length, mask.spans().to_vec()), Ok(mask.clone()));
+            prop_assert!(mask.noise() >= 1 && mask.noise() <= noise);
+            prop_assert!(length - mask.noise() <= kept);
+            prop_assert!(mask.spans().len() <= spans as usize);
+            let whole = matches!(pattern, NoisePattern::Whole(_));
+            prop_assert_eq!(mask.noise() == length, whole, "a token is kept, but where all are noise");
+        }
     }
 
     #[test]
     fn a_mask_that_is_not_rolled_starts_with_kept_tokens_and_ends_with_noise(
-        law in spans(), length in 2..2000_u32, seed in any::<u64>(),
+        law in any_spans(), length in 2..2000_u32, seed in any::<u64>(),
     ) {
         let mut stream = Seed(seed).denoise_key("r", "a.jsonl").stream(support::line(1));
         let mut masker = Masker::default();
@@ -310,12 +452,12 @@ proptest! {
                 prop_assert_eq!(length.tokens, longest(denoiser));
                 prop_assert!(length.tokens >= needed);
                 let bounds = length.bounds;
-                prop_assert_eq!((bounds.inputs, bounds.labels, bounds.sentinels), most(denoiser, fields.eos, length.tokens));
+                prop_assert_eq!(
+                    (bounds.inputs, bounds.labels, bounds.sentinels, bounds.total),
+                    most(denoiser, &fields, length.tokens)
+                );
                 // A shortening is reported where, and only where, more sentinels would allow a longer segment.
-                let with_plenty = |n: &u32| {
-                    let (inputs, labels, _) = most(denoiser, fields.eos, *n);
-                    inputs <= fields.inputs_length && labels <= fields.labels_length
-                };
+                let with_plenty = |n: &u32| is_short_enough(denoiser, &fields, *n);
                 let full = (length.tokens..=2 * MAX_LENGTH).take_while(with_plenty).last().unwrap();
                 let reported = length.shortening.as_ref().map(|shortening| shortening.full_segment_length);
                 prop_assert_eq!(reported, (full > length.tokens).then_some(full));
@@ -345,9 +487,12 @@ proptest! {
             prop_assert_eq!(row.start as usize, rebuilt.len(), "segments follow one another");
             prop_assert!(row.tokens.len() >= spec.min_segment() as usize);
             prop_assert!(row.tokens.len() <= spec.segment_length(row.denoiser).tokens as usize);
-            prop_assert!(row.input_ids.len() <= spec.fields().inputs_length as usize);
-            prop_assert!(row.labels.len() <= spec.fields().labels_length as usize);
-            let decoded = decode(&row.input_ids, &row.labels, spec.form(row.denoiser)).unwrap();
+            let (inputs, labels) = sequences(&spec, row);
+            prop_assert!(inputs.len() <= spec.fields().inputs_length as usize);
+            prop_assert!(labels.len() <= spec.fields().labels_length as usize);
+            let (most_inputs, most_labels) = spec.row_lengths();
+            prop_assert!(row.input_ids.len() <= most_inputs as usize && row.labels.len() <= most_labels as usize);
+            let decoded = decode(inputs, labels, spec.form(row.denoiser)).unwrap();
             prop_assert_eq!(decoded.mask.spans(), row.spans.as_slice());
             rebuilt.extend(decoded.segment);
         }
@@ -360,14 +505,20 @@ proptest! {
     ) {
         let is_sentinel = |id: &&i32| spec.vocabulary().sentinels().contains(&id.cast_unsigned());
         for row in mask_document(&spec, "a.jsonl", line, 0, &document(length)) {
-            let used = match spec.denoisers()[row.denoiser].layout {
-                Layout::Sentinels => row.spans.len(),
-                Layout::Split => 0,
+            let denoiser = &spec.denoisers()[row.denoiser];
+            let (in_inputs, in_labels) = match (denoiser.layout, denoiser.s_sentinel) {
+                (Layout::Sentinels, _) => (row.spans.len(), row.spans.len() + usize::from(denoiser.closing_sentinel)),
+                (Layout::Split, SSentinel::None) => (0, 0),
+                (Layout::Split, SSentinel::Input) => (1, 0),
+                (Layout::Split, SSentinel::Both) => (1, 1),
             };
-            let expected: Vec<i32> = spec.vocabulary().sentinels()[..used].iter().map(|id| id.cast_signed()).collect();
+            let first = |count: usize| -> Vec<i32> {
+                spec.vocabulary().sentinels()[..count].iter().map(|id| id.cast_signed()).collect()
+            };
             let of = |ids: &[i32]| ids.iter().filter(is_sentinel).copied().collect::<Vec<_>>();
-            prop_assert_eq!(of(&row.input_ids), expected.clone());
-            prop_assert_eq!(of(&row.labels), expected);
+            let (inputs, labels) = sequences(&spec, &row);
+            prop_assert_eq!(of(inputs), first(in_inputs));
+            prop_assert_eq!(of(labels), first(in_labels));
         }
     }
 
@@ -447,7 +598,8 @@ proptest! {
     ) {
         let law = RandomSpans {
             noise_density: Ratio::from_millionths(density),
-            mean_span_length: Ratio::from_millionths(mean),
+            mean_span_length: SpanLength::Tokens(Ratio::from_millionths(mean)),
+            law: Law::T5,
             roll: Roll::Never,
         };
         let denoiser = denoiser("d", NoisePattern::RandomSpans(law));

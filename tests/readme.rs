@@ -163,7 +163,8 @@ fn recipes_of_the_readme_are_recipes() {
     }
     assert!(named > 0, "the README names a built-in recipe");
     let list = blocks(&readme, "console").into_iter().find(|block| block.starts_with("$ ul2-prep recipes\n")).unwrap();
-    let listed: Vec<&str> = list.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    let lines = list.lines().skip(1).take_while(|line| !line.is_empty());
+    let listed: Vec<&str> = lines.filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(listed, BUILT_IN.map(|(name, _)| name));
 }
 

@@ -147,11 +147,9 @@ fn every_row_without_a_roll_is_the_one_of_t5s_functions() {
     // T5 has a hundred sentinels; here are more, so that every length can be compared.
     let sentinels: Vec<u32> = (0..3000).map(|k| 32_099 - k).collect();
     let form = RowForm {
-        layout: Layout::Sentinels,
-        mode_token: vec![],
-        sentinels: sentinels.clone(),
         inputs_eos: vocabulary.eos(),
         labels_eos: vocabulary.eos(),
+        ..support::form(Layout::Sentinels, sentinels.clone())
     };
     for (density, mean) in LAWS {
         let law = random_spans(density, mean, Roll::Never);
@@ -185,13 +183,7 @@ fn where_a_mask_starts_with_noise_t5s_labels_are_one_sentinel_behind_and_ours_ar
 
     let span = |start, end| ul2_prep::denoise::Span { start, end };
     let mask = NoiseMask::new(7, vec![span(0, 2), span(4, 5)]).unwrap();
-    let form = RowForm {
-        layout: Layout::Sentinels,
-        mode_token: vec![],
-        sentinels: sentinels.to_vec(),
-        inputs_eos: None,
-        labels_eos: None,
-    };
+    let form = support::form(Layout::Sentinels, sentinels.to_vec());
     let (mut inputs, mut labels) = (Vec::new(), Vec::new());
     encode(&tokens, &mask, &form, &mut inputs, &mut labels);
     assert_eq!(inputs, [99, 12, 13, 98, 15, 16]);

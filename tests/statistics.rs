@@ -13,7 +13,8 @@ use std::num::NonZeroU32;
 use support::chi_square::{assert_follows, assert_share, assert_uniform, float, ln_choose};
 use support::{denoiser, fields, line, random_spans, spec_of_arguments, suffix};
 use ul2_prep::denoise::{
-    Address, Cut, Denoiser, EosPolicy, Layout, Masker, NoisePattern, Roll, Seed, Spec, Stream, StreamKey, Subset,
+    Address, Cut, Denoiser, EosPolicy, IndependentTokens, Law, Layout, Masker, NoisePattern, Normal, RandomSpans, Roll,
+    SSentinel, Seed, Spec, Split, Start, Stream, StreamKey, Subset, Suffix, Whole, Window,
 };
 
 const DRAWS: u64 = 60_000;
@@ -190,6 +191,187 @@ fn density_and_mean_span_length_are_met_over_a_long_document() {
     assert!((mean - 3.0).abs() < 0.05, "{mean}");
 }
 
+/// The probability of each length.
+type Probability<'a> = &'a dyn Fn(u32) -> f64;
+
+/// Every way to draw lengths by a law until `noise` tokens are used up, with its probability: the last one is cut.
+fn drawn_lengths(noise: u32, law: Probability<'_>) -> Vec<(Vec<u32>, f64)> {
+    if noise == 0 {
+        return vec![(Vec::new(), 1.0)];
+    }
+    let mut all = Vec::new();
+    let mut shorter = 0.0;
+    for length in 1..=noise {
+        let probability = if length == noise { 1.0 - shorter } else { law(length) };
+        shorter += probability;
+        for (rest, rest_probability) in drawn_lengths(noise - length, law) {
+            all.push(([vec![length], rest].concat(), probability * rest_probability));
+        }
+    }
+    all
+}
+
+/// The cumulative distribution of the sum of twelve uniform numbers (Irwin and Hall), less 6.
+fn irwin_hall(z: f64) -> f64 {
+    let x = z + 6.0;
+    let term = |k: u32| {
+        let sign = if k.is_multiple_of(2) { 1.0 } else { -1.0 };
+        sign * ln_choose(12, k).exp() * (x - f64::from(k)).max(0.0).powi(12)
+    };
+    let factorial: f64 = (1..=12).map(f64::from).product();
+    ((0..=12).map(term).sum::<f64>() / factorial).clamp(0.0, 1.0)
+}
+
+#[test]
+fn independent_span_lengths_follow_their_law_with_the_rest_at_a_random_place() {
+    // 7 noise tokens of 28: all sequences of lengths that a law can draw, cut to 7; the last changes places with any. No more than 4 + 8
+    // spans are drawn, which is more than 7.
+    let uniform = |length: u32| if length <= 3 { 1.0 / 3.0 } else { 0.0 };
+    // A mean of 1.25: one token in half of the draws, 1 or 2 of equal chance in the others.
+    let finer = |length: u32| [0.0, 0.75, 0.25].get(length as usize).copied().unwrap_or_default();
+    let geometric = |length: u32| 0.5_f64.powi(i32::try_from(length).unwrap());
+    // Rounded to whole tokens, and at least one.
+    let normal = |length: u32| {
+        let up_to = |edge: f64| irwin_hall((edge - 2.0) / 1.5);
+        let length = f64::from(length);
+        up_to(length + 0.5) - if length < 1.5 { 0.0 } else { up_to(length - 0.5) }
+    };
+    let std = Normal { std: support::ratio(1.5) };
+    let laws: [(Law, f64, Probability<'_>); 4] = [
+        (Law::Uniform, 2.0, &uniform),
+        (Law::Uniform, 1.25, &finer),
+        (Law::Geometric, 2.0, &geometric),
+        (Law::Normal(std), 2.0, &normal),
+    ];
+    for (law, mean, probability) in laws {
+        let mut expected: BTreeMap<Vec<u32>, f64> = BTreeMap::new();
+        for (lengths, probability) in drawn_lengths(7, probability) {
+            for place in 0..lengths.len() {
+                let mut moved = lengths.clone();
+                moved.swap(place, lengths.len() - 1);
+                *expected.entry(moved).or_default() += probability / float(lengths.len() as u64);
+            }
+        }
+        let pattern = NoisePattern::RandomSpans(RandomSpans { law, ..random_spans(0.25, mean, Roll::Never) });
+        let mut counts: BTreeMap<Vec<u32>, u64> = expected.keys().map(|lengths| (lengths.clone(), 0)).collect();
+        let mut masker = Masker::default();
+        for draw in 0..2 * DRAWS {
+            let mask = masker.draw(&pattern, 28, &mut key("independent").stream(line(draw)));
+            let lengths: Vec<u32> = mask.spans().iter().map(|span| span.len()).collect();
+            *counts.get_mut(&lengths).unwrap_or_else(|| panic!("{lengths:?} cannot be drawn")) += 1;
+        }
+        let (counts, expected): (Vec<u64>, Vec<f64>) =
+            (counts.into_values().collect(), expected.into_values().collect());
+        assert_follows(&counts, &expected, &format!("{law:?} with mean {mean}"));
+    }
+}
+
+#[test]
+fn more_spans_than_a_law_gives_are_never_drawn_and_the_last_takes_the_rest() {
+    // Mean 3, but a geometric law often draws ones: at 300 tokens of noise, 100 + 4·10 spans at most. Of spans of one token there would be
+    // 300; a mask that reaches the bound has a longer one, and the noise stays exact.
+    let law = RandomSpans { law: Law::Geometric, ..random_spans(0.15, 3.0, Roll::Never) };
+    assert_eq!((law.counts(2000).noise, law.counts(2000).spans, law.most_drawn(2000)), (300, 100, 140));
+    let mut masker = Masker::default();
+    let mut spans = Vec::new();
+    for draw in 0..2000 {
+        let mask = masker.draw(&NoisePattern::RandomSpans(law), 2000, &mut key("most").stream(line(draw)));
+        assert_eq!(mask.noise(), 300);
+        assert!(mask.spans().len() <= 140);
+        spans.push(float(mask.spans().len() as u64));
+    }
+    // Each of 299 tokens begins a span with probability 1/3, the first of 300 always: 100.67 spans on average, with a deviation of 8.15, so
+    // that the bound hardly matters. The mean of 2000 deviates by .18.
+    let mean = spans.iter().sum::<f64>() / 2000.0;
+    assert!((mean - (1.0 + 299.0 / 3.0)).abs() < 5.0 * 0.18, "{mean}");
+}
+
+#[test]
+fn every_set_of_independent_tokens_is_equally_likely() {
+    let pattern = NoisePattern::IndependentTokens(IndependentTokens { noise_density: support::ratio(0.375) });
+    let mut counts: BTreeMap<Vec<u32>, u64> = BTreeMap::new();
+    let mut masker = Masker::default();
+    for draw in 0..DRAWS {
+        let mask = masker.draw(&pattern, 8, &mut key("tokens").stream(line(draw)));
+        let tokens: Vec<u32> = mask.spans().iter().flat_map(|span| span.start..span.end).collect();
+        *counts.entry(tokens).or_default() += 1;
+    }
+    assert_eq!(counts.len(), 56, "3 of 8");
+    assert_uniform(&counts.into_values().collect::<Vec<_>>(), "sets of 3 of 8 tokens");
+}
+
+#[test]
+fn a_union_is_two_independent_masks_and_keeps_the_first_token_if_nothing_is_left() {
+    // Two rolled spans, of 3 and of 2 of 5 tokens: 25 pairs of offsets. Where they fill the segment, token 0 is kept.
+    let part = |density: f64| random_spans(density, 64.0, Roll::Always);
+    let pattern = NoisePattern::Union(vec![part(0.6), part(0.4)]);
+    let mut expected: BTreeMap<u32, f64> = BTreeMap::new();
+    for (first, second) in (0..25).map(|pair| (pair / 5, pair % 5)) {
+        let bits = |offset: u32, length: u32| (0..length).map(|token| 1 << ((offset + token) % 5)).sum::<u32>();
+        let mask = bits(first, 3) | bits(second, 2);
+        *expected.entry(if mask == 0b11111 { 0b11110 } else { mask }).or_default() += 1.0 / 25.0;
+    }
+    let mut counts: BTreeMap<u32, u64> = expected.keys().map(|mask| (*mask, 0)).collect();
+    let mut masker = Masker::default();
+    for draw in 0..DRAWS {
+        let mask = masker.draw(&pattern, 5, &mut key("union").stream(line(draw)));
+        let bits = mask.spans().iter().flat_map(|span| span.start..span.end).map(|token| 1 << token).sum::<u32>();
+        *counts.get_mut(&bits).unwrap_or_else(|| panic!("{bits:b} cannot be drawn")) += 1;
+    }
+    assert_follows(
+        &counts.into_values().collect::<Vec<_>>(),
+        &expected.into_values().collect::<Vec<_>>(),
+        "unions of two spans",
+    );
+}
+
+#[test]
+fn a_suffix_up_to_a_share_is_uniform_and_one_of_a_share_is_always_the_same() {
+    let lengths = |split: Split, length: u32| {
+        let pattern = NoisePattern::Suffix(Suffix { split });
+        let mut counts = vec![0; length as usize];
+        let mut masker = Masker::default();
+        for draw in 0..DRAWS {
+            let mask = masker.draw(&pattern, length, &mut key("suffix").stream(line(draw)));
+            let [span] = mask.spans() else { panic!("one span") };
+            assert_eq!(span.end, length);
+            counts[span.len() as usize] += 1;
+        }
+        counts
+    };
+    // Half of 41 is 20, to even. The mean share is a quarter, that of UL2's table 1.
+    let up_to = lengths(Split::UpTo(support::ratio(0.5)), 41);
+    assert_eq!((up_to[0], &up_to[21..]), (0, vec![0; 20].as_slice()));
+    assert_uniform(&up_to[1..21], "suffixes of up to half of 41 tokens");
+    assert_eq!(lengths(Split::Share(support::ratio(0.25)), 41)[10], DRAWS);
+    assert_eq!(lengths(Split::Share(support::ratio(0.001)), 41)[1], DRAWS, "at least one token");
+}
+
+#[test]
+fn a_window_starts_anywhere_equally_often_and_the_shuffle_gives_every_order() {
+    let window = Window { tokens: Some(10), start: Start::Random };
+    let spec = Spec::new(fields(vec![denoiser("s", suffix())])).unwrap();
+    let keys = spec.source_keys("windows");
+    let mut starts = vec![0; 21];
+    for document in 1..=DRAWS {
+        let place = window.place(&spec, &keys, document, 0, 30);
+        assert_eq!(place.len(), 10);
+        starts[place.start as usize] += 1;
+    }
+    assert_uniform(&starts, "windows of 10 of 30 tokens");
+    assert_eq!(window.place(&spec, &keys, 1, 0, 7), 0..7, "a short document is its own window");
+    assert_eq!(Window { start: Start::First, ..window }.place(&spec, &keys, 1, 0, 30), 0..10);
+
+    let mut orders: BTreeMap<Vec<u32>, u64> = BTreeMap::new();
+    for draw in 0..DRAWS {
+        let mut items: Vec<u32> = (0..4).collect();
+        key("shuffle").stream(line(draw)).shuffle(&mut items);
+        *orders.entry(items).or_default() += 1;
+    }
+    assert_eq!(orders.len(), 24);
+    assert_uniform(&orders.into_values().collect::<Vec<_>>(), "orders of 4 items");
+}
+
 #[test]
 fn a_prefix_has_every_length_from_1_to_n_minus_1_equally_often() {
     for length in [3, 20, 257] {
@@ -208,7 +390,24 @@ fn a_prefix_has_every_length_from_1_to_n_minus_1_equally_often() {
 #[test]
 fn the_largest_row_of_a_segment_length_is_reached_by_some_draw() {
     // Section 6 bounds all draws. A bound that no draw reaches would make every segment too short.
-    let mixtures: [(Denoiser, u32); 5] = [
+    let split = |split| NoisePattern::Suffix(Suffix { split });
+    let share = |share| support::ratio(share);
+    let iid = NoisePattern::IndependentTokens(IndependentTokens { noise_density: share(0.3) });
+    let mixtures: [(Denoiser, u32); 12] = [
+        (denoiser("independent", iid), 12),
+        (denoiser("up to", split(Split::UpTo(share(0.4)))), 32),
+        (denoiser("share", split(Split::Share(share(0.4)))), 32),
+        (denoiser("whole", NoisePattern::Whole(Whole {})), 32),
+        (
+            Denoiser {
+                closing_sentinel: true,
+                layout: Layout::Sentinels,
+                ..denoiser("w", NoisePattern::Whole(Whole {}))
+            },
+            32,
+        ),
+        (Denoiser { s_sentinel: SSentinel::Input, ..denoiser("s", suffix()) }, 32),
+        (Denoiser { s_sentinel: SSentinel::Both, ..denoiser("s", suffix()) }, 32),
         (denoiser("r", NoisePattern::RandomSpans(random_spans(0.15, 3.0, Roll::SingleSpan))), 64),
         (denoiser("rolled", NoisePattern::RandomSpans(random_spans(0.5, 3.0, Roll::Always))), 64),
         (denoiser("single", NoisePattern::RandomSpans(random_spans(0.15, 64.0, Roll::SingleSpan))), 64),

@@ -15,8 +15,9 @@ use fs_err as fs;
 use serde_json::{Map, Value, json};
 use support::{denoiser, fields, mask_document, random_spans, repository, spec_of_arguments, suffix};
 use ul2_prep::denoise::{
-    Address, Denoiser, Layout, MASKING_VERSION, Masker, NoisePattern, Roll, Seed, Spec, SpecFields, Stream, Subset,
-    Vocabulary,
+    Address, Causal, Denoiser, EosPolicy, IndependentTokens, Law, Layout, Loss, MASKING_VERSION, Masker, NoisePattern,
+    Normal, RandomSpans, Roll, SSentinel, Seed, SpanLength, Spec, SpecFields, Split, Stream, Subset, Suffix,
+    Vocabulary, Whole,
 };
 
 const FILE: &str = "tests/vectors/v1.json";
@@ -155,14 +156,67 @@ fn masks() -> Vec<Value> {
             if length > 100 && (index + place) % 2 == 1 {
                 continue;
             }
-            let name = names.next().unwrap();
-            let mut masker = Masker::default();
-            let mask = masker.draw(pattern, length, &mut name.stream());
-            let spans: Vec<[u32; 2]> = mask.spans().iter().map(|span| [span.start, span.end]).collect();
-            cases.push(name.case(json!({ "pattern": pattern, "length": length, "spans": spans })));
+            cases.push(mask(names.next().unwrap(), pattern, length));
         }
     }
     cases
+}
+
+fn mask(name: Name, pattern: &NoisePattern, length: u32) -> Value {
+    let mut masker = Masker::default();
+    let mask = masker.draw(pattern, length, &mut name.stream());
+    let spans: Vec<[u32; 2]> = mask.spans().iter().map(|span| [span.start, span.end]).collect();
+    name.case(json!({ "pattern": pattern, "length": length, "spans": spans }))
+}
+
+/// The patterns that came after the first ones.
+fn more_masks() -> Vec<Value> {
+    let spans =
+        |law: Law, density: f64, mean: f64, roll: Roll| RandomSpans { law, ..random_spans(density, mean, roll) };
+    let of_segment = |density: f64, share: f64| RandomSpans {
+        mean_span_length: SpanLength::Share(support::ratio(share)),
+        ..random_spans(density, 1.0, Roll::SingleSpan)
+    };
+    let normal = |std: f64| Law::Normal(Normal { std: support::ratio(std) });
+    let split = |split: Split| NoisePattern::Suffix(Suffix { split });
+    let patterns = [
+        NoisePattern::RandomSpans(spans(Law::Uniform, 0.15, 3.0, Roll::SingleSpan)),
+        NoisePattern::RandomSpans(spans(Law::Uniform, 0.5, 1.25, Roll::Always)),
+        NoisePattern::RandomSpans(spans(Law::Geometric, 0.15, 3.0, Roll::Never)),
+        NoisePattern::RandomSpans(spans(Law::Geometric, 0.5, 64.0, Roll::SingleSpan)),
+        NoisePattern::RandomSpans(spans(normal(1.0), 0.15, 8.0, Roll::SingleSpan)),
+        NoisePattern::RandomSpans(spans(normal(20.5), 0.3, 2.5, Roll::Always)),
+        NoisePattern::RandomSpans(of_segment(0.3, 0.1)),
+        NoisePattern::RandomSpans(RandomSpans { law: Law::Uniform, ..of_segment(0.5, 0.037) }),
+        NoisePattern::IndependentTokens(IndependentTokens { noise_density: support::ratio(0.15) }),
+        NoisePattern::IndependentTokens(IndependentTokens { noise_density: support::ratio(0.9) }),
+        NoisePattern::Union(vec![random_spans(0.5, 32.0, Roll::SingleSpan), random_spans(0.2, 64.0, Roll::SingleSpan)]),
+        NoisePattern::Union(vec![
+            spans(Law::Geometric, 0.15, 2.0, Roll::Always),
+            spans(Law::Uniform, 0.15, 4.0, Roll::Never),
+            random_spans(0.6, 100.0, Roll::Always),
+        ]),
+        split(Split::UpTo(support::ratio(0.5))),
+        split(Split::Share(support::ratio(0.25))),
+        NoisePattern::Whole(Whole {}),
+    ];
+    let mut cases = Vec::new();
+    let mut names = names().into_iter().filter(|name| name.role == "denoise").cycle();
+    for pattern in &patterns {
+        for length in [2, 3, 5, 10, 23, 64, 191, 568] {
+            cases.push(mask(names.next().unwrap(), pattern, length));
+        }
+    }
+    cases
+}
+
+fn permutations() -> Vec<Value> {
+    let case = |(name, n): (Name, u32)| {
+        let mut values: Vec<u32> = (0..n).collect();
+        name.stream().shuffle(&mut values);
+        name.case(json!({ "n": n, "values": values }))
+    };
+    names().into_iter().cycle().zip([0, 1, 2, 3, 10, 64, 100]).map(case).collect()
 }
 
 fn documents() -> Vec<Value> {
@@ -212,11 +266,50 @@ fn documents() -> Vec<Value> {
     cases
 }
 
+/// The layouts that came after the first ones.
+fn more_documents() -> Vec<Value> {
+    let vocabulary = Vocabulary::new(385, Some(1), Some(0), (259..269).collect(), vec![384]).unwrap();
+    let spans = NoisePattern::RandomSpans(random_spans(0.3, 2.0, Roll::SingleSpan));
+    let denoisers = vec![
+        Denoiser { closing_sentinel: true, mode_token: vec![7], ..denoiser("closing", spans) },
+        Denoiser { s_sentinel: SSentinel::Input, ..denoiser("input", suffix()) },
+        Denoiser { s_sentinel: SSentinel::Both, ..denoiser("both", suffix()) },
+        denoiser("whole", NoisePattern::Whole(Whole {})),
+    ];
+    let mut cases = Vec::new();
+    let causal = |loss, separator| Some(Causal { loss, separator, sequence_length: 50 });
+    for (eos, causal) in [
+        (EosPolicy::Both, None),
+        (EosPolicy::Labels, causal(Loss::Targets, None)),
+        (EosPolicy::Both, causal(Loss::All, Some(384))),
+        (EosPolicy::None, causal(Loss::Targets, Some(1))),
+    ] {
+        let fields = SpecFields {
+            vocabulary: vocabulary.clone(),
+            inputs_length: 40,
+            labels_length: 32,
+            eos,
+            causal,
+            ..fields(denoisers.clone())
+        };
+        let spec = Spec::new(fields).unwrap();
+        for (line, length) in (1..).zip([2, 30, 33, 200]) {
+            cases.push(document(&spec, "c.json", line, 0, length));
+        }
+    }
+    cases
+}
+
 fn document(spec: &Spec, source: &str, line: u64, epoch: u16, length: u32) -> Value {
     let tokens: Vec<u32> = (0..length).map(|place| 3 + place * 7 % 256).collect();
     let row = |row: support::Masked| {
         let denoiser = &spec.denoisers()[row.denoiser].name;
-        json!({ "denoiser": denoiser, "segment": row.segment, "input_ids": row.input_ids, "labels": row.labels })
+        let mut case =
+            json!({ "denoiser": denoiser, "segment": row.segment, "input_ids": row.input_ids, "labels": row.labels });
+        if spec.fields().causal.is_some() {
+            case["prefix_length"] = row.prefix_length.into();
+        }
+        case
     };
     let rows: Vec<Value> = mask_document(spec, source, line, epoch, &tokens).into_iter().map(row).collect();
     json!({ "spec": spec.to_json(), "source": source, "line": line, "epoch": epoch, "length": length, "rows": rows })
@@ -229,8 +322,9 @@ fn text() -> String {
         ("streams", streams()),
         ("below", below()),
         ("subsets", subsets()),
-        ("masks", masks()),
-        ("documents", documents()),
+        ("masks", [masks(), more_masks()].concat()),
+        ("documents", [documents(), more_documents()].concat()),
+        ("permutations", permutations()),
     ] {
         let lines: Vec<String> = cases.iter().map(Value::to_string).collect();
         let _ = write!(text, ",\n\"{kind}\": [\n{}\n]", lines.join(",\n"));
@@ -254,8 +348,11 @@ fn the_vectors_of_version_1_are_what_the_code_gives() {
     }
     assert_eq!(text.len(), committed.len(), "the code gives more or fewer cases than {FILE} has");
 
-    assert!(text.len() < 400_000, "{} bytes are too many for the repository", text.len());
+    assert!(text.len() < 500_000, "{} bytes are too many for the repository", text.len());
     let file: Map<String, Value> = serde_json::from_str(&text).unwrap();
     let kinds: Vec<&str> = file.keys().map(String::as_str).collect();
-    assert_eq!(kinds, ["below", "comment", "documents", "masking_version", "masks", "streams", "subsets"]);
+    assert_eq!(
+        kinds,
+        ["below", "comment", "documents", "masking_version", "masks", "permutations", "streams", "subsets"]
+    );
 }

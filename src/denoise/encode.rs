@@ -1,12 +1,13 @@
 //! From a segment and its mask to a row, and back (`docs/masking.md`, section 7).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::denoiser::Layout;
+use super::denoiser::{Layout, SSentinel};
 use super::mask::{NoiseMask, Span};
 
 /// Which sequences EOS ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum EosPolicy {
     /// Inputs and labels, as T5.
@@ -32,46 +33,107 @@ impl EosPolicy {
     }
 }
 
-/// Everything but tokens and mask that a row of one denoiser is made of.
+/// What turns an encoder-decoder example into one sequence for a decoder alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Causal {
+    /// Which ids the loss is taken on.
+    pub loss: Loss,
+    /// The id between the prefix and the targets.
+    pub separator: Option<u32>,
+    /// Most ids of a row.
+    pub sequence_length: u32,
+}
+
+/// Which ids of a causal row the loss is taken on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// The targets: the prefix has [`IGNORED`] labels.
+    #[default]
+    Targets,
+    /// All.
+    All,
+}
+
+/// The label of an id that no loss is taken on, as `PyTorch`'s cross entropy has it.
+pub const IGNORED: i32 = -100;
+
+/// Everything but tokens and mask that an example of one denoiser is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowForm {
     /// How a mask becomes inputs and labels.
     pub layout: Layout,
+    /// Where the split layout has its sentinel.
+    pub s_sentinel: SSentinel,
+    /// Whether a sentinel stands behind the last span of the labels.
+    pub closing_sentinel: bool,
     /// Ids at the front of the inputs.
     pub mode_token: Vec<u32>,
-    /// The ordered sentinels; at least as many as the mask has spans, where the layout uses them.
+    /// The ordered sentinels; at least as many as the example needs.
     pub sentinels: Vec<u32>,
     /// The id that ends the inputs.
     pub inputs_eos: Option<u32>,
     /// The id that ends the labels.
     pub labels_eos: Option<u32>,
+    /// How the two become one sequence, if they do.
+    pub causal: Option<Causal>,
 }
 
-/// Appends the row of `segment` under `mask` to `inputs` and `labels`.
+/// Appends the example of `segment` under `mask` to `inputs` and `labels`. The number of ids that are given: the inputs, and the
+/// separator of a causal row.
 ///
 /// `mask` is of the segment's length. In the split layout its noise is one suffix.
 ///
 /// # Panics
 ///
 /// If the mask has more spans than `form` has sentinels: [`Spec`](super::Spec) shortens segments so that it has not.
-pub fn encode(segment: &[u32], mask: &NoiseMask, form: &RowForm, inputs: &mut Vec<i32>, labels: &mut Vec<i32>) {
+pub fn encode(segment: &[u32], mask: &NoiseMask, form: &RowForm, inputs: &mut Vec<i32>, labels: &mut Vec<i32>) -> u32 {
     debug_assert_eq!(segment.len(), mask.length() as usize);
-    append(inputs, &form.mode_token);
+    let start = inputs.len();
+    append_inputs(segment, mask, form, inputs);
+    let Some(causal) = form.causal else {
+        append_labels(segment, mask, form, labels);
+        return length(&inputs[start..]);
+    };
+    append(inputs, causal.separator.as_slice());
+    let targets = inputs.len();
+    append_labels(segment, mask, form, inputs);
+    match causal.loss {
+        Loss::Targets => labels.resize(labels.len() + targets - start, IGNORED),
+        Loss::All => labels.extend_from_slice(&inputs[start..targets]),
+    }
+    labels.extend_from_slice(&inputs[targets..]);
+    length(&inputs[start..targets])
+}
+
+/// Mode token, kept tokens with a sentinel for each span, EOS.
+fn append_inputs(segment: &[u32], mask: &NoiseMask, form: &RowForm, ids: &mut Vec<i32>) {
+    append(ids, &form.mode_token);
     let mut kept_from = 0;
     for (index, span) in mask.spans().iter().enumerate() {
-        let (start, end) = (span.start as usize, span.end as usize);
-        append(inputs, &segment[kept_from..start]);
-        if form.layout == Layout::Sentinels {
-            let sentinel = form.sentinels[index].cast_signed();
-            inputs.push(sentinel);
-            labels.push(sentinel);
+        append(ids, &segment[kept_from..span.start as usize]);
+        if form.layout == Layout::Sentinels || form.s_sentinel != SSentinel::None {
+            ids.push(form.sentinels[index].cast_signed());
         }
-        append(labels, &segment[start..end]);
-        kept_from = end;
+        kept_from = span.end as usize;
     }
-    append(inputs, &segment[kept_from..]);
-    append(inputs, form.inputs_eos.as_slice());
-    append(labels, form.labels_eos.as_slice());
+    append(ids, &segment[kept_from..]);
+    append(ids, form.inputs_eos.as_slice());
+}
+
+/// The noise of each span behind its sentinel, EOS.
+fn append_labels(segment: &[u32], mask: &NoiseMask, form: &RowForm, ids: &mut Vec<i32>) {
+    for (index, span) in mask.spans().iter().enumerate() {
+        if form.layout == Layout::Sentinels || form.s_sentinel == SSentinel::Both {
+            ids.push(form.sentinels[index].cast_signed());
+        }
+        append(ids, &segment[span.start as usize..span.end as usize]);
+    }
+    if form.closing_sentinel {
+        ids.push(form.sentinels[mask.spans().len()].cast_signed());
+    }
+    append(ids, form.labels_eos.as_slice());
 }
 
 fn append(ids: &mut Vec<i32>, tokens: &[u32]) {
@@ -102,12 +164,46 @@ pub enum DecodeError {
     /// Noise tokens without a sentinel before them, or a mask that breaks a law.
     #[error("the noise in the labels belongs to no sentinel")]
     Noise,
+    /// A causal row whose labels are not its ids, or whose prefix is not ignored.
+    #[error("label {0} is neither ignored nor the id at its place")]
+    Label(usize),
+    /// A causal row without its separator, or without so long a prefix.
+    #[error("the prefix does not end with the separator")]
+    Separator,
     /// A negative id.
     #[error("negative id {0}")]
     Negative(i32),
 }
 
-/// Rebuilds the segment from a row: the inverse of [`encode`].
+/// The inputs and the labels of a causal row whose prefix has `prefix_length` ids: the inverse of what [`encode`] does for `causal`.
+///
+/// # Errors
+///
+/// [`DecodeError`] if the row is not one that [`encode`] makes.
+pub fn split_causal<'a>(
+    input_ids: &'a [i32],
+    labels: &[i32],
+    prefix_length: u32,
+    causal: Causal,
+) -> Result<(&'a [i32], &'a [i32]), DecodeError> {
+    let (prefix, targets) = input_ids.split_at_checked(prefix_length as usize).ok_or(DecodeError::Separator)?;
+    let expected = |place: usize| match causal.loss {
+        Loss::Targets if place < prefix.len() => IGNORED,
+        Loss::Targets | Loss::All => input_ids[place],
+    };
+    if labels.len() != input_ids.len() {
+        return Err(DecodeError::Label(labels.len().min(input_ids.len())));
+    }
+    if let Some(place) = (0..labels.len()).find(|&place| labels[place] != expected(place)) {
+        return Err(DecodeError::Label(place));
+    }
+    let separator = causal.separator.map(u32::cast_signed);
+    let inputs = prefix.strip_suffix(separator.as_slice()).ok_or(DecodeError::Separator)?;
+    Ok((inputs, targets))
+}
+
+/// Rebuilds the segment from the inputs and the labels of an example: the inverse of [`encode`] (behind [`split_causal`] for a causal
+/// row).
 ///
 /// # Errors
 ///
@@ -120,10 +216,20 @@ pub fn decode(inputs: &[i32], labels: &[i32], form: &RowForm) -> Result<Decoded,
     let labels = labels.strip_suffix(form.labels_eos.as_slice()).ok_or(DecodeError::Eos("labels"))?;
     match form.layout {
         Layout::Split => {
+            let (in_inputs, in_labels) = form.s_sentinel.counts();
+            let sentinel = |count: u32| form.sentinels.get(..count as usize).ok_or(DecodeError::Sentinel(0));
+            let inputs = inputs.strip_suffix(sentinel(in_inputs)?).ok_or(DecodeError::Sentinel(0))?;
+            let labels = labels.strip_prefix(sentinel(in_labels)?).ok_or(DecodeError::Sentinel(0))?;
             let span = Span { start: length(inputs), end: length(inputs) + length(labels) };
             let segment = [inputs, labels].concat();
             let mask = NoiseMask::new(length(&segment), vec![span]).map_err(|_| DecodeError::Noise)?;
             Ok(Decoded { segment, mask })
+        }
+        Layout::Sentinels if form.closing_sentinel => {
+            let spans = inputs.iter().filter(|token| form.sentinels.contains(token)).count();
+            let closing = form.sentinels.get(spans).ok_or(DecodeError::Sentinel(spans))?;
+            let labels = labels.strip_suffix(&[*closing]).ok_or(DecodeError::Sentinel(spans))?;
+            decode_sentinels(inputs, labels, &form.sentinels)
         }
         Layout::Sentinels => decode_sentinels(inputs, labels, &form.sentinels),
     }
@@ -162,7 +268,7 @@ fn unsigned(ids: &[i32]) -> Result<Vec<u32>, DecodeError> {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a row has at most 2^18 ids")]
-fn length(ids: &[u32]) -> u32 {
+fn length<T>(ids: &[T]) -> u32 {
     ids.len() as u32
 }
 
@@ -175,10 +281,13 @@ mod tests {
     fn form(layout: Layout) -> RowForm {
         RowForm {
             layout,
+            s_sentinel: SSentinel::None,
+            closing_sentinel: false,
             mode_token: vec![77],
             sentinels: SENTINELS.to_vec(),
             inputs_eos: Some(1),
             labels_eos: Some(1),
+            causal: None,
         }
     }
 
@@ -186,6 +295,7 @@ mod tests {
         let name = |&id: &i32| match id {
             1 => "$".to_owned(),
             77 => "M".to_owned(),
+            IGNORED => "_".to_owned(),
             1000.. => format!("<{}>", id - 1000),
             _ => char::from(u8::try_from(id).unwrap()).to_string(),
         };
@@ -194,6 +304,10 @@ mod tests {
 
     /// Capitals are noise.
     fn assert_encodes(layout: Layout, text: &str, inputs: &str, labels: &str) {
+        assert_form_encodes(&form(layout), text, inputs, labels);
+    }
+
+    fn assert_form_encodes(form: &RowForm, text: &str, inputs: &str, labels: &str) {
         let letters: Vec<u8> = text.bytes().filter(u8::is_ascii_alphabetic).collect();
         let segment: Vec<u32> = letters.iter().map(|letter| u32::from(letter.to_ascii_lowercase())).collect();
         let mut spans: Vec<Span> = Vec::new();
@@ -205,11 +319,17 @@ mod tests {
             }
         }
         let mask = NoiseMask::new(length(&segment), spans).unwrap();
-        let form = form(layout);
         let (mut row_inputs, mut row_labels) = (Vec::new(), Vec::new());
-        encode(&segment, &mask, &form, &mut row_inputs, &mut row_labels);
+        let given = encode(&segment, &mask, form, &mut row_inputs, &mut row_labels);
         assert_eq!((written(&row_inputs).as_str(), written(&row_labels).as_str()), (inputs, labels));
-        assert_eq!(decode(&row_inputs, &row_labels, &form), Ok(Decoded { segment, mask }));
+        let decoded = match form.causal {
+            None => decode(&row_inputs, &row_labels, form),
+            Some(causal) => {
+                let (inputs, labels) = split_causal(&row_inputs, &row_labels, given, causal).unwrap();
+                decode(inputs, labels, form)
+            }
+        };
+        assert_eq!(decoded, Ok(Decoded { segment, mask }));
     }
 
     #[test]
@@ -226,6 +346,40 @@ mod tests {
     #[test]
     fn a_split_has_no_sentinel() {
         assert_encodes(Layout::Split, "a b c D E", "M a b c $", "d e $");
+    }
+
+    #[test]
+    fn a_split_may_have_a_sentinel_and_the_labels_a_closing_one() {
+        let split = |s_sentinel| RowForm { s_sentinel, ..form(Layout::Split) };
+        assert_form_encodes(&split(SSentinel::Input), "a b c D E", "M a b c <0> $", "d e $");
+        assert_form_encodes(&split(SSentinel::Both), "a b c D E", "M a b c <0> $", "<0> d e $");
+        let closing = RowForm { closing_sentinel: true, ..form(Layout::Sentinels) };
+        assert_form_encodes(&closing, "a b C D e F", "M a b <0> e <1> $", "<0> c d <1> f <2> $");
+    }
+
+    #[test]
+    fn a_causal_row_is_one_sequence() {
+        let causal = |loss, separator| RowForm {
+            causal: Some(Causal { loss, separator, sequence_length: 100 }),
+            inputs_eos: None,
+            ..form(Layout::Sentinels)
+        };
+        let row = "M a <0> d <0> b c $";
+        assert_form_encodes(&causal(Loss::Targets, None), "a B C d", row, "_ _ _ _ <0> b c $");
+        assert_form_encodes(&causal(Loss::All, None), "a B C d", row, row);
+        let separated = causal(Loss::Targets, Some(65));
+        assert_form_encodes(&separated, "a B C d", "M a <0> d A <0> b c $", "_ _ _ _ _ <0> b c $");
+    }
+
+    #[test]
+    fn taking_a_causal_row_apart_refuses_other_labels_and_a_missing_separator() {
+        let causal = Causal { loss: Loss::Targets, separator: Some(65), sequence_length: 9 };
+        let row = |labels: &[i32], prefix| split_causal(&[5, 65, 7], labels, prefix, causal);
+        assert_eq!(row(&[IGNORED, IGNORED, 7], 2), Ok(([5].as_slice(), [7].as_slice())));
+        assert_eq!(row(&[IGNORED, 65, 7], 2), Err(DecodeError::Label(1)));
+        assert_eq!(row(&[IGNORED, IGNORED], 2), Err(DecodeError::Label(2)));
+        assert_eq!(row(&[IGNORED, 65, 7], 1), Err(DecodeError::Separator));
+        assert_eq!(row(&[IGNORED, IGNORED, 7], 4), Err(DecodeError::Separator));
     }
 
     #[test]

@@ -1,9 +1,12 @@
-//! Which tokens of a segment are noise, and how such masks are drawn (`docs/masking.md`, section 5).
+//! Which tokens of a segment are noise, and how such masks are drawn (`docs/masking.md`, sections 5 and 8).
 //!
 //! Masks are lists of spans, not booleans: the laws hold by construction, encoding is one pass over the spans,
 //! and sentinels are numbered by the span, so inputs and labels cannot disagree.
 
-use super::denoiser::{NoiseCounts, NoisePattern, RandomSpans, Split, Suffix};
+use super::pattern::{
+    Label, Law, NoiseCounts, NoisePattern, Normal, Parts, Permute, RandomSpans, Separate, Split, Whole, share_of,
+};
+use super::ratio::Ratio;
 use super::stream::{Stream, Subset};
 
 /// Consecutive tokens `start..end` of a segment, at least one.
@@ -96,27 +99,56 @@ pub struct Masker {
     noise_ends: Vec<u32>,
     kept_ends: Vec<u32>,
     mask: NoiseMask,
+    /// Spans of a mask that is united with others, or shifted behind a text.
+    apart: Vec<Span>,
 }
 
 impl Masker {
-    /// Draws the mask of a segment of `length` (at least 2) tokens.
-    pub fn draw(&mut self, pattern: &NoisePattern, length: u32, stream: &mut Stream) -> &NoiseMask {
+    /// Draws the mask of a segment: a number of tokens, at least 2, or the [`Parts`] of a record.
+    pub fn draw(&mut self, pattern: &NoisePattern, parts: impl Into<Parts>, stream: &mut Stream) -> &NoiseMask {
+        let parts = parts.into();
+        let length = parts.length();
         self.mask.length = length;
         self.mask.spans.clear();
         match pattern {
-            NoisePattern::RandomSpans(spans) => self.random_spans(*spans, length, stream),
-            NoisePattern::Suffix(Suffix { split: Split::Uniform }) => {
-                let start = 1 + stream.below(length - 1);
-                self.mask.spans.push(Span { start, end: length });
+            NoisePattern::RandomSpans(law) => self.random_spans(*law, length, stream),
+            NoisePattern::IndependentTokens(law) => self.independent_tokens(law.noise(length), length, stream),
+            NoisePattern::Union(laws) => self.union(laws, length, stream),
+            NoisePattern::Suffix(suffix) => {
+                let noise = match suffix.split {
+                    Split::Uniform => length - 1 - stream.below(length - 1),
+                    Split::UpTo(share) => 1 + stream.below(share_of(share, length)),
+                    Split::Share(share) => share_of(share, length),
+                };
+                self.suffix(noise);
             }
+            NoisePattern::Whole(Whole {}) => self.suffix(length),
+            NoisePattern::Label(Label {}) | NoisePattern::MultipleChoice(_) => self.suffix(parts.label),
+            NoisePattern::Separate(Separate { text, label }) => self.separate(*text, *label, parts, stream),
+            NoisePattern::Permute(Permute { rows }) => self.permute(*rows, parts, stream),
         }
         debug_assert_eq!(NoiseMask::new(length, self.mask.spans.clone()).as_ref(), Ok(&self.mask));
         &self.mask
     }
 
+    fn suffix(&mut self, noise: u32) {
+        let end = self.mask.length;
+        if noise > 0 {
+            self.mask.spans.push(Span { start: end - noise, end });
+        }
+    }
+
+    /// Draws into `self.mask`, whose length it sets.
     fn random_spans(&mut self, law: RandomSpans, length: u32, stream: &mut Stream) {
+        self.mask.length = length;
         let NoiseCounts { noise, spans } = law.counts(length);
-        composition(&mut self.subset, stream, noise, spans, &mut self.noise_ends);
+        let spans = match law.law {
+            Law::T5 => {
+                composition(&mut self.subset, stream, noise, spans, &mut self.noise_ends);
+                spans
+            }
+            Law::Uniform | Law::Geometric | Law::Normal(_) => self.independent_lengths(law, length, noise, stream),
+        };
         composition(&mut self.subset, stream, length - noise, spans, &mut self.kept_ends);
         let mut noise_before = 0;
         for (&noise_end, &kept_end) in self.noise_ends.iter().zip(&self.kept_ends) {
@@ -128,6 +160,114 @@ impl Masker {
             let offset = stream.below(length);
             roll(&mut self.mask, offset);
         }
+    }
+
+    /// Draws noise lengths one by one until `noise` is used up; `noise_ends` become their cumulative sums. Their number.
+    fn independent_lengths(&mut self, law: RandomSpans, length: u32, noise: u32, stream: &mut Stream) -> u32 {
+        let lengths = &mut self.noise_ends;
+        lengths.clear();
+        let most = law.most_drawn(length) as usize;
+        let mean = law.mean(length);
+        let mut left = noise;
+        while left > 0 {
+            let drawn =
+                if lengths.len() + 1 == most { left } else { span_length(law.law, mean, left, stream).min(left) };
+            lengths.push(drawn);
+            left -= drawn;
+        }
+        // The last is cut to what was left; at a random place it does not make the end of every segment special.
+        #[expect(clippy::cast_possible_truncation, reason = "no more spans than noise tokens")]
+        let spans = lengths.len() as u32;
+        lengths.swap(stream.below(spans) as usize, spans as usize - 1);
+        let mut end = 0;
+        for length in lengths {
+            end += *length;
+            *length = end;
+        }
+        spans
+    }
+
+    fn independent_tokens(&mut self, noise: u32, length: u32, stream: &mut Stream) {
+        let spans = &mut self.mask.spans;
+        self.subset.draw(stream, noise, length, |token| append(spans, Span { start: token, end: token + 1 }));
+    }
+
+    fn union(&mut self, laws: &[RandomSpans], length: u32, stream: &mut Stream) {
+        self.apart.clear();
+        for law in laws {
+            self.mask.spans.clear();
+            self.random_spans(*law, length, stream);
+            self.apart.append(&mut self.mask.spans);
+        }
+        self.apart.sort_unstable();
+        for span in &self.apart {
+            append(&mut self.mask.spans, *span);
+        }
+        if let [only] = self.mask.spans.as_mut_slice()
+            && only.len() == length
+        {
+            only.start = 1;
+        }
+    }
+
+    fn separate(&mut self, text: RandomSpans, label: RandomSpans, parts: Parts, stream: &mut Stream) {
+        if parts.text >= 2 {
+            self.random_spans(text, parts.text, stream);
+        }
+        self.apart.clear();
+        self.apart.append(&mut self.mask.spans);
+        match parts.label {
+            0 => {}
+            1 => self.mask.spans.push(Span { start: 0, end: 1 }),
+            tokens => self.random_spans(label, tokens, stream),
+        }
+        for span in &self.mask.spans {
+            append(&mut self.apart, Span { start: parts.text + span.start, end: parts.text + span.end });
+        }
+        std::mem::swap(&mut self.apart, &mut self.mask.spans);
+        self.mask.length = parts.length();
+    }
+
+    fn permute(&mut self, rows: u32, parts: Parts, stream: &mut Stream) {
+        let Parts { text, label, row } = parts;
+        let token = |place: u32| Span { start: text + place, end: text + place + 1 };
+        let spans = &mut self.mask.spans;
+        if all_sets_fit(rows, label) {
+            (0..label).filter(|place| (row + 1) >> place & 1 == 1).for_each(|place| append(spans, token(place)));
+            return;
+        }
+        while spans.is_empty() {
+            (0..label).filter(|_| stream.below(2) == 1).for_each(|place| append(spans, token(place)));
+        }
+    }
+}
+
+/// Whether `tokens` tokens have no more than `rows` sets that are not empty.
+pub(super) fn all_sets_fit(rows: u32, tokens: u32) -> bool {
+    1_u64.checked_shl(tokens).is_some_and(|sets| sets - 1 <= u64::from(rows))
+}
+
+/// Appends a span that starts at or behind the last one's start; spans that touch or overlap become one.
+fn append(spans: &mut Vec<Span>, span: Span) {
+    match spans.last_mut() {
+        Some(last) if last.end >= span.start => last.end = last.end.max(span.end),
+        _ => spans.push(span),
+    }
+}
+
+/// One length of a law of independent lengths, at least 1. Nobody needs to know how far above `most` it is.
+fn span_length(law: Law, mean: Ratio, most: u32, stream: &mut Stream) -> u32 {
+    match law {
+        Law::T5 | Law::Uniform => {
+            let (longest, rest) = mean.twice_less_one();
+            let longer = rest > 0 && stream.below(1_000_000) < rest;
+            1 + stream.below(longest + u32::from(longer))
+        }
+        Law::Geometric => {
+            let longer = mean.of(1000).max(1000);
+            (1..most).find(|_| stream.below(longer) < 1000).unwrap_or(most)
+        }
+        Law::Normal(Normal { std }) => mean.plus_halves(std, stream.sum_of_halves()).max(1),
     }
 }
 

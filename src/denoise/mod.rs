@@ -13,21 +13,35 @@
 pub mod denoiser;
 pub mod encode;
 pub mod mask;
+pub mod pack;
+pub mod pattern;
 pub mod ratio;
+pub mod record;
 pub mod segment;
 pub mod spec;
 pub mod stream;
 pub mod tokens;
 pub mod vocabulary;
 
-pub use denoiser::{Denoiser, Layout, Mode, NoisePattern, RandomSpans, Roll, Split, Suffix};
-pub use encode::{DecodeError, Decoded, EosPolicy, RowForm, decode, encode};
+pub use denoiser::{Denoiser, Layout, Mode, SSentinel};
+pub use encode::{Causal, DecodeError, Decoded, EosPolicy, IGNORED, Loss, RowForm, decode, encode, split_causal};
 pub use mask::{MaskError, Masker, NoiseMask, Span};
+pub use pack::FirstFit;
+pub use pattern::{
+    IndependentTokens, Label, Law, MultipleChoice, NoisePattern, Normal, Parts, PatternError, Permute, RandomSpans,
+    Roll, Separate, SpanLength, Split, Suffix, Whole,
+};
 pub use ratio::{Ratio, RatioError};
-pub use segment::{Cut, Segment};
+pub use record::{Choices, Composed, Record, compose, label_fits, record_rows};
+pub use segment::{Concat, Cut, LineStart, Segment, Segmenting, Start, Window};
 pub use spec::{
     MASKING_VERSION, MAX_LENGTH, SegmentLength, Shortening, SourceKeys, Spec, SpecError, SpecFields, TokenizerId,
 };
 pub use stream::{Address, Seed, Stream, StreamKey, Subset};
 pub use tokens::{TokenError, TokenSequence};
 pub use vocabulary::{Vocabulary, VocabularyError};
+
+/// Whether a key of a spec is left out because its value is the default.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

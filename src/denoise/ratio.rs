@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A non-negative fraction or small decimal number, held as whole millionths.
@@ -62,6 +63,39 @@ impl Ratio {
         Ok(Self(whole as u64))
     }
 
+    /// `self + deviation · z` rounded half to even, 0 where it is negative.
+    ///
+    /// `halves` is the sum of twelve uniform 16-bit numbers; `z = (halves − 393,210) / 65,536` is nearly standard normal (Irwin and
+    /// Hall): mean 0, variance 1 − 2⁻³², within ±6.
+    #[must_use]
+    pub fn plus_halves(self, deviation: Self, halves: u32) -> u32 {
+        const MEAN: i128 = 12 * 65_535 / 2;
+        let moved = i128::from(deviation.0) * (i128::from(halves) - MEAN);
+        let numerator = i128::from(self.0) * 65_536 + moved;
+        u128::try_from(numerator).map_or(0, |numerator| round_half_even(numerator, 65_536 * u128::from(Self::MILLION)))
+    }
+
+    /// `2 · self − 1` as a whole number and the millionths above it; of 1 where the ratio is less.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "at most 2^21 and a million")]
+    pub const fn twice_less_one(self) -> (u32, u32) {
+        let at_least_one = if self.0 < Self::MILLION { Self::MILLION } else { self.0 };
+        let millionths = 2 * at_least_one - Self::MILLION;
+        ((millionths / Self::MILLION) as u32, (millionths % Self::MILLION) as u32)
+    }
+
+    /// Whether the ratio is a share: above 0, below 1.
+    #[must_use]
+    pub const fn is_share(self) -> bool {
+        0 < self.0 && self.0 < Self::MILLION
+    }
+
+    /// `self · n`, exactly. `self` is a share, so the product is far from [`Ratio::MAX`].
+    #[must_use]
+    pub const fn share_of(self, n: u32) -> Self {
+        Self(self.0 * n as u64)
+    }
+
     /// The nearest float, for display and statistics only.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "at most 2^40, exact in a float")]
@@ -103,6 +137,21 @@ fn round_half_even(numerator: u128, denominator: u128) -> u32 {
 impl fmt::Display for Ratio {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.as_f64())
+    }
+}
+
+impl JsonSchema for Ratio {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Ratio".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        // Six decimals: no `multipleOf`, which validators compute in floats.
+        json_schema!({ "type": "number", "minimum": 0 })
     }
 }
 

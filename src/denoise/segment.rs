@@ -1,9 +1,71 @@
-//! From a document to segments, each with its denoiser (`docs/masking.md`, section 4).
+//! From documents to segments, each with its denoiser (`docs/masking.md`, section 4).
 
 use std::ops::Range;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::spec::{SourceKeys, Spec};
 use super::stream::Address;
+
+/// What is cut into segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Segmenting {
+    /// Each document.
+    #[default]
+    Document,
+    /// The documents of a block, joined.
+    Concat(Concat),
+    /// A window of each document.
+    Window(Window),
+}
+
+/// How documents are joined (T5's `reduce_concat_tokens`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Concat {
+    /// Whether EOS stands between two documents.
+    pub eos_between: bool,
+}
+
+/// Which part of a document is used (T5's `select_random_chunk`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// Most tokens of a window; `None` for one segment.
+    #[serde(default)]
+    pub tokens: Option<u32>,
+    /// Where it starts.
+    #[serde(default)]
+    pub start: Start,
+}
+
+/// Where a window starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// Anywhere, every place equally likely.
+    #[default]
+    Random,
+    /// At the document's first token.
+    First,
+}
+
+impl Window {
+    /// The window of the document of `tokens` tokens on `line`.
+    #[must_use]
+    pub fn place(self, spec: &Spec, keys: &SourceKeys, line: u64, epoch: u16, tokens: u32) -> Range<u32> {
+        let first = Address { line, epoch, segment: 0 };
+        let one_segment = || spec.segment_length(spec.choose(&mut keys.choose.stream(first))).tokens;
+        let length = self.tokens.unwrap_or_else(one_segment).min(tokens);
+        let start = match self.start {
+            Start::Random => keys.window.stream(first).below(tokens - length + 1),
+            Start::First => 0,
+        };
+        start..start + length
+    }
+}
 
 /// The window of tokens that one denoiser gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,21 +74,30 @@ pub struct Segment {
     pub address: Address,
     /// Index of its denoiser in the spec.
     pub denoiser: usize,
-    /// First token, counted from the document's start.
+    /// First token, counted from the sequence's start.
     pub start: u32,
     /// Number of tokens, at least the spec's `min_segment`.
     pub length: u32,
 }
 
 impl Segment {
-    /// Its place in the document's tokens.
+    /// Its place in the sequence's tokens.
     #[must_use]
     pub fn range(&self) -> Range<usize> {
         self.start as usize..(self.start + self.length) as usize
     }
 }
 
-/// Cuts one document into segments from left to right. No token is lost, unless the whole document is shorter than
+/// Where the tokens of a line begin in a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineStart {
+    /// First token of the line, counted from the sequence's start.
+    pub start: u32,
+    /// 1-based line.
+    pub line: u64,
+}
+
+/// Cuts a sequence into segments from left to right. No token is lost, unless the whole sequence is shorter than
 /// `min_segment`: then there is no segment.
 #[derive(Debug)]
 pub struct Cut<'a> {
@@ -35,13 +106,32 @@ pub struct Cut<'a> {
     next: Address,
     position: u32,
     tokens: u32,
+    /// The lines that begin later, in order.
+    later: &'a [LineStart],
 }
 
 impl<'a> Cut<'a> {
     /// The segments of the document of `tokens` tokens on `line`.
     #[must_use]
     pub fn new(spec: &'a Spec, keys: &'a SourceKeys, line: u64, epoch: u16, tokens: u32) -> Self {
-        Self { spec, keys, next: Address { line, epoch, segment: 0 }, position: 0, tokens }
+        Self { spec, keys, next: Address { line, epoch, segment: 0 }, position: 0, tokens, later: &[] }
+    }
+
+    /// The segments of `tokens` tokens of several lines, which begin at `lines`; the first at token 0.
+    #[must_use]
+    pub fn joined(spec: &'a Spec, keys: &'a SourceKeys, lines: &'a [LineStart], epoch: u16, tokens: u32) -> Self {
+        let next = Address { line: lines.first().map_or(0, |first| first.line), epoch, segment: 0 };
+        Self { spec, keys, next, position: 0, tokens, later: lines.get(1..).unwrap_or_default() }
+    }
+
+    /// Counts segments anew if the position is in another line than the last segment's first token.
+    fn enter_line(&mut self) {
+        while let Some((LineStart { start, line }, later)) = self.later.split_first()
+            && *start <= self.position
+        {
+            self.next = Address { line: *line, segment: 0, ..self.next };
+            self.later = later;
+        }
     }
 }
 
@@ -54,6 +144,7 @@ impl Iterator for Cut<'_> {
         if left < min_segment {
             return None;
         }
+        self.enter_line();
         let address = self.next;
         let denoiser = self.spec.choose(&mut self.keys.choose.stream(address));
         let mut length = left.min(self.spec.segment_length(denoiser).tokens);

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::denoiser::{Denoiser, DenoiserError, RowBounds};
-use super::encode::{EosPolicy, RowForm};
+use super::encode::{Causal, EosPolicy, RowForm};
+use super::is_default;
+use super::pattern::{NoisePattern, Parts};
+use super::segment::{Segmenting, Window};
 use super::stream::{Seed, Stream, StreamKey};
 use super::vocabulary::Vocabulary;
 
@@ -37,8 +40,29 @@ pub struct SpecFields {
     pub min_segment: u32,
     /// Which sequences EOS ends.
     pub eos: EosPolicy,
+    /// What is cut into segments.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub segmenting: Segmenting,
+    /// How inputs and labels become one sequence; `None` for encoder-decoder rows.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub causal: Option<Causal>,
+    /// Whether a row holds several examples.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub pack: bool,
+    /// Whether the rows of a batch change places.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub shuffle: bool,
+    /// Whether rows are filled up to their lengths.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub pad: bool,
     /// The field of a record that holds the text, with `.` between the keys of nested objects.
     pub text_field: String,
+    /// The field that holds the label, in records of two fields.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub label_field: Option<String>,
+    /// What ends texts and labels of two-field records that do not end with punctuation.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub end_mark: Option<String>,
     /// Most bytes of a line.
     pub max_line: u64,
     /// Reserved ids.
@@ -59,7 +83,7 @@ pub struct TokenizerId {
     pub library: String,
 }
 
-/// The longest segment of a denoiser.
+/// The longest segment of a denoiser. Of the patterns of labels, the longest with a label of one token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentLength {
     /// Tokens.
@@ -156,6 +180,43 @@ pub enum SpecError {
         /// The segment length needed: `2 · min_segment − 1`.
         needed: u32,
     },
+    /// Rows shorter than the parts that they are made of, or longer than both together.
+    #[error(
+        "`sequence_length` must be at least 2 and at most `inputs_length` and `labels_length` together, {most}, found {found}"
+    )]
+    SequenceLength {
+        /// `inputs_length + labels_length`.
+        most: u32,
+        /// The length found.
+        found: u32,
+    },
+    /// A separator that is no reserved id.
+    #[error("the separator {0} is an ordinary token")]
+    Separator(u32),
+    /// Padding asked for, but the vocabulary has no pad.
+    #[error("`pad` needs a pad token, but none is known")]
+    NoPad,
+    /// EOS between documents asked for, but the vocabulary has none.
+    #[error("`eos_between` needs an EOS token, but none is known")]
+    NoEosBetween,
+    /// A window that is too small to be cut.
+    #[error("a window of {tokens} tokens is too short for `min_segment = {min_segment}`, which needs {needed}")]
+    ShortWindow {
+        /// Its tokens.
+        tokens: u32,
+        /// The fewest tokens of a segment.
+        min_segment: u32,
+        /// `2 · min_segment − 1`.
+        needed: u32,
+    },
+    /// A pattern of labels beside one that is none, or without labels.
+    #[error("denoiser `{name}`: {rule}")]
+    Labels {
+        /// The denoiser.
+        name: String,
+        /// The rule that is broken.
+        rule: LabelsRule,
+    },
     /// A JSON value that is no spec.
     #[error("not a spec of this version")]
     Json(#[from] serde_json::Error),
@@ -169,6 +230,27 @@ pub enum SpecError {
         /// What the fields give.
         computed: u32,
     },
+}
+
+/// What a pattern of labels needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LabelsRule {
+    /// A field with labels.
+    Field,
+    /// No denoiser of another kind beside it.
+    Alone,
+    /// Documents as they are.
+    Document,
+}
+
+impl std::fmt::Display for LabelsRule {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Field => "its noise is that of a label, but records have one field",
+            Self::Alone => "patterns of labels and of segments cannot be in one recipe",
+            Self::Document => "a pattern of labels needs `segmenting = \"document\"`",
+        })
+    }
 }
 
 /// Everything that decides rows. Equal specs, source names and source bytes give equal rows.
@@ -185,6 +267,8 @@ pub struct Spec {
 pub struct SourceKeys {
     /// The key of the stream that chooses denoisers.
     pub choose: StreamKey,
+    /// The key of the stream that places windows.
+    pub window: StreamKey,
     /// The denoisers' keys, in the order of the spec.
     pub denoise: Vec<StreamKey>,
 }
@@ -216,6 +300,8 @@ impl Spec {
         if fields.eos != EosPolicy::None && fields.vocabulary.eos().is_none() {
             return Err(SpecError::NoEos { labels_only: fields.eos == EosPolicy::Labels });
         }
+        check_rows(&fields)?;
+        check_labels(&fields)?;
         let mut names = BTreeSet::new();
         let mut total_weight = 0u32;
         let mut segment_lengths = Vec::new();
@@ -241,8 +327,9 @@ impl Spec {
         #[expect(clippy::expect_used, reason = "string keys, finite numbers")]
         let mut json = serde_json::to_value(&self.fields).expect("a spec is plain data");
         if let Some(denoisers) = json["denoisers"].as_array_mut() {
-            for (denoiser, length) in denoisers.iter_mut().zip(&self.segment_lengths) {
-                denoiser["segment_length"] = length.tokens.into();
+            for ((json, denoiser), length) in denoisers.iter_mut().zip(self.denoisers()).zip(&self.segment_lengths) {
+                let length = (!denoiser.pattern.is_of_labels()).then_some(length.tokens);
+                json["segment_length"] = length.into();
             }
         }
         json
@@ -261,7 +348,7 @@ impl Spec {
         }
         let spec = Self::new(serde_json::from_value(json)?)?;
         for ((denoiser, length), recorded) in spec.fields.denoisers.iter().zip(&spec.segment_lengths).zip(recorded) {
-            if u64::from(length.tokens) != recorded {
+            if u64::from(length.tokens) != recorded && !denoiser.pattern.is_of_labels() {
                 let (name, computed) = (denoiser.name.clone(), length.tokens);
                 return Err(SpecError::SegmentLength { name, recorded, computed });
             }
@@ -316,7 +403,30 @@ impl Spec {
         let seed = self.fields.seed;
         SourceKeys {
             choose: seed.choose_key(source),
+            window: seed.window_key(source),
             denoise: self.denoisers().iter().map(|denoiser| seed.denoise_key(&denoiser.name, source)).collect(),
+        }
+    }
+
+    /// The longest beginning of a text of `text` tokens, at least one, that fits into a row of denoiser `index` behind `context` tokens and
+    /// with a label of `label` tokens. `None` if not even one token fits.
+    #[must_use]
+    pub fn fit(&self, index: usize, context: u32, text: u32, label: u32) -> Option<u32> {
+        longest_text(&self.denoisers()[index], &self.fields, context, text, label)
+    }
+
+    /// Whether the noise of all denoisers is that of labels.
+    #[must_use]
+    pub fn is_of_labels(&self) -> bool {
+        self.denoisers().iter().all(|denoiser| denoiser.pattern.is_of_labels())
+    }
+
+    /// Most ids of a row's two sequences, whatever is packed into it: of `input_ids` and `labels`.
+    #[must_use]
+    pub fn row_lengths(&self) -> (u32, u32) {
+        match self.fields.causal {
+            Some(causal) => (causal.sequence_length, causal.sequence_length),
+            None => (self.fields.inputs_length, self.fields.labels_length),
         }
     }
 
@@ -342,52 +452,144 @@ fn in_range(field: &'static str, found: u64, least: u64, most: u64) -> Result<()
     if (least..=most).contains(&found) { Ok(()) } else { Err(SpecError::Range { field, least, most, found }) }
 }
 
+fn check_rows(fields: &SpecFields) -> Result<(), SpecError> {
+    if let Some(Causal { loss: _, separator, sequence_length }) = fields.causal {
+        let most = fields.inputs_length + fields.labels_length;
+        if !(2..=most).contains(&sequence_length) {
+            return Err(SpecError::SequenceLength { most, found: sequence_length });
+        }
+        if let Some(id) = separator.filter(|id| fields.vocabulary.is_ordinary(*id)) {
+            return Err(SpecError::Separator(id));
+        }
+    }
+    if fields.pad && fields.vocabulary.pad().is_none() {
+        return Err(SpecError::NoPad);
+    }
+    match fields.segmenting {
+        Segmenting::Concat(concat) if concat.eos_between && fields.vocabulary.eos().is_none() => {
+            Err(SpecError::NoEosBetween)
+        }
+        Segmenting::Window(Window { tokens: Some(tokens), .. }) if tokens < shortest(fields) => {
+            let (min_segment, needed) = (fields.min_segment, shortest(fields));
+            Err(SpecError::ShortWindow { tokens, min_segment, needed })
+        }
+        Segmenting::Document | Segmenting::Concat(_) | Segmenting::Window(_) => Ok(()),
+    }
+}
+
+fn check_labels(fields: &SpecFields) -> Result<(), SpecError> {
+    let of_labels = |denoiser: &&Denoiser| denoiser.pattern.is_of_labels();
+    let Some(first) = fields.denoisers.iter().find(of_labels) else { return Ok(()) };
+    let broken = |denoiser: &Denoiser, rule| Err(SpecError::Labels { name: denoiser.name.clone(), rule });
+    if fields.label_field.is_none() {
+        return broken(first, LabelsRule::Field);
+    }
+    if let Some(other) = fields.denoisers.iter().find(|denoiser| !of_labels(denoiser)) {
+        return broken(other, LabelsRule::Alone);
+    }
+    if fields.segmenting != Segmenting::Document {
+        return broken(first, LabelsRule::Document);
+    }
+    Ok(())
+}
+
+/// The largest example of these parts, with the separator of a causal row.
+fn row_bounds(denoiser: &Denoiser, parts: impl Into<Parts>, fields: &SpecFields) -> RowBounds {
+    let bounds = denoiser.row_bounds(parts, fields.eos);
+    let separator = u32::from(fields.causal.is_some_and(|causal| causal.separator.is_some()));
+    RowBounds { inputs: bounds.inputs + separator, total: bounds.total + separator, ..bounds }
+}
+
+/// Whether a row of these bounds is within its lengths and has its sentinels.
+fn fits(bounds: RowBounds, fields: &SpecFields, sentinels: u32) -> bool {
+    bounds.inputs <= fields.inputs_length
+        && bounds.labels <= fields.labels_length
+        && fields.causal.is_none_or(|causal| bounds.total <= causal.sequence_length)
+        && bounds.sentinels <= sentinels
+}
+
+/// The segment length that [`Cut`](super::Cut) needs, to be able to give tokens up.
+fn shortest(fields: &SpecFields) -> u32 {
+    2 * fields.min_segment - 1
+}
+
+fn sentinels(fields: &SpecFields) -> u32 {
+    u32::try_from(fields.vocabulary.sentinels().len()).unwrap_or(u32::MAX)
+}
+
+fn longest_text(denoiser: &Denoiser, fields: &SpecFields, context: u32, text: u32, label: u32) -> Option<u32> {
+    let most = text.min(fields.inputs_length.saturating_add(fields.labels_length));
+    (1..=most).rev().find(|text| {
+        let parts = Parts { text: context.saturating_add(*text), label, row: 0 };
+        fits(row_bounds(denoiser, parts, fields), fields, sentinels(fields))
+    })
+}
+
 /// The longest segment such that every length up to it fits.
 fn segment_length(denoiser: &Denoiser, fields: &SpecFields) -> Result<SegmentLength, SpecError> {
-    let sentinels = u32::try_from(fields.vocabulary.sentinels().len()).unwrap_or(u32::MAX);
+    if denoiser.pattern.is_of_labels() {
+        return longest_record(denoiser, fields);
+    }
+    let sentinels = sentinels(fields);
     let longest = |sentinels: u32| {
-        let fits = |length: &u32| {
-            let bounds = denoiser.row_bounds(*length, fields.eos);
-            bounds.inputs <= fields.inputs_length
-                && bounds.labels <= fields.labels_length
-                && bounds.sentinels <= sentinels
-        };
+        let fits = |length: &u32| fits(row_bounds(denoiser, *length, fields), fields, sentinels);
         (2..=2 * MAX_LENGTH).take_while(fits).last().unwrap_or(0)
     };
     let tokens = longest(sentinels);
-    if sentinels == 0 && denoiser.row_bounds(2, fields.eos).sentinels > 0 {
+    if sentinels == 0 && row_bounds(denoiser, 2, fields).sentinels > 0 {
         return Err(SpecError::NoSentinels { name: denoiser.name.clone() });
     }
-    let needed = 2 * fields.min_segment - 1;
-    if tokens < needed {
-        return Err(SpecError::TooShort {
-            name: denoiser.name.clone(),
-            tokens,
-            inputs_length: fields.inputs_length,
-            labels_length: fields.labels_length,
-            sentinels: fields.vocabulary.sentinels().len(),
-            min_segment: fields.min_segment,
-            needed,
-        });
+    if tokens < shortest(fields) {
+        return Err(too_short(denoiser, fields, tokens));
     }
     let full = longest(u32::MAX);
     let shortening = (full > tokens).then(|| Shortening {
         denoiser: denoiser.name.clone(),
         full_segment_length: full,
         segment_length: tokens,
-        sentinels_needed: denoiser.row_bounds(full, fields.eos).sentinels,
+        sentinels_needed: row_bounds(denoiser, full, fields).sentinels,
         sentinels,
     });
-    Ok(SegmentLength { tokens, bounds: denoiser.row_bounds(tokens, fields.eos), shortening })
+    Ok(SegmentLength { tokens, bounds: row_bounds(denoiser, tokens, fields), shortening })
+}
+
+/// The longest text of a record with a label of one token, and the label.
+fn longest_record(denoiser: &Denoiser, fields: &SpecFields) -> Result<SegmentLength, SpecError> {
+    let context = match &denoiser.pattern {
+        NoisePattern::MultipleChoice(choice) => choice.label_prompt.len() + 1 + choice.text_prompt.len(),
+        _ => 0,
+    };
+    let context = u32::try_from(context).unwrap_or(u32::MAX);
+    if sentinels(fields) == 0 && row_bounds(denoiser, Parts { text: 1, label: 1, row: 0 }, fields).sentinels > 0 {
+        return Err(SpecError::NoSentinels { name: denoiser.name.clone() });
+    }
+    let text = longest_text(denoiser, fields, context, u32::MAX, 1).ok_or_else(|| too_short(denoiser, fields, 0))?;
+    let parts = Parts { text: context + text, label: 1, row: 0 };
+    Ok(SegmentLength { tokens: parts.length(), bounds: row_bounds(denoiser, parts, fields), shortening: None })
+}
+
+fn too_short(denoiser: &Denoiser, fields: &SpecFields, tokens: u32) -> SpecError {
+    SpecError::TooShort {
+        name: denoiser.name.clone(),
+        tokens,
+        inputs_length: fields.inputs_length,
+        labels_length: fields.labels_length,
+        sentinels: fields.vocabulary.sentinels().len(),
+        min_segment: fields.min_segment,
+        needed: shortest(fields),
+    }
 }
 
 fn row_form(denoiser: &Denoiser, fields: &SpecFields) -> RowForm {
     let eos = fields.vocabulary.eos();
     RowForm {
         layout: denoiser.layout,
+        s_sentinel: denoiser.s_sentinel,
+        closing_sentinel: denoiser.closing_sentinel,
         mode_token: denoiser.mode_token.clone(),
         sentinels: fields.vocabulary.sentinels().to_vec(),
         inputs_eos: eos.filter(|_| fields.eos.ends_inputs()),
         labels_eos: eos.filter(|_| fields.eos.ends_labels()),
+        causal: fields.causal,
     }
 }

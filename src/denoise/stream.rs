@@ -23,6 +23,18 @@ impl Seed {
         self.key("choose", "", source)
     }
 
+    /// The key of the stream that places windows in documents of `source`.
+    #[must_use]
+    pub fn window_key(self, source: &str) -> StreamKey {
+        self.key("window", "", source)
+    }
+
+    /// The key of the stream that shuffles batches whose first row is of `source`.
+    #[must_use]
+    pub fn shuffle_key(self, source: &str) -> StreamKey {
+        self.key("shuffle", "", source)
+    }
+
     /// The key of the stream from which `denoiser` draws everything in `source`.
     #[must_use]
     pub fn denoise_key(self, denoiser: &str, source: &str) -> StreamKey {
@@ -90,6 +102,23 @@ impl Stream {
             }
         }
         (product >> 32) as u32
+    }
+
+    /// The sum of twelve uniform 16-bit numbers: the halves of six words, each at most 65,535.
+    pub fn sum_of_halves(&mut self) -> u32 {
+        (0..6).map(|_| self.word()).map(|word| (word & 0xFFFF) + (word >> 16)).sum()
+    }
+
+    /// A uniform order of the items (Fisher and Yates): from the last place down, each changes places with one at or before it.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a batch has fewer than 2^32 rows, a row fewer choices"
+            )]
+            let places = last as u32 + 1;
+            items.swap(last, self.below(places) as usize);
+        }
     }
 }
 

@@ -14,8 +14,8 @@ pub fn card(manifest: &Manifest) -> String {
     let totals = &manifest.totals;
     let mut denoisers = String::new();
     for (name, counts) in &manifest.denoisers {
-        let DenoiserCounts { rows, tokens, noise_tokens, spans, .. } = counts;
-        let _ = writeln!(denoisers, "| `{name}` | {rows} | {tokens} | {noise_tokens} | {spans} |");
+        let DenoiserCounts { examples, tokens, noise_tokens, spans, .. } = counts;
+        let _ = writeln!(denoisers, "| `{name}` | {examples} | {tokens} | {noise_tokens} | {spans} |");
     }
     format!(
         "---\n\
@@ -31,7 +31,7 @@ pub fn card(manifest: &Manifest) -> String {
          {rows} rows from {documents} documents in {sources} sources ({tokens} tokens), made by `ul2-prep` {version} with the \
          recipe `{recipe}`, seed {seed}, {epochs} epoch(s), inputs of at most {inputs} ids, labels of at most {labels}.\n\
          \n\
-         | denoiser | rows | tokens | noise tokens | noise spans |\n\
+         | denoiser | examples | tokens | noise tokens | noise spans |\n\
          |---|---:|---:|---:|---:|\n\
          {denoisers}\
          \n\

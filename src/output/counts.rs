@@ -23,7 +23,15 @@ pub struct SourceCounts {
     pub short_documents: u64,
     /// Their tokens.
     pub short_tokens: u64,
-    /// Rows.
+    /// Tokens outside the window of their document, or without room in the row of their record.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out_tokens: u64,
+    /// EOS ids put between documents.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub eos_between: u64,
+    /// Examples: masked segments.
+    pub examples: u64,
+    /// Rows: one for each example, or fewer where examples are packed.
     pub rows: u64,
     /// Rejected lines by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -34,8 +42,8 @@ pub struct SourceCounts {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DenoiserCounts {
-    /// Rows.
-    pub rows: u64,
+    /// Examples.
+    pub examples: u64,
     /// Tokens of the segments: noise and kept.
     pub tokens: u64,
     /// Tokens that are noise.
@@ -58,13 +66,28 @@ impl SourceCounts {
 
 impl AddAssign<&Self> for SourceCounts {
     fn add_assign(&mut self, other: &Self) {
-        let Self { lines, blank_lines, documents, tokens, short_documents, short_tokens, rows, rejects } = other;
+        let Self {
+            lines,
+            blank_lines,
+            documents,
+            tokens,
+            short_documents,
+            short_tokens,
+            left_out_tokens,
+            eos_between,
+            examples,
+            rows,
+            rejects,
+        } = other;
         self.lines += lines;
         self.blank_lines += blank_lines;
         self.documents += documents;
         self.tokens += tokens;
         self.short_documents += short_documents;
         self.short_tokens += short_tokens;
+        self.left_out_tokens += left_out_tokens;
+        self.eos_between += eos_between;
+        self.examples += examples;
         self.rows += rows;
         for (reason, count) in rejects {
             *self.rejects.entry(*reason).or_default() += count;
@@ -74,8 +97,8 @@ impl AddAssign<&Self> for SourceCounts {
 
 impl AddAssign<&Self> for DenoiserCounts {
     fn add_assign(&mut self, other: &Self) {
-        let Self { rows, tokens, noise_tokens, spans, input_ids, labels } = other;
-        self.rows += rows;
+        let Self { examples, tokens, noise_tokens, spans, input_ids, labels } = other;
+        self.examples += examples;
         self.tokens += tokens;
         self.noise_tokens += noise_tokens;
         self.spans += spans;
@@ -115,6 +138,11 @@ impl AddAssign<&Self> for Counts {
             *self.denoiser(name) += counts;
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 fn entry<'a, T: Default>(map: &'a mut BTreeMap<String, T>, name: &str) -> &'a mut T {

@@ -50,7 +50,7 @@ pub struct SourceEntry {
     pub bytes: u64,
     /// SHA-256 of its bytes on disk.
     pub sha256: String,
-    /// What became of its lines. Lines, documents, tokens and rejects are those of one epoch, rows those of all.
+    /// What became of its lines. Lines, documents, tokens and rejects are those of one epoch, examples and rows those of all.
     #[serde(flatten)]
     pub counts: SourceCounts,
 }
@@ -98,6 +98,7 @@ impl Manifest {
                     if *epoch == 0 {
                         *sum += source;
                     } else {
+                        sum.examples += source.examples;
                         sum.rows += source.rows;
                     }
                 }
@@ -140,6 +141,17 @@ impl Manifest {
             denoisers,
             totals,
         })
+    }
+
+    /// The share of its rows' lengths that a packed data set fills with ids; `None` for others.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a share, shown with three digits")]
+    pub fn fill_rate(&self) -> Option<f64> {
+        let spec = Spec::from_json(self.spec.clone()).ok().filter(|spec| spec.fields().pack)?;
+        let Totals { sources, input_ids, labels, .. } = &self.totals;
+        let (inputs_length, labels_length) = spec.row_lengths();
+        let room = sources.rows * (u64::from(inputs_length) + u64::from(labels_length));
+        (room > 0).then(|| (input_ids + labels) as f64 / room as f64)
     }
 
     /// The manifest as it is written.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, ListArray, StringArray};
+use arrow::array::{Array, ArrayRef, Int32Array, Int64Array, ListArray, StringArray};
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowSchemaConverter;
@@ -12,57 +12,13 @@ use parquet::file::writer::SerializedFileWriter;
 use sha2::{Digest as _, Sha256};
 
 use super::OutputError;
-use super::schema;
-use crate::denoise::Address;
+use super::schema::{self, Column, Padding, RowFormat};
+use crate::denoise::{Address, IGNORED};
 
 /// Ids in memory before they are handed to Parquet: few enough to stay in a core's own cache.
 const IDS_AT_ONCE: usize = 1 << 17;
 
-/// Rows in memory, column by column.
-#[derive(Debug, Default)]
-struct Rows {
-    input_ids: IdLists,
-    labels: IdLists,
-    denoiser: Vec<String>,
-    source: Vec<String>,
-    line: Vec<i64>,
-    segment: Vec<i32>,
-    epoch: Vec<i32>,
-}
-
-/// Lists of ids, end to end.
-#[derive(Debug)]
-struct IdLists {
-    ids: Vec<i32>,
-    offsets: Vec<i32>,
-}
-
-impl Default for IdLists {
-    fn default() -> Self {
-        Self { ids: Vec::new(), offsets: vec![0] }
-    }
-}
-
-impl IdLists {
-    /// Ends the list that holds the ids since the last end.
-    fn end(&mut self) {
-        #[expect(clippy::expect_used, reason = "a batch has at most 2^30 bytes, so fewer ids than i32 can count")]
-        self.offsets.push(i32::try_from(self.ids.len()).expect("ids of a batch fit 32 bits"));
-    }
-
-    fn last(&self) -> &[i32] {
-        let [.., start, end] = self.offsets.as_slice() else { return &[] };
-        &self.ids[start.cast_unsigned() as usize..end.cast_unsigned() as usize]
-    }
-
-    fn into_array(self) -> Result<ArrayRef, OutputError> {
-        let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
-        let ids = Arc::new(Int32Array::from(self.ids));
-        Ok(Arc::new(ListArray::try_new(schema::item_field(), offsets, ids, None)?))
-    }
-}
-
-/// Where a row comes from.
+/// Where an example comes from.
 #[derive(Debug, Clone, Copy)]
 pub struct Provenance<'a> {
     /// Name of the denoiser.
@@ -73,32 +29,153 @@ pub struct Provenance<'a> {
     pub address: Address,
 }
 
-/// The size of a row.
+/// The size of an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RowSize {
+pub struct ExampleSize {
     /// Ids in `input_ids`.
     pub input_ids: u64,
     /// Ids in `labels`.
     pub labels: u64,
 }
 
+/// Values end to end; `ends` are those of lists or texts.
+#[derive(Debug)]
+struct Ends(Vec<i32>);
+
+impl Default for Ends {
+    fn default() -> Self {
+        Self(vec![0])
+    }
+}
+
+impl Ends {
+    fn push(&mut self, end: usize) {
+        #[expect(clippy::expect_used, reason = "what is in memory before it is handed to Parquet is far below 2^31")]
+        self.0.push(i32::try_from(end).expect("rows in memory fit 32 bits"));
+    }
+
+    fn last(&self) -> usize {
+        self.0.last().map_or(0, |&end| end.cast_unsigned() as usize)
+    }
+
+    fn into_buffer(self) -> OffsetBuffer<i32> {
+        OffsetBuffer::new(ScalarBuffer::from(self.0))
+    }
+}
+
+/// The values of a column, whatever they are grouped to.
+#[derive(Debug)]
+enum Values {
+    Int32(Vec<i32>),
+    Int64(Vec<i64>),
+    Text { bytes: Vec<u8>, ends: Ends },
+}
+
+/// A column in memory.
+#[derive(Debug)]
+struct ColumnBuffer {
+    values: Values,
+    /// Ends of the rows' lists, if a row's value is one.
+    lists: Option<Ends>,
+}
+
+impl ColumnBuffer {
+    fn new(column: Column, format: &RowFormat) -> Self {
+        let values = match column {
+            Column::Denoiser | Column::Source => Values::Text { bytes: Vec::new(), ends: Ends::default() },
+            Column::Line => Values::Int64(Vec::new()),
+            _ => Values::Int32(Vec::new()),
+        };
+        Self { values, lists: format.is_list(column).then(Ends::default) }
+    }
+
+    fn push_text(&mut self, text: &str) {
+        if let Values::Text { bytes, ends } = &mut self.values {
+            bytes.extend_from_slice(text.as_bytes());
+            ends.push(bytes.len());
+        }
+    }
+
+    fn push_int64(&mut self, number: i64) {
+        if let Values::Int64(numbers) = &mut self.values {
+            numbers.push(number);
+        }
+    }
+
+    fn extend(&mut self, new: impl Iterator<Item = i32>) {
+        if let Values::Int32(numbers) = &mut self.values {
+            numbers.extend(new);
+        }
+    }
+
+    fn len(&self) -> usize {
+        match &self.values {
+            Values::Int32(numbers) => numbers.len(),
+            Values::Int64(numbers) => numbers.len(),
+            Values::Text { ends, .. } => ends.0.len() - 1,
+        }
+    }
+
+    fn end_row(&mut self) {
+        let end = self.len();
+        if let Some(lists) = &mut self.lists {
+            lists.push(end);
+        }
+    }
+
+    fn into_array(self, column: Column) -> Result<ArrayRef, OutputError> {
+        let values: ArrayRef = match self.values {
+            Values::Int32(numbers) => Arc::new(Int32Array::from(numbers)),
+            Values::Int64(numbers) => Arc::new(Int64Array::from(numbers)),
+            Values::Text { bytes, ends } => Arc::new(StringArray::try_new(ends.into_buffer(), bytes.into(), None)?),
+        };
+        match self.lists {
+            None => Ok(values),
+            Some(lists) => {
+                Ok(Arc::new(ListArray::try_new(schema::item_field(column), lists.into_buffer(), values, None)?))
+            }
+        }
+    }
+}
+
+/// Rows in memory, column by column: ids always, the rest as far as somebody wants it.
+#[derive(Debug)]
+struct Rows {
+    input_ids: Vec<i32>,
+    labels: Vec<i32>,
+    input_ends: Ends,
+    label_ends: Ends,
+    /// In the order of the format's columns; empty for the two of ids.
+    columns: Vec<ColumnBuffer>,
+}
+
 impl Rows {
-    fn into_columns(self) -> Result<[ArrayRef; 7], OutputError> {
-        let Self { input_ids, labels, denoiser, source, line, segment, epoch } = self;
-        Ok([
-            input_ids.into_array()?,
-            labels.into_array()?,
-            Arc::new(StringArray::from(denoiser)),
-            Arc::new(StringArray::from(source)),
-            Arc::new(Int64Array::from(line)),
-            Arc::new(Int32Array::from(segment)),
-            Arc::new(Int32Array::from(epoch)),
-        ])
+    fn new(format: &RowFormat) -> Self {
+        Self {
+            input_ids: Vec::new(),
+            labels: Vec::new(),
+            input_ends: Ends::default(),
+            label_ends: Ends::default(),
+            columns: format.columns.iter().map(|&column| ColumnBuffer::new(column, format)).collect(),
+        }
+    }
+
+    fn into_columns(self, format: &RowFormat) -> Result<Vec<ArrayRef>, OutputError> {
+        let Self { input_ids, labels, input_ends, label_ends, columns } = self;
+        let ids = |ids, ends| Some(ColumnBuffer { values: Values::Int32(ids), lists: Some(ends) });
+        let (mut inputs, mut labels) = (ids(input_ids, input_ends), ids(labels, label_ends));
+        let array = |(buffer, &column): (ColumnBuffer, &Column)| match column {
+            Column::InputIds => inputs.take().unwrap_or(buffer).into_array(column),
+            Column::Labels => labels.take().unwrap_or(buffer).into_array(column),
+            _ => buffer.into_array(column),
+        };
+        columns.into_iter().zip(&format.columns).map(array).collect()
     }
 }
 
 /// Makes row groups for shards of one kind, away from any file.
 pub struct RowGroupEncoder {
+    format: RowFormat,
     schema: SchemaRef,
     columns: ArrowRowGroupWriterFactory,
 }
@@ -115,18 +192,18 @@ pub struct RowGroup {
 }
 
 impl RowGroupEncoder {
-    /// An encoder for shards with these properties.
+    /// An encoder for shards of this format with these properties.
     ///
     /// # Errors
     ///
     /// [`OutputError`] if Parquet refuses them.
-    pub fn new(properties: WriterPropertiesPtr) -> Result<Self, OutputError> {
-        let schema = schema::schema();
+    pub fn new(format: RowFormat, properties: WriterPropertiesPtr) -> Result<Self, OutputError> {
+        let schema = format.schema();
         // Column writers belong to a file; any file of these properties will do, the chunks do not know where they go.
         let parquet_schema = ArrowSchemaConverter::new().convert(&schema)?;
         let nowhere = SerializedFileWriter::new(std::io::sink(), parquet_schema.root_schema_ptr(), properties)?;
         let columns = ArrowRowGroupWriterFactory::new(&nowhere, schema.clone());
-        Ok(Self { schema, columns })
+        Ok(Self { format, schema, columns })
     }
 
     /// A row group without rows.
@@ -136,9 +213,10 @@ impl RowGroupEncoder {
     /// [`OutputError`] if Parquet refuses.
     pub fn start(&self) -> Result<RowGroupBuilder<'_>, OutputError> {
         Ok(RowGroupBuilder {
-            schema: &self.schema,
-            columns: self.columns.create_column_writers(0)?,
-            pending: Rows::default(),
+            encoder: self,
+            writers: self.columns.create_column_writers(0)?,
+            pending: Rows::new(&self.format),
+            row: OpenRow::default(),
             rows: 0,
             digest: RowsDigest::default(),
         })
@@ -147,41 +225,93 @@ impl RowGroupEncoder {
 
 /// A row group that rows are added to.
 pub struct RowGroupBuilder<'a> {
-    schema: &'a SchemaRef,
-    columns: Vec<ArrowColumnWriter>,
+    encoder: &'a RowGroupEncoder,
+    writers: Vec<ArrowColumnWriter>,
     pending: Rows,
+    row: OpenRow,
     rows: u64,
     digest: RowsDigest,
 }
 
+/// The row that examples are added to.
+#[derive(Default)]
+struct OpenRow {
+    examples: i32,
+    hash: Sha256,
+}
+
 impl RowGroupBuilder<'_> {
-    /// Adds a row; `fill` appends its ids to `input_ids` and `labels`.
+    /// Adds an example to the row at hand; `fill` appends its ids to `input_ids` and `labels` and says how many are given.
+    pub fn add(&mut self, from: Provenance<'_>, fill: impl FnOnce(&mut Vec<i32>, &mut Vec<i32>) -> u32) -> ExampleSize {
+        let format = &self.encoder.format;
+        let Rows { input_ids, labels, input_ends, columns, .. } = &mut self.pending;
+        let (inputs_from, labels_from) = (input_ids.len(), labels.len());
+        let prefix_length = fill(input_ids, labels);
+        let (inputs, targets) = (&input_ids[inputs_from..], &labels[labels_from..]);
+        self.row.examples += 1;
+        let number = self.row.examples;
+        let first = inputs_from == input_ends.last() && number == 1;
+        for (buffer, column) in columns.iter_mut().zip(&format.columns) {
+            match column {
+                // Ids are there already; their ends and the mask of attention come with the end of the row.
+                Column::InputIds | Column::Labels | Column::AttentionMask => {}
+                Column::PrefixLength => buffer.extend([prefix_length.cast_signed()].into_iter()),
+                Column::InputSegmentIds => buffer.extend(std::iter::repeat_n(number, inputs.len())),
+                Column::LabelSegmentIds => buffer.extend(std::iter::repeat_n(number, targets.len())),
+                Column::InputPositions => buffer.extend((0..).take(inputs.len())),
+                Column::LabelPositions => buffer.extend((0..).take(targets.len())),
+                Column::Denoiser => buffer.push_text(from.denoiser),
+                Column::Line => buffer.push_int64(from.address.line.cast_signed()),
+                Column::Segment => buffer.extend([from.address.segment.cast_signed()].into_iter()),
+                // All examples of a row are of one source and one epoch.
+                Column::Source | Column::Epoch if !first => {}
+                Column::Source => buffer.push_text(from.source),
+                Column::Epoch => buffer.extend([i32::from(from.address.epoch)].into_iter()),
+            }
+        }
+        let prefix_length = format.causal.then_some(prefix_length);
+        hash_example(&mut self.row.hash, from, prefix_length, inputs, targets);
+        ExampleSize { input_ids: inputs.len() as u64, labels: targets.len() as u64 }
+    }
+
+    /// Ends the row at hand, which has an example or more.
     ///
     /// # Errors
     ///
     /// [`OutputError`] if Arrow or Parquet refuses.
-    pub fn push(
-        &mut self,
-        from: Provenance<'_>,
-        fill: impl FnOnce(&mut Vec<i32>, &mut Vec<i32>),
-    ) -> Result<RowSize, OutputError> {
-        let pending = &mut self.pending;
-        fill(&mut pending.input_ids.ids, &mut pending.labels.ids);
-        pending.input_ids.end();
-        pending.labels.end();
-        pending.denoiser.push(from.denoiser.to_owned());
-        pending.source.push(from.source.to_owned());
-        pending.line.push(from.address.line.cast_signed());
-        pending.segment.push(from.address.segment.cast_signed());
-        pending.epoch.push(from.address.epoch.into());
-        let (input_ids, labels) = (pending.input_ids.last(), pending.labels.last());
-        self.digest.add_row(from, input_ids, labels);
+    pub fn end_row(&mut self) -> Result<(), OutputError> {
+        let format = &self.encoder.format;
+        let Rows { input_ids, labels, input_ends, label_ends, columns } = &mut self.pending;
+        let ids = input_ids.len() - input_ends.last();
+        if let Some(Padding { pad, input_ids: inputs_length, labels: labels_length }) = format.padding {
+            input_ids.resize(input_ends.last() + inputs_length, pad);
+            labels.resize(label_ends.last() + labels_length, IGNORED);
+        }
+        let (inputs_end, labels_end) = (input_ids.len(), labels.len());
+        let padding = inputs_end - input_ends.last() - ids;
+        for (buffer, column) in columns.iter_mut().zip(&format.columns) {
+            match column {
+                Column::AttentionMask => {
+                    buffer.extend(std::iter::repeat_n(1, ids).chain(std::iter::repeat_n(0, padding)));
+                }
+                Column::InputSegmentIds | Column::InputPositions => buffer.extend(std::iter::repeat_n(0, padding)),
+                Column::LabelSegmentIds | Column::LabelPositions => {
+                    let filled = buffer.len();
+                    buffer.extend(std::iter::repeat_n(0, labels_end - filled));
+                }
+                _ => {}
+            }
+            buffer.end_row();
+        }
+        input_ends.push(inputs_end);
+        label_ends.push(labels_end);
+        let row = std::mem::take(&mut self.row);
+        self.digest.add(&RowsDigest::from_bytes(row.hash.finalize().into()));
         self.rows += 1;
-        let size = RowSize { input_ids: input_ids.len() as u64, labels: labels.len() as u64 };
-        if pending.input_ids.ids.len() + pending.labels.ids.len() >= IDS_AT_ONCE {
+        if inputs_end + labels_end >= IDS_AT_ONCE {
             self.encode_pending()?;
         }
-        Ok(size)
+        Ok(())
     }
 
     /// The row group. No rows give none: an empty one makes readers fail.
@@ -194,20 +324,54 @@ impl RowGroupBuilder<'_> {
             return Ok(None);
         }
         self.encode_pending()?;
-        let Self { columns, rows, digest, .. } = self;
-        let chunks = columns.into_iter().map(ArrowColumnWriter::close).collect::<Result<Vec<_>, _>>()?;
+        let Self { writers, rows, digest, .. } = self;
+        let chunks = writers.into_iter().map(ArrowColumnWriter::close).collect::<Result<Vec<_>, _>>()?;
         let bytes = chunks.iter().map(|chunk| chunk.close().bytes_written).sum();
         Ok(Some(RowGroup { chunks, rows, bytes, digest }))
     }
 
     fn encode_pending(&mut self) -> Result<(), OutputError> {
-        let columns = std::mem::take(&mut self.pending).into_columns()?;
-        for ((writer, column), field) in self.columns.iter_mut().zip(&columns).zip(self.schema.fields()) {
+        let RowGroupEncoder { format, schema, .. } = self.encoder;
+        let columns = std::mem::replace(&mut self.pending, Rows::new(format)).into_columns(format)?;
+        for ((writer, column), field) in self.writers.iter_mut().zip(&columns).zip(schema.fields()) {
+            if column.is_empty() {
+                continue;
+            }
             for leaf in compute_leaves(field, column)? {
                 writer.write(&leaf)?;
             }
         }
         Ok(())
+    }
+}
+
+/// Adds an example to the hash of its row, in the canonical encoding of `docs/format.md`.
+fn hash_example(
+    hash: &mut Sha256,
+    from: Provenance<'_>,
+    prefix_length: Option<u32>,
+    input_ids: &[i32],
+    labels: &[i32],
+) {
+    for text in [from.source, from.denoiser] {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text);
+    }
+    hash.update(from.address.line.to_le_bytes());
+    hash.update(u64::from(from.address.segment).to_le_bytes());
+    hash.update(u64::from(from.address.epoch).to_le_bytes());
+    if let Some(prefix_length) = prefix_length {
+        hash.update(u64::from(prefix_length).to_le_bytes());
+    }
+    let mut bytes = [0; 4 * 256];
+    for ids in [input_ids, labels] {
+        hash.update((ids.len() as u64).to_le_bytes());
+        for ids in ids.chunks(256) {
+            for (place, id) in bytes.chunks_exact_mut(4).zip(ids) {
+                place.copy_from_slice(&id.to_le_bytes());
+            }
+            hash.update(&bytes[..4 * ids.len()]);
+        }
     }
 }
 
@@ -218,29 +382,6 @@ impl RowGroupBuilder<'_> {
 pub struct RowsDigest([u64; 4]);
 
 impl RowsDigest {
-    fn add_row(&mut self, from: Provenance<'_>, input_ids: &[i32], labels: &[i32]) {
-        let mut hash = Sha256::new();
-        for text in [from.source, from.denoiser] {
-            hash.update((text.len() as u64).to_le_bytes());
-            hash.update(text);
-        }
-        hash.update(from.address.line.to_le_bytes());
-        hash.update(u64::from(from.address.segment).to_le_bytes());
-        hash.update(u64::from(from.address.epoch).to_le_bytes());
-        let mut bytes = [0; 4 * 256];
-        for ids in [input_ids, labels] {
-            hash.update((ids.len() as u64).to_le_bytes());
-            for ids in ids.chunks(256) {
-                for (place, id) in bytes.chunks_exact_mut(4).zip(ids) {
-                    place.copy_from_slice(&id.to_le_bytes());
-                }
-                hash.update(&bytes[..4 * ids.len()]);
-            }
-        }
-        let row: [u8; 32] = hash.finalize().into();
-        self.add(&Self::from_bytes(row));
-    }
-
     /// Adds the rows of another digest.
     pub fn add(&mut self, other: &Self) {
         let mut carry = false;

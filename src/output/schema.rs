@@ -1,6 +1,7 @@
 //! The columns of a shard: the only list of their names.
 
-use std::sync::{Arc, LazyLock};
+use std::fmt;
+use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use parquet::basic::{Compression, ZstdLevel};
@@ -10,20 +11,223 @@ use parquet::schema::types::ColumnPath;
 
 use crate::denoise::Spec;
 
-/// Ids that the encoder reads.
-pub const INPUT_IDS: &str = "input_ids";
-/// Ids that the decoder is to produce.
-pub const LABELS: &str = "labels";
-/// Name of the denoiser that made the row.
-pub const DENOISER: &str = "denoiser";
-/// Name of the source.
-pub const SOURCE: &str = "source";
-/// 1-based line of the document in the source.
-pub const LINE: &str = "line";
-/// 0-based segment of the document.
-pub const SEGMENT: &str = "segment";
-/// 0-based masking of the data set.
-pub const EPOCH: &str = "epoch";
+/// A column of a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Column {
+    /// Ids that the encoder reads; in the causal layout the whole sequence.
+    InputIds,
+    /// Ids that the decoder is to produce; −100 where no loss is taken.
+    Labels,
+    /// 1 for an id of `input_ids`, 0 for padding.
+    AttentionMask,
+    /// Ids of a causal row that are given.
+    PrefixLength,
+    /// Which example of a packed row an id of `input_ids` belongs to, from 1; 0 for padding.
+    InputSegmentIds,
+    /// Place of an id of `input_ids` in its example, from 0.
+    InputPositions,
+    /// [`Column::InputSegmentIds`] of `labels`.
+    LabelSegmentIds,
+    /// [`Column::InputPositions`] of `labels`.
+    LabelPositions,
+    /// Name of the denoiser that made the example.
+    Denoiser,
+    /// Name of the source.
+    Source,
+    /// 1-based line of the document in the source.
+    Line,
+    /// 0-based segment of the line.
+    Segment,
+    /// 0-based masking of the data set.
+    Epoch,
+}
+
+/// What a column holds one of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Per {
+    /// An item for each id of a row.
+    Id,
+    /// An item for each example: in a packed row there are several.
+    Example,
+    /// A value for a row.
+    Row,
+}
+
+impl Column {
+    /// All columns, in the order in which they stand if nobody chooses.
+    pub const ALL: [Self; 13] = [
+        Self::InputIds,
+        Self::Labels,
+        Self::AttentionMask,
+        Self::PrefixLength,
+        Self::InputSegmentIds,
+        Self::InputPositions,
+        Self::LabelSegmentIds,
+        Self::LabelPositions,
+        Self::Denoiser,
+        Self::Source,
+        Self::Line,
+        Self::Segment,
+        Self::Epoch,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InputIds => "input_ids",
+            Self::Labels => "labels",
+            Self::AttentionMask => "attention_mask",
+            Self::PrefixLength => "prefix_length",
+            Self::InputSegmentIds => "input_segment_ids",
+            Self::InputPositions => "input_positions",
+            Self::LabelSegmentIds => "label_segment_ids",
+            Self::LabelPositions => "label_positions",
+            Self::Denoiser => "denoiser",
+            Self::Source => "source",
+            Self::Line => "line",
+            Self::Segment => "segment",
+            Self::Epoch => "epoch",
+        }
+    }
+
+    /// The column of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|column| column.name() == name)
+    }
+
+    fn per(self) -> Per {
+        match self {
+            Self::InputIds
+            | Self::Labels
+            | Self::AttentionMask
+            | Self::InputSegmentIds
+            | Self::InputPositions
+            | Self::LabelSegmentIds
+            | Self::LabelPositions => Per::Id,
+            Self::PrefixLength | Self::Denoiser | Self::Line | Self::Segment => Per::Example,
+            Self::Source | Self::Epoch => Per::Row,
+        }
+    }
+
+    fn item(self) -> DataType {
+        match self {
+            Self::Denoiser | Self::Source => DataType::Utf8,
+            Self::Line => DataType::Int64,
+            _ => DataType::Int32,
+        }
+    }
+}
+
+impl fmt::Display for Column {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// What rows are made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowFormat {
+    /// The columns, in order.
+    pub columns: Vec<Column>,
+    /// Whether a row holds several examples.
+    pub packed: bool,
+    /// Whether a row is one sequence.
+    pub causal: bool,
+    /// What rows are filled up with, if they are.
+    pub padding: Option<Padding>,
+}
+
+/// Rows of fixed lengths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Padding {
+    /// The pad id.
+    pub pad: i32,
+    /// Ids of `input_ids`.
+    pub input_ids: usize,
+    /// Ids of `labels`.
+    pub labels: usize,
+}
+
+/// A column that the rows cannot have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ColumnError {
+    /// It says what only packed rows have.
+    #[error("only packed rows have a column `{0}`")]
+    NotPacked(Column),
+    /// It says what only causal rows have.
+    #[error("only rows of the causal layout have a column `{0}`")]
+    NotCausal(Column),
+    /// In causal rows labels have the places of the ids.
+    #[error("rows of the causal layout have no column `{0}`: labels stand at the places of their ids")]
+    Causal(Column),
+    /// It stands twice.
+    #[error("the column `{0}` is asked for twice")]
+    Twice(Column),
+}
+
+impl RowFormat {
+    /// The format of a spec's rows, with these columns or those that say something about them.
+    ///
+    /// # Errors
+    ///
+    /// [`ColumnError`] for a column that the rows cannot have.
+    pub fn new(spec: &Spec, columns: Option<&[Column]>) -> Result<Self, ColumnError> {
+        let fields = spec.fields();
+        let (packed, causal) = (fields.pack, fields.causal.is_some());
+        let (input_ids, labels) = spec.row_lengths();
+        let pad = spec.vocabulary().pad().filter(|_| fields.pad);
+        let padding =
+            pad.map(|pad| Padding { pad: pad.cast_signed(), input_ids: input_ids as usize, labels: labels as usize });
+        let format = Self { columns: Vec::new(), packed, causal, padding };
+        let says_something =
+            |column: &Column| format.check(*column).is_ok() && (fields.pad || *column != Column::AttentionMask);
+        let columns = match columns {
+            None => Column::ALL.into_iter().filter(says_something).collect(),
+            Some(columns) => columns.to_vec(),
+        };
+        for (place, column) in columns.iter().enumerate() {
+            format.check(*column)?;
+            if columns[..place].contains(column) {
+                return Err(ColumnError::Twice(*column));
+            }
+        }
+        Ok(Self { columns, ..format })
+    }
+
+    fn check(&self, column: Column) -> Result<(), ColumnError> {
+        match column {
+            Column::PrefixLength if !self.causal => Err(ColumnError::NotCausal(column)),
+            Column::LabelSegmentIds | Column::LabelPositions if self.causal => Err(ColumnError::Causal(column)),
+            Column::InputSegmentIds | Column::InputPositions | Column::LabelSegmentIds | Column::LabelPositions
+                if !self.packed =>
+            {
+                Err(ColumnError::NotPacked(column))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a value of the column is a list.
+    pub(super) fn is_list(&self, column: Column) -> bool {
+        match column.per() {
+            Per::Id => true,
+            Per::Example => self.packed,
+            Per::Row => false,
+        }
+    }
+
+    /// The columns as Arrow has them.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        let field = |&column: &Column| {
+            let data_type = if self.is_list(column) { DataType::List(item_field(column)) } else { column.item() };
+            Field::new(column.name(), data_type, false)
+        };
+        Arc::new(Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()))
+    }
+}
 
 /// Footer key of the tool's version.
 pub const KEY_VERSION: &str = "ul2-prep.version";
@@ -35,28 +239,9 @@ pub const KEY_FINGERPRINT: &str = "ul2-prep.spec-fingerprint";
 /// Name of a list's items in Parquet, as its format asks.
 const ITEM: &str = "element";
 
-/// `list<int32>` of non-null items.
-pub(super) fn item_field() -> Arc<Field> {
-    static FIELD: LazyLock<Arc<Field>> = LazyLock::new(|| Arc::new(Field::new(ITEM, DataType::Int32, false)));
-    FIELD.clone()
-}
-
-/// The columns: two token columns, then provenance.
-#[must_use]
-pub fn schema() -> SchemaRef {
-    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-        let column = |name, data_type| Field::new(name, data_type, false);
-        Arc::new(Schema::new(vec![
-            column(INPUT_IDS, DataType::List(item_field())),
-            column(LABELS, DataType::List(item_field())),
-            column(DENOISER, DataType::Utf8),
-            column(SOURCE, DataType::Utf8),
-            column(LINE, DataType::Int64),
-            column(SEGMENT, DataType::Int32),
-            column(EPOCH, DataType::Int32),
-        ]))
-    });
-    SCHEMA.clone()
+/// The non-null items of a list column.
+pub(super) fn item_field(column: Column) -> Arc<Field> {
+    Arc::new(Field::new(ITEM, column.item(), false))
 }
 
 /// Zstandard level of all pages.
@@ -79,11 +264,12 @@ pub fn properties(spec: &Spec) -> Result<WriterPropertiesPtr, parquet::errors::P
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_key_value_metadata(Some(footer));
-    for tokens in [INPUT_IDS, LABELS] {
-        let path = ColumnPath::new(vec![tokens.to_owned(), "list".to_owned(), ITEM.to_owned()]);
+    for column in Column::ALL.into_iter().filter(|column| column.per() == Per::Id) {
+        let path = ColumnPath::new(vec![column.name().to_owned(), "list".to_owned(), ITEM.to_owned()]);
+        // Tens of thousands of different ids: a dictionary makes these columns larger and slower (docs/performance.md).
+        let of_tokens = matches!(column, Column::InputIds | Column::Labels);
         properties = properties
-            // Tens of thousands of different ids: a dictionary makes these columns larger and slower (docs/performance.md).
-            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_dictionary_enabled(path.clone(), !of_tokens)
             // The least and greatest id of a chunk help no reader.
             .set_column_statistics_enabled(path, EnabledStatistics::None);
     }

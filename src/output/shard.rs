@@ -13,7 +13,7 @@ use super::counts::Counts;
 use super::data_set::{DATA, DataSet, TemporaryFile};
 use super::rejects::RejectWriter;
 use super::rows::{RowGroup, RowsDigest};
-use super::schema;
+use super::schema::RowFormat;
 use crate::reject::Reject;
 
 /// What every shard of a data set has in common.
@@ -23,6 +23,8 @@ pub struct ShardOptions {
     pub plan: String,
     /// A shard is closed before a row group that would make it larger than this.
     pub shard_bytes: u64,
+    /// What rows are made of.
+    pub format: RowFormat,
     /// How rows are encoded.
     pub properties: WriterPropertiesPtr,
 }
@@ -143,7 +145,7 @@ impl<'a> UnitWriter<'a> {
 
 impl OpenFile {
     fn new(data_set: &DataSet, options: &ShardOptions) -> Result<Self, OutputError> {
-        let schema = ArrowSchemaConverter::new().convert(&schema::schema())?;
+        let schema = ArrowSchemaConverter::new().convert(&options.format.schema())?;
         let file = data_set.temporary("shard.parquet")?;
         let parquet = SerializedFileWriter::new(file, schema.root_schema_ptr(), Arc::clone(&options.properties))?;
         Ok(Self { parquet, rows: 0, row_groups: 0, digest: RowsDigest::default() })

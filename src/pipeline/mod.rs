@@ -11,6 +11,8 @@
 //! back in order.
 
 pub mod allowance;
+pub mod arrange;
+pub mod document;
 pub mod ordered;
 pub mod plan;
 pub mod progress;

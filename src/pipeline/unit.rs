@@ -52,11 +52,11 @@ pub fn run_unit(job: &Job, index: usize) -> Result<(), UnitError> {
 }
 
 /// On a worker: the rows of a batch as a row group, and how far the unit is with it.
-fn mask_batch(
-    job: &Job,
+fn mask_batch<'a>(
+    job: &'a Job,
     unit: Unit,
     sources: &[Source],
-    names: &[&str],
+    names: &[&'a str],
     batch: Batch,
 ) -> Result<(BatchOutput, Snapshot), UnitError> {
     let index = batch.index;

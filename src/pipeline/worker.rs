@@ -1,22 +1,27 @@
-//! What a worker does with one line: the record's way from bytes to rows.
+//! What a worker does with a batch: the way from lines to rows.
 
 use std::sync::{Mutex, PoisonError};
 
 use super::UnitError;
-use crate::denoise::{Cut, Masker, SourceKeys, Spec, TokenError, TokenSequence, encode};
+use super::arrange::Arranger;
+use super::document::{Fields, too_long};
+use crate::denoise::record::{Choices, Composed, Record, compose, record_rows};
+use crate::denoise::{
+    Address, Concat, Cut, Denoiser, LineStart, Masker, Parts, Segmenting, SourceKeys, Spec, Stream, Window, encode,
+};
 use crate::input::batch::{Batch, LongLine, Piece};
-use crate::input::jsonl::{self, FieldPath};
+use crate::input::jsonl;
 use crate::output::counts::{Counts, DenoiserCounts, SourceCounts};
-use crate::output::rows::{Provenance, RowGroup, RowGroupBuilder, RowGroupEncoder};
-use crate::reject::{KeptBytes, Reason, Reject, Rejected};
-use crate::tokenize::{Scratch, TokenizeError, Tokenizer};
+use crate::output::rows::{Provenance, RowGroup, RowGroupEncoder};
+use crate::reject::{KeptBytes, Reject, Rejected};
+use crate::tokenize::{Scratch, Tokenizer};
 
 /// What all workers share. Nothing in it decides a byte but what does not change.
 pub struct Shared {
     /// Everything that decides rows.
     pub spec: Spec,
-    /// Where the text is in a record.
-    pub text_field: FieldPath,
+    /// Where text and label are in a record.
+    pub fields: Fields,
     /// Text to ids.
     pub tokenizer: Box<dyn Tokenizer>,
     /// Rows to row groups.
@@ -39,10 +44,17 @@ pub struct Masked {
 pub struct BatchMasker<'a> {
     shared: &'a Shared,
     epoch: u16,
+    scratch: Scratch,
     masker: Masker,
-    rows: RowGroupBuilder<'a>,
+    rows: Arranger<'a>,
     denoisers: Vec<DenoiserCounts>,
     rejects: Vec<Reject>,
+}
+
+/// A block: consecutive lines of one source, whose rows follow from them alone.
+struct Block<'a> {
+    source: &'a str,
+    keys: SourceKeys,
 }
 
 impl<'a> BatchMasker<'a> {
@@ -55,8 +67,9 @@ impl<'a> BatchMasker<'a> {
         Ok(Self {
             shared,
             epoch,
+            scratch: shared.take_scratch(),
             masker: Masker::default(),
-            rows: shared.encoder.start()?,
+            rows: Arranger::new(&shared.spec, shared.encoder.start()?),
             denoisers: vec![DenoiserCounts::default(); shared.spec.denoisers().len()],
             rejects: Vec::new(),
         })
@@ -67,18 +80,18 @@ impl<'a> BatchMasker<'a> {
     /// # Errors
     ///
     /// [`UnitError`] if the rows cannot be encoded.
-    pub fn mask(mut self, batch: Batch, names: &[&str]) -> Result<Masked, UnitError> {
+    pub fn mask(mut self, batch: Batch, names: &[&'a str]) -> Result<Masked, UnitError> {
         let mut counts = Counts::default();
-        let mut scratch = self.shared.take_scratch();
-        for piece in &batch.pieces {
-            let source = names[piece.source];
-            *counts.source(source) += &self.mask_piece(source, &batch, piece, &mut scratch)?;
+        // A full block ends its batch, so the pieces of one source are one block.
+        for pieces in batch.pieces.chunk_by(|a, b| a.source == b.source) {
+            let source = names[pieces[0].source];
+            *counts.source(source) += &self.mask_block(source, &batch, pieces)?;
         }
-        self.shared.give_back(scratch);
+        self.shared.give_back(self.scratch);
         for LongLine { source, line, bytes, file } in batch.long_lines {
             let source = names[source].to_owned();
             counts.source(&source).lines += 1;
-            let rejected = too_long(bytes, &self.shared.spec);
+            let rejected = too_long(bytes, self.shared.spec.fields().max_line);
             self.rejects.push(Reject { source, line, rejected, bytes: KeptBytes::File(file) });
         }
         self.rejects.sort_by(|a, b| (&a.source, a.line).cmp(&(&b.source, b.line)));
@@ -86,78 +99,236 @@ impl<'a> BatchMasker<'a> {
             *counts.source(&reject.source).rejects.entry(reject.rejected.reason).or_default() += 1;
         }
         for (denoiser, counted) in self.shared.spec.denoisers().iter().zip(&self.denoisers) {
-            if counted.rows > 0 {
+            if counted.examples > 0 {
                 *counts.denoiser(&denoiser.name) += counted;
             }
         }
         Ok(Masked { row_group: self.rows.finish()?, rejects: self.rejects, counts })
     }
 
-    /// The lines of one source.
-    fn mask_piece(
-        &mut self,
-        source: &str,
-        batch: &Batch,
-        piece: &Piece,
-        scratch: &mut Scratch,
-    ) -> Result<SourceCounts, UnitError> {
-        let keys = self.shared.spec.source_keys(source);
-        let mut counts = SourceCounts { lines: piece.lines, ..SourceCounts::default() };
-        for (line, bytes) in batch.lines(piece) {
-            let is_short = bytes.len() as u64 <= self.shared.spec.fields().max_line;
-            if is_short && jsonl::is_blank(bytes) {
-                counts.blank_lines += 1;
-                continue;
-            }
-            match self.shared.tokens(jsonl::without_mark(line, bytes), scratch) {
-                Ok(tokens) => {
-                    counts.documents += 1;
-                    counts.tokens += u64::from(length(tokens));
-                    let rows = self.mask_document(source, &keys, line, tokens)?;
-                    counts.rows += rows;
-                    if rows == 0 {
-                        counts.short_documents += 1;
-                        counts.short_tokens += u64::from(length(tokens));
-                    }
-                }
-                Err(rejected) => {
-                    let (source, bytes) = (source.to_owned(), KeptBytes::Inline(bytes.to_owned()));
-                    self.rejects.push(Reject { source, line, rejected, bytes });
-                }
-            }
+    /// The lines of one block: each document by itself, or all of them together.
+    fn mask_block(&mut self, source: &'a str, batch: &Batch, pieces: &[Piece]) -> Result<SourceCounts, UnitError> {
+        let spec = &self.shared.spec;
+        let block = Block { source, keys: spec.source_keys(source) };
+        let mut counts =
+            SourceCounts { lines: pieces.iter().map(|piece| piece.lines).sum(), ..SourceCounts::default() };
+        let lines = pieces.iter().flat_map(|piece| batch.lines(piece));
+        match spec.fields().segmenting {
+            Segmenting::Document if spec.is_of_labels() => self.mask_records(&block, lines, &mut counts)?,
+            Segmenting::Document => self.mask_documents(&block, lines, None, &mut counts)?,
+            Segmenting::Window(window) => self.mask_documents(&block, lines, Some(window), &mut counts)?,
+            Segmenting::Concat(concat) => self.mask_joined(&block, lines, concat, &mut counts)?,
         }
+        counts.rows = self.rows.end_block(counts.examples);
         Ok(counts)
     }
 
-    /// One document: cut into segments, draw each one's mask, encode each as a row. The number of rows.
-    fn mask_document(
+    /// Each document, or a window of it, by itself.
+    fn mask_documents<'b>(
         &mut self,
-        source: &str,
-        keys: &SourceKeys,
-        line: u64,
-        tokens: TokenSequence<'_>,
-    ) -> Result<u64, UnitError> {
+        block: &Block<'a>,
+        lines: impl Iterator<Item = (u64, &'b [u8])>,
+        window: Option<Window>,
+        counts: &mut SourceCounts,
+    ) -> Result<(), UnitError> {
         let spec = &self.shared.spec;
-        let mut rows = 0;
-        for segment in Cut::new(spec, keys, line, self.epoch, length(tokens)) {
-            let denoiser = &spec.denoisers()[segment.denoiser];
-            let mut stream = keys.denoise[segment.denoiser].stream(segment.address);
-            let mask = self.masker.draw(&denoiser.pattern, segment.length, &mut stream);
-            let window = &tokens.ids()[segment.range()];
-            let form = spec.form(segment.denoiser);
-            let from = Provenance { denoiser: &denoiser.name, source, address: segment.address };
-            let size = self.rows.push(from, |inputs, labels| encode(window, mask, form, inputs, labels))?;
-            rows += 1;
-            self.denoisers[segment.denoiser] += &DenoiserCounts {
-                rows: 1,
-                tokens: u64::from(segment.length),
-                noise_tokens: u64::from(mask.noise()),
-                spans: mask.spans().len() as u64,
-                input_ids: size.input_ids,
-                labels: size.labels,
+        let mut tokens = Vec::new();
+        for (line, bytes) in lines {
+            tokens.clear();
+            if !self.take_document(block, line, bytes, &mut tokens, counts) {
+                continue;
+            }
+            let used = match window {
+                None => &tokens[..],
+                Some(window) => {
+                    let place = window.place(spec, &block.keys, line, self.epoch, length(&tokens));
+                    &tokens[place.start as usize..place.end as usize]
+                }
             };
+            counts.left_out_tokens += (tokens.len() - used.len()) as u64;
+            let cut = Cut::new(spec, &block.keys, line, self.epoch, length(used));
+            if self.mask_segments(block, cut, used, counts)? == 0 {
+                counts.short_documents += 1;
+                counts.short_tokens += used.len() as u64;
+            }
         }
-        Ok(rows)
+        Ok(())
+    }
+
+    /// The documents of a block, joined.
+    fn mask_joined<'b>(
+        &mut self,
+        block: &Block<'a>,
+        lines: impl Iterator<Item = (u64, &'b [u8])>,
+        concat: Concat,
+        counts: &mut SourceCounts,
+    ) -> Result<(), UnitError> {
+        let spec = &self.shared.spec;
+        let between = spec.vocabulary().eos().filter(|_| concat.eos_between);
+        let (mut tokens, mut starts) = (Vec::new(), Vec::new());
+        for (line, bytes) in lines {
+            let end = tokens.len();
+            tokens.extend(between.filter(|_| end > 0));
+            let start = length(&tokens);
+            if self.take_document(block, line, bytes, &mut tokens, counts) {
+                starts.push(LineStart { start, line });
+            } else {
+                tokens.truncate(end);
+            }
+        }
+        let eos_between = if between.is_some() { starts.len().saturating_sub(1) } else { 0 };
+        let cut = Cut::joined(spec, &block.keys, &starts, self.epoch, length(&tokens));
+        if self.mask_segments(block, cut, &tokens, counts)? == 0 {
+            counts.short_documents += starts.len() as u64;
+            counts.short_tokens += (tokens.len() - eos_between) as u64;
+        } else {
+            counts.eos_between += eos_between as u64;
+        }
+        Ok(())
+    }
+
+    /// Records of two fields. The tokens of a block's records come first: one may be offered the labels of all others.
+    fn mask_records<'b>(
+        &mut self,
+        block: &Block<'a>,
+        lines: impl Iterator<Item = (u64, &'b [u8])>,
+        counts: &mut SourceCounts,
+    ) -> Result<(), UnitError> {
+        let (mut ids, mut records, mut choices) = (Vec::new(), Vec::new(), Choices::default());
+        for (line, bytes) in lines {
+            if self.is_blank(bytes) {
+                counts.blank_lines += 1;
+                continue;
+            }
+            let start = ids.len();
+            match self.shared.append_record(line, bytes, &mut self.scratch, &mut ids) {
+                Ok((middle, label)) => {
+                    let choice = choices.add(&label, &ids[middle..]);
+                    counts.documents += 1;
+                    counts.tokens += (ids.len() - start) as u64;
+                    records.push((line, start..middle, middle..ids.len(), choice));
+                }
+                Err(rejected) => self.reject(block, line, bytes, rejected),
+            }
+        }
+        let mut segment = Vec::new();
+        for (line, text, label, choice) in records {
+            let record = Record { text: &ids[text], label: &ids[label], choice };
+            self.mask_record(block, line, record, &choices, &mut segment, counts)?;
+        }
+        Ok(())
+    }
+
+    /// The rows of one record.
+    fn mask_record(
+        &mut self,
+        block: &Block<'a>,
+        line: u64,
+        record: Record<'_>,
+        choices: &Choices,
+        segment: &mut Vec<u32>,
+        counts: &mut SourceCounts,
+    ) -> Result<(), UnitError> {
+        let spec = &self.shared.spec;
+        let first = Address { line, epoch: self.epoch, segment: 0 };
+        let denoiser = spec.choose(&mut block.keys.choose.stream(first));
+        for row in 0..record_rows(&spec.denoisers()[denoiser].pattern, record.label.len()) {
+            let address = Address { segment: row, ..first };
+            let mut stream = block.keys.denoise[denoiser].stream(address);
+            // Rejected before, if not.
+            let Some(Composed { parts, left_out }) = compose(spec, denoiser, record, choices, &mut stream, segment)
+            else {
+                continue;
+            };
+            if row == 0 {
+                counts.left_out_tokens += u64::from(left_out);
+            }
+            self.mask_segment(block, address, denoiser, Parts { row, ..parts }, segment, stream, counts)?;
+        }
+        Ok(())
+    }
+
+    /// The segments of a sequence of tokens. Their number.
+    fn mask_segments(
+        &mut self,
+        block: &Block<'a>,
+        cut: Cut<'_>,
+        tokens: &[u32],
+        counts: &mut SourceCounts,
+    ) -> Result<u64, UnitError> {
+        let before = counts.examples;
+        for segment in cut {
+            let stream = block.keys.denoise[segment.denoiser].stream(segment.address);
+            let (parts, window) = (segment.length.into(), &tokens[segment.range()]);
+            self.mask_segment(block, segment.address, segment.denoiser, parts, window, stream, counts)?;
+        }
+        Ok(counts.examples - before)
+    }
+
+    /// One segment: draw its mask, encode it as an example.
+    #[expect(clippy::too_many_arguments, reason = "what, whose, where; a type for them would be used once")]
+    fn mask_segment(
+        &mut self,
+        block: &Block<'a>,
+        address: Address,
+        denoiser: usize,
+        parts: Parts,
+        tokens: &[u32],
+        mut stream: Stream,
+        counts: &mut SourceCounts,
+    ) -> Result<(), UnitError> {
+        let Denoiser { name, pattern, .. } = &self.shared.spec.denoisers()[denoiser];
+        let mask = self.masker.draw(pattern, parts, &mut stream);
+        let form = self.shared.spec.form(denoiser);
+        let from = Provenance { denoiser: name, source: block.source, address };
+        let size = self.rows.add(from, |inputs, labels| encode(tokens, mask, form, inputs, labels))?;
+        counts.examples += 1;
+        self.denoisers[denoiser] += &DenoiserCounts {
+            examples: 1,
+            tokens: tokens.len() as u64,
+            noise_tokens: u64::from(mask.noise()),
+            spans: mask.spans().len() as u64,
+            input_ids: size.input_ids,
+            labels: size.labels,
+        };
+        Ok(())
+    }
+
+    /// Appends the tokens of the document on a line. Whether it has any: a line may be blank, or a reject.
+    fn take_document(
+        &mut self,
+        block: &Block<'a>,
+        line: u64,
+        bytes: &[u8],
+        tokens: &mut Vec<u32>,
+        counts: &mut SourceCounts,
+    ) -> bool {
+        if self.is_blank(bytes) {
+            counts.blank_lines += 1;
+            return false;
+        }
+        let before = tokens.len();
+        match self.shared.append_document(line, bytes, &mut self.scratch, tokens) {
+            Ok(()) => {
+                counts.documents += 1;
+                counts.tokens += (tokens.len() - before) as u64;
+                true
+            }
+            Err(rejected) => {
+                self.reject(block, line, bytes, rejected);
+                false
+            }
+        }
+    }
+
+    /// Whether a line is no record. A line that is too long is one, whatever is in it.
+    fn is_blank(&self, bytes: &[u8]) -> bool {
+        bytes.len() as u64 <= self.shared.spec.fields().max_line && jsonl::is_blank(bytes)
+    }
+
+    fn reject(&mut self, block: &Block<'a>, line: u64, bytes: &[u8], rejected: Rejected) {
+        let (source, bytes) = (block.source.to_owned(), KeptBytes::Inline(bytes.to_owned()));
+        self.rejects.push(Reject { source, line, rejected, bytes });
     }
 }
 
@@ -170,38 +341,10 @@ impl Shared {
     fn give_back(&self, scratch: Scratch) {
         self.scratches.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
     }
-
-    /// The tokens of the document in a line.
-    fn tokens<'ids>(&self, line: &[u8], scratch: &'ids mut Scratch) -> Result<TokenSequence<'ids>, Rejected> {
-        if line.len() as u64 > self.spec.fields().max_line {
-            return Err(too_long(line.len() as u64, &self.spec));
-        }
-        let text = jsonl::text(line, &self.text_field)?;
-        let tokens = self.tokenizer.tokenize(&text, scratch).map_err(|error| rejected(&error))?;
-        if tokens.ids().is_empty() {
-            return Err(Rejected::new(Reason::EmptyText, "the text has no tokens"));
-        }
-        Ok(tokens)
-    }
 }
 
 /// A line has at most 2^30 bytes, and a token at least one.
-#[expect(clippy::cast_possible_truncation, reason = "at most 2^30 tokens")]
-fn length(tokens: TokenSequence<'_>) -> u32 {
-    tokens.ids().len() as u32
-}
-
-fn too_long(bytes: u64, spec: &Spec) -> Rejected {
-    let most = spec.fields().max_line;
-    Rejected::new(Reason::LineTooLong, format!("the line has {bytes} bytes, `--max-line` allows {most}"))
-}
-
-fn rejected(error: &TokenizeError) -> Rejected {
-    let reason = match error {
-        TokenizeError::Tokens(TokenError::Reserved { .. }) => Reason::ReservedToken,
-        TokenizeError::Tokens(TokenError::OutOfVocabulary { .. }) | TokenizeError::Library(_) => {
-            Reason::TokenizerFailed
-        }
-    };
-    Rejected::new(reason, error.to_string())
+#[expect(clippy::cast_possible_truncation, reason = "a block has fewer than 2^31 tokens")]
+fn length(tokens: &[u32]) -> u32 {
+    tokens.len() as u32
 }

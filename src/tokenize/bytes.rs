@@ -52,8 +52,28 @@ impl TokenizerNames for ByteNames {
         self.id(token).is_some()
     }
 
+    fn added(&self, id: u32) -> bool {
+        id < FIRST_BYTE || (FIRST_SENTINEL..self.size()).contains(&id)
+    }
+
     fn pieces(&self, text: &str) -> Result<Vec<u32>, TokenizeError> {
         Ok(text.bytes().map(id_of).collect())
+    }
+
+    fn shown(&self, ids: &[u32]) -> String {
+        let byte = |id: u32| id.checked_sub(FIRST_BYTE).and_then(|byte| u8::try_from(byte).ok());
+        let special = |id: u32| match id {
+            PAD => "<pad>".to_owned(),
+            EOS => "</s>".to_owned(),
+            id if id >= FIRST_SENTINEL => format!("<extra_id_{}>", id - FIRST_SENTINEL),
+            _ => "<unk>".to_owned(),
+        };
+        let runs = ids.chunk_by(|a, b| byte(*a).is_some() && byte(*b).is_some());
+        runs.map(|run| match byte(run[0]) {
+            Some(_) => String::from_utf8_lossy(&run.iter().filter_map(|&id| byte(id)).collect::<Vec<_>>()).into_owned(),
+            None => special(run[0]),
+        })
+        .collect()
     }
 
     fn identity(&self) -> TokenizerId {

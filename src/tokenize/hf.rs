@@ -83,7 +83,19 @@ pub enum TokenizerFileError {
     },
 }
 
+/// The name of the embedded tokenizer, which has no file.
+const BYTES: &str = "bytes";
+
 impl TokenizerFile {
+    /// The file of a tokenizer by name or path; `None` for the embedded one.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenizerFileError`] as for [`TokenizerFile::read`].
+    pub fn named(name: &str) -> Result<Option<Self>, TokenizerFileError> {
+        if name == BYTES { Ok(None) } else { Self::read(Path::new(name)).map(Some) }
+    }
+
     /// Reads a `tokenizer.json`, or the one in a folder, and `tokenizer_config.json` beside it.
     ///
     /// # Errors
@@ -145,9 +157,17 @@ impl TokenizerNames for TokenizerFile {
         self.tokenizer.get_added_vocabulary().get_vocab().contains_key(token)
     }
 
+    fn added(&self, id: u32) -> bool {
+        self.tokenizer.get_added_tokens_decoder().contains_key(&id)
+    }
+
     fn pieces(&self, text: &str) -> Result<Vec<u32>, TokenizeError> {
         let encoding = self.tokenizer.encode_fast(text, false).map_err(|error| library(&error))?;
         Ok(encoding.get_ids().to_vec())
+    }
+
+    fn shown(&self, ids: &[u32]) -> String {
+        self.tokenizer.decode(ids, false).unwrap_or_default()
     }
 
     fn identity(&self) -> TokenizerId {

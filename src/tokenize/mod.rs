@@ -51,12 +51,16 @@ pub trait TokenizerNames {
     fn id(&self, token: &str) -> Option<u32>;
     /// Whether the token is one that the file adds to its model's vocabulary, rather than a piece of text.
     fn is_added(&self, token: &str) -> bool;
+    /// Whether the id is that of such a token.
+    fn added(&self, id: u32) -> bool;
     /// The ids of ordinary text, reserved or not: for a mode token that is no token of its own.
     ///
     /// # Errors
     ///
     /// What the tokenizer says.
     fn pieces(&self, text: &str) -> Result<Vec<u32>, TokenizeError>;
+    /// What a person reads for an id.
+    fn shown(&self, ids: &[u32]) -> String;
     /// What decides the ids.
     fn identity(&self) -> TokenizerId;
     /// The EOS token that the file's configuration names.

@@ -13,7 +13,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use arrow::array::AsArray as _;
+use arrow::array::{Array as _, AsArray as _};
 use arrow::datatypes::{Int32Type, Int64Type};
 use assert_cmd::Command;
 use clap::Parser as _;
@@ -24,8 +24,9 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use ul2_prep::cli::{Cli, Command as SubCommand};
 use ul2_prep::denoise::{
-    Address, Cut, Denoiser, EosPolicy, Layout, MASKING_VERSION, Masker, Mode, NoisePattern, RandomSpans, Ratio, Roll,
-    Seed, Segment, Span, Spec, SpecFields, Split, Suffix, TokenizerId, Vocabulary, encode,
+    Address, Cut, Denoiser, EosPolicy, Law, Layout, MASKING_VERSION, Masker, Mode, NoisePattern, RandomSpans, Ratio,
+    Roll, RowForm, SSentinel, Seed, Segment, Segmenting, Span, SpanLength, Spec, SpecFields, Split, Suffix,
+    TokenizerId, Vocabulary, encode,
 };
 use ul2_prep::digest::hex;
 use ul2_prep::settings::Settings;
@@ -196,6 +197,12 @@ impl DataSet {
         self.shards().iter().flat_map(|path| read_rows(path)).collect()
     }
 
+    /// The examples of all shards.
+    pub(crate) fn examples(&self) -> Vec<Example> {
+        let spec = self.spec();
+        self.shards().iter().flat_map(|path| read_examples(path, &spec)).collect()
+    }
+
     /// The files of `data/`, sorted.
     pub(crate) fn shards(&self) -> Vec<PathBuf> {
         let folder = self.path("data");
@@ -274,6 +281,90 @@ pub(crate) fn read_rows(path: &Path) -> Vec<Row> {
     rows
 }
 
+/// An example of a data set, packed or not, without padding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Example {
+    pub(crate) row: Row,
+    /// Ids that are given; of a causal row only.
+    pub(crate) prefix_length: Option<u32>,
+}
+
+/// Where the runs of one segment id begin and end, padding left out.
+fn runs(segment_ids: &[i32]) -> Vec<std::ops::Range<usize>> {
+    let mut runs = Vec::new();
+    for (number, run) in (1..).zip(segment_ids.chunk_by(|a, b| a == b).take_while(|run| run[0] != 0)) {
+        assert_eq!(run[0], number, "segment ids count from 1");
+        let start = runs.last().map_or(0, |last: &std::ops::Range<usize>| last.end);
+        runs.push(start..start + run.len());
+    }
+    runs
+}
+
+/// The examples of one shard, in the order of rows; packed rows are taken apart and padding is left out.
+pub(crate) fn read_examples(path: &Path, spec: &Spec) -> Vec<Example> {
+    let file = fs::File::open(path).unwrap().into_file();
+    let (packed, causal) = (spec.fields().pack, spec.fields().causal.is_some());
+    let pad = spec.vocabulary().pad().filter(|_| spec.fields().pad).map(u32::cast_signed);
+    let mut examples = Vec::new();
+    for batch in ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap() {
+        let batch = batch.unwrap();
+        let column = |name: &str| batch.column_by_name(name).unwrap_or_else(|| panic!("no column {name}"));
+        let ids = |name: &str, row: usize| -> Vec<i32> {
+            column(name).as_list::<i32>().value(row).as_primitive::<Int32Type>().values().to_vec()
+        };
+        // What belongs to an example is a list where rows are packed.
+        let of_examples = |name: &str, row: usize| {
+            if packed { column(name).as_list::<i32>().value(row) } else { column(name).slice(row, 1) }
+        };
+        for row in 0..batch.num_rows() {
+            let (input_ids, labels) = (ids("input_ids", row), ids("labels", row));
+            let (inputs, targets) = if packed {
+                let inputs = runs(&ids("input_segment_ids", row));
+                let positions: Vec<i32> = inputs.iter().flat_map(|run| (0..).take(run.len())).collect();
+                assert_eq!(ids("input_positions", row)[..positions.len()], positions);
+                let targets = if causal { inputs.clone() } else { runs(&ids("label_segment_ids", row)) };
+                (inputs, targets)
+            } else {
+                let used = match pad {
+                    Some(_) => ids("attention_mask", row).iter().filter(|&&used| used == 1).count(),
+                    None => input_ids.len(),
+                };
+                let labelled = labels.iter().rposition(|&label| label != -100).map_or(0, |last| last + 1);
+                let labelled = if causal { used } else { labelled };
+                let whole = |length: usize| std::iter::once(0..length).collect();
+                (whole(used), whole(labelled))
+            };
+            if let Some(pad) = pad {
+                let (used, labelled) = (inputs.last().unwrap().end, targets.last().unwrap().end);
+                assert!(
+                    input_ids[used..].iter().all(|&id| id == pad) && labels[labelled..].iter().all(|&id| id == -100)
+                );
+                let (most_inputs, most_labels) = spec.row_lengths();
+                assert_eq!((input_ids.len(), labels.len()), (most_inputs as usize, most_labels as usize));
+            }
+            let (denoisers, lines, segments) =
+                (of_examples("denoiser", row), of_examples("line", row), of_examples("segment", row));
+            assert_eq!((inputs.len(), targets.len()), (denoisers.len(), denoisers.len()));
+            for (index, (inputs, targets)) in inputs.into_iter().zip(targets).enumerate() {
+                let prefix_length = causal.then(|| {
+                    of_examples("prefix_length", row).as_primitive::<Int32Type>().value(index).cast_unsigned()
+                });
+                let row = Row {
+                    source: column("source").as_string::<i32>().value(row).to_owned(),
+                    line: lines.as_primitive::<Int64Type>().value(index),
+                    epoch: column("epoch").as_primitive::<Int32Type>().value(row),
+                    segment: segments.as_primitive::<Int32Type>().value(index),
+                    denoiser: denoisers.as_string::<i32>().value(index).to_owned(),
+                    input_ids: input_ids[inputs].to_vec(),
+                    labels: labels[targets].to_vec(),
+                };
+                examples.push(Example { row, prefix_length });
+            }
+        }
+    }
+    examples
+}
+
 /// SHA-256 over rows, for comparing many at once.
 pub(crate) fn rows_digest<'a>(rows: impl IntoIterator<Item = &'a Row>) -> String {
     let mut hash = Sha256::new();
@@ -323,6 +414,13 @@ pub(crate) fn fields(denoisers: Vec<Denoiser>) -> SpecFields {
         labels_length: 512,
         min_segment: 2,
         eos: EosPolicy::Both,
+        segmenting: Segmenting::Document,
+        causal: None,
+        pack: false,
+        shuffle: false,
+        pad: false,
+        label_field: None,
+        end_mark: None,
         text_field: "text".to_owned(),
         max_line: 1 << 26,
         vocabulary: bytes_vocabulary(),
@@ -333,16 +431,43 @@ pub(crate) fn fields(denoisers: Vec<Denoiser>) -> SpecFields {
 /// A denoiser of weight 1 without a mode token.
 pub(crate) fn denoiser(name: &str, pattern: NoisePattern) -> Denoiser {
     let (mode, layout) = match pattern {
-        NoisePattern::RandomSpans(_) => (Mode::R, Layout::Sentinels),
-        NoisePattern::Suffix(_) => (Mode::S, Layout::Split),
+        NoisePattern::Suffix(_) | NoisePattern::Whole(_) | NoisePattern::MultipleChoice(_) => (Mode::S, Layout::Split),
+        _ => (Mode::R, Layout::Sentinels),
     };
-    Denoiser { name: name.to_owned(), mode, weight: NonZeroU32::MIN, pattern, layout, mode_token: Vec::new() }
+    Denoiser {
+        name: name.to_owned(),
+        mode,
+        weight: NonZeroU32::MIN,
+        pattern,
+        layout,
+        s_sentinel: SSentinel::None,
+        closing_sentinel: false,
+        mode_token: Vec::new(),
+    }
 }
 
 /// Random spans of a density and a mean length, as a recipe writes them.
 pub(crate) fn random_spans(noise_density: f64, mean_span_length: f64, roll: Roll) -> RandomSpans {
-    let ratio = |number| Ratio::from_decimal(number).unwrap();
-    RandomSpans { noise_density: ratio(noise_density), mean_span_length: ratio(mean_span_length), roll }
+    let mean_span_length = SpanLength::Tokens(ratio(mean_span_length));
+    RandomSpans { noise_density: ratio(noise_density), mean_span_length, law: Law::T5, roll }
+}
+
+pub(crate) fn ratio(number: f64) -> Ratio {
+    Ratio::from_decimal(number).unwrap()
+}
+
+/// A form without mode token and EOS.
+pub(crate) fn form(layout: Layout, sentinels: Vec<u32>) -> RowForm {
+    RowForm {
+        layout,
+        s_sentinel: SSentinel::None,
+        closing_sentinel: false,
+        mode_token: Vec::new(),
+        sentinels,
+        inputs_eos: None,
+        labels_eos: None,
+        causal: None,
+    }
 }
 
 pub(crate) fn suffix() -> NoisePattern {
@@ -359,6 +484,7 @@ pub(crate) struct Masked {
     pub(crate) spans: Vec<Span>,
     pub(crate) input_ids: Vec<i32>,
     pub(crate) labels: Vec<i32>,
+    pub(crate) prefix_length: u32,
 }
 
 /// The rows of one document, as the worker makes them: one masker for all of them.
@@ -373,7 +499,7 @@ pub(crate) fn mask_document(spec: &Spec, source: &str, line: u64, epoch: u16, to
         let mask = masker.draw(&denoiser.pattern, segment.length, &mut stream);
         let (mut input_ids, mut labels) = (Vec::new(), Vec::new());
         let window = &tokens[segment.range()];
-        encode(window, mask, spec.form(segment.denoiser), &mut input_ids, &mut labels);
+        let prefix_length = encode(window, mask, spec.form(segment.denoiser), &mut input_ids, &mut labels);
         Masked {
             denoiser: segment.denoiser,
             segment: segment.address.segment,
@@ -382,6 +508,7 @@ pub(crate) fn mask_document(spec: &Spec, source: &str, line: u64, epoch: u16, to
             spans: mask.spans().to_vec(),
             input_ids,
             labels,
+            prefix_length,
         }
     };
     cut.map(row).collect()

@@ -1,0 +1,154 @@
+//! Records of two fields: what becomes of a text and its label (`docs/masking.md`, section 8).
+
+use std::collections::BTreeMap;
+
+use super::mask::all_sets_fit;
+use super::pattern::{MultipleChoice, NoisePattern, Parts, Permute};
+use super::spec::Spec;
+use super::stream::{Stream, Subset};
+
+/// The tokens of a record.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// Of the text, at least one.
+    pub text: &'a [u32],
+    /// Of the label, at least one.
+    pub label: &'a [u32],
+    /// Index of the label in the block's [`Choices`].
+    pub choice: usize,
+}
+
+/// The different labels of a block, in the order in which they first appear.
+#[derive(Debug, Default)]
+pub struct Choices {
+    by_text: BTreeMap<String, usize>,
+    ids: Vec<u32>,
+    ends: Vec<usize>,
+}
+
+/// A segment made of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Composed {
+    /// Tokens of text (with all that stands before it) and label.
+    pub parts: Parts,
+    /// Tokens of the text that had no room.
+    pub left_out: u32,
+}
+
+impl Choices {
+    /// The index of a label, new or known.
+    pub fn add(&mut self, text: &str, ids: &[u32]) -> usize {
+        if let Some(known) = self.by_text.get(text) {
+            return *known;
+        }
+        let index = self.ends.len();
+        self.by_text.insert(text.to_owned(), index);
+        self.ids.extend_from_slice(ids);
+        self.ends.push(self.ids.len());
+        index
+    }
+
+    /// Number of different labels.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is no label.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    fn ids(&self, index: usize) -> &[u32] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        &self.ids[start..self.ends[index]]
+    }
+}
+
+/// Number of rows that a record with a label of `tokens` tokens makes.
+#[must_use]
+pub fn record_rows(pattern: &NoisePattern, tokens: usize) -> u32 {
+    match (pattern, u32::try_from(tokens)) {
+        (NoisePattern::Permute(Permute { rows }), Ok(tokens)) if all_sets_fit(*rows, tokens) => (1 << tokens) - 1,
+        (NoisePattern::Permute(Permute { rows }), _) => *rows,
+        _ => 1,
+    }
+}
+
+/// Whether a label of `label` tokens leaves room for a token of text in the rows of every denoiser.
+#[must_use]
+pub fn label_fits(spec: &Spec, label: &[u32]) -> bool {
+    let context = |pattern: &NoisePattern| match pattern {
+        NoisePattern::MultipleChoice(choice) => choice.label_prompt.len() + label.len() + choice.text_prompt.len(),
+        _ => 0,
+    };
+    (0..).zip(spec.denoisers()).all(|(index, denoiser)| {
+        let context = u32::try_from(context(&denoiser.pattern)).unwrap_or(u32::MAX);
+        spec.fit(index, context, 1, count(label)).is_some()
+    })
+}
+
+/// Makes the segment of a record for denoiser `denoiser`, in `segment`, before its mask is drawn from the same stream. `None` if the
+/// label is too long ([`label_fits`]).
+pub fn compose(
+    spec: &Spec,
+    denoiser: usize,
+    record: Record<'_>,
+    choices: &Choices,
+    stream: &mut Stream,
+    segment: &mut Vec<u32>,
+) -> Option<Composed> {
+    segment.clear();
+    if let NoisePattern::MultipleChoice(pattern) = &spec.denoisers()[denoiser].pattern {
+        offer(spec, denoiser, pattern, record, choices, stream, segment);
+    }
+    let context = count(segment);
+    let (text, label) = (count(record.text), count(record.label));
+    let fitting = spec.fit(denoiser, context, text, label)?;
+    segment.extend_from_slice(&record.text[..fitting as usize]);
+    segment.extend_from_slice(record.label);
+    Some(Composed { parts: Parts { text: context + fitting, label, row: 0 }, left_out: text - fitting })
+}
+
+/// Appends the prompts with the record's label among others.
+fn offer(
+    spec: &Spec,
+    denoiser: usize,
+    pattern: &MultipleChoice,
+    record: Record<'_>,
+    choices: &Choices,
+    stream: &mut Stream,
+    segment: &mut Vec<u32>,
+) {
+    let MultipleChoice { least, most, label_prompt, text_prompt } = pattern;
+    let wanted = least + stream.below(most - least + 1);
+    #[expect(clippy::cast_possible_truncation, reason = "a block has fewer than 2^32 lines")]
+    let others = choices.len() as u32 - 1;
+    let mut offered = Vec::new();
+    Subset::default().draw(stream, wanted.min(others), others, |other| {
+        let other = other as usize;
+        offered.push(if other < record.choice { other } else { other + 1 });
+    });
+    let prompts = label_prompt.len() + record.label.len() + text_prompt.len();
+    let context = |offered: &[usize]| offered.iter().map(|&label| choices.ids(label).len()).sum::<usize>() + prompts;
+    let (text, label) = (count(record.text), count(record.label));
+    let fits = |offered: &[usize]| {
+        u32::try_from(context(offered)).is_ok_and(|context| spec.fit(denoiser, context, text, label) == Some(text))
+    };
+    while !offered.is_empty() && !fits(&offered) {
+        offered.pop();
+    }
+    offered.push(record.choice);
+    stream.shuffle(&mut offered);
+    segment.extend_from_slice(label_prompt);
+    for label in offered {
+        segment.extend_from_slice(choices.ids(label));
+    }
+    segment.extend_from_slice(text_prompt);
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a line has at most 2^30 bytes, and a token at least one")]
+fn count(ids: &[u32]) -> u32 {
+    ids.len() as u32
+}

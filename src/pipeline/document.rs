@@ -1,0 +1,181 @@
+//! From a line to tokens, or to the reason why it has none.
+
+use std::borrow::Cow;
+
+use super::worker::Shared;
+use crate::denoise::{Spec, TokenError, label_fits};
+use crate::input::jsonl::{self, FieldPath};
+use crate::reject::{Reason, Rejected};
+use crate::tokenize::{Scratch, TokenizeError, Tokenizer};
+
+/// Where text, and label if records have one, are in a record.
+pub struct Fields {
+    text: FieldPath,
+    label: Option<FieldPath>,
+    end_mark: Option<String>,
+}
+
+impl Fields {
+    /// The fields that a spec names.
+    #[must_use]
+    pub fn new(spec: &Spec) -> Self {
+        let fields = spec.fields();
+        Self {
+            text: FieldPath::new(&fields.text_field),
+            label: fields.label_field.as_deref().map(FieldPath::new),
+            end_mark: fields.end_mark.clone(),
+        }
+    }
+}
+
+/// Characters after which a text needs no end mark, as in label-aware pretraining's `load_data`.
+const PUNCTUATION: [char; 5] = ['.', ';', '!', '?', ','];
+
+impl Shared {
+    /// Appends the tokens of the document on a line, of the label behind those of the text if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the line has none; `ids` is as it was.
+    pub fn append_document(
+        &self,
+        line: u64,
+        bytes: &[u8],
+        scratch: &mut Scratch,
+        ids: &mut Vec<u32>,
+    ) -> Result<(), Rejected> {
+        match self.fields.label {
+            Some(_) => self.append_fields(line, bytes, scratch, ids).map(drop),
+            None => self.append_text(self.record(line, bytes)?, scratch, ids),
+        }
+    }
+
+    /// Appends the tokens of the record of two fields on a line: of the text, then of the label. Where the label's begin, and the label as
+    /// it is tokenized.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the line has none, or too long a label; `ids` is as it was.
+    pub fn append_record<'a>(
+        &self,
+        line: u64,
+        bytes: &'a [u8],
+        scratch: &mut Scratch,
+        ids: &mut Vec<u32>,
+    ) -> Result<(usize, Cow<'a, str>), Rejected> {
+        let before = ids.len();
+        let (middle, label) = self.append_fields(line, bytes, scratch, ids)?;
+        if label_fits(&self.spec, &ids[middle..]) {
+            return Ok((middle, label));
+        }
+        let detail = format!("the label has {} tokens, more than fit into a row", ids.len() - middle);
+        ids.truncate(before);
+        Err(Rejected::new(Reason::LabelTooLong, detail))
+    }
+
+    fn append_fields<'a>(
+        &self,
+        line: u64,
+        bytes: &'a [u8],
+        scratch: &mut Scratch,
+        ids: &mut Vec<u32>,
+    ) -> Result<(usize, Cow<'a, str>), Rejected> {
+        let before = ids.len();
+        let record = self.record(line, bytes)?;
+        self.append_text(record, scratch, ids)?;
+        let middle = ids.len();
+        match self.append_label(record, scratch, ids) {
+            Ok(label) => Ok((middle, label)),
+            Err(rejected) => {
+                ids.truncate(before);
+                Err(rejected)
+            }
+        }
+    }
+
+    /// The bytes of the record on a line.
+    fn record<'a>(&self, line: u64, bytes: &'a [u8]) -> Result<&'a [u8], Rejected> {
+        let most = self.spec.fields().max_line;
+        if bytes.len() as u64 > most {
+            Err(too_long(bytes.len() as u64, most))
+        } else {
+            Ok(jsonl::without_mark(line, bytes))
+        }
+    }
+
+    fn append_text(&self, record: &[u8], scratch: &mut Scratch, ids: &mut Vec<u32>) -> Result<(), Rejected> {
+        let text = self.with_end_mark(jsonl::text(record, &self.fields.text)?);
+        if text.is_empty() {
+            return Err(Rejected::new(Reason::EmptyText, "the text is empty"));
+        }
+        append(self.tokenizer.as_ref(), &text, scratch, ids, Reason::EmptyText)
+    }
+
+    fn append_label<'a>(
+        &self,
+        record: &'a [u8],
+        scratch: &mut Scratch,
+        ids: &mut Vec<u32>,
+    ) -> Result<Cow<'a, str>, Rejected> {
+        let Some(path) = &self.fields.label else { return Ok(Cow::Borrowed("")) };
+        let of_label = |rejected: Rejected| Rejected { reason: of_label(rejected.reason), ..rejected };
+        let label = self.with_end_mark(jsonl::text(record, path).map_err(of_label)?);
+        if label.is_empty() {
+            return Err(Rejected::new(Reason::EmptyLabel, "the label is empty"));
+        }
+        append(self.tokenizer.as_ref(), &label, scratch, ids, Reason::EmptyLabel)?;
+        Ok(label)
+    }
+
+    /// The text without white space at its ends and with the mark behind it, if the recipe has one.
+    fn with_end_mark<'a>(&self, text: Cow<'a, str>) -> Cow<'a, str> {
+        let Some(mark) = &self.fields.end_mark else { return text };
+        let trimmed = text.trim();
+        if trimmed.is_empty() || trimmed.ends_with(PUNCTUATION) {
+            Cow::Owned(trimmed.to_owned())
+        } else {
+            Cow::Owned(format!("{trimmed}{mark}"))
+        }
+    }
+}
+
+fn append(
+    tokenizer: &dyn Tokenizer,
+    text: &str,
+    scratch: &mut Scratch,
+    ids: &mut Vec<u32>,
+    empty: Reason,
+) -> Result<(), Rejected> {
+    let tokens = tokenizer.tokenize(text, scratch).map_err(|error| rejected(&error))?;
+    if tokens.ids().is_empty() {
+        return Err(Rejected::new(empty, "the text has no tokens"));
+    }
+    ids.extend_from_slice(tokens.ids());
+    Ok(())
+}
+
+/// The reason for a label where it was looked for as a text.
+fn of_label(reason: Reason) -> Reason {
+    match reason {
+        Reason::MissingText => Reason::MissingLabel,
+        Reason::TextNotAString => Reason::LabelNotAString,
+        Reason::EmptyText => Reason::EmptyLabel,
+        other => other,
+    }
+}
+
+/// A line of `bytes` bytes, where only `most` are allowed.
+#[must_use]
+pub fn too_long(bytes: u64, most: u64) -> Rejected {
+    Rejected::new(Reason::LineTooLong, format!("the line has {bytes} bytes, `--max-line` allows {most}"))
+}
+
+fn rejected(error: &TokenizeError) -> Rejected {
+    let reason = match error {
+        TokenizeError::Tokens(TokenError::Reserved { .. }) => Reason::ReservedToken,
+        TokenizeError::Tokens(TokenError::OutOfVocabulary { .. }) | TokenizeError::Library(_) => {
+            Reason::TokenizerFailed
+        }
+    };
+    Rejected::new(reason, error.to_string())
+}

@@ -1,0 +1,167 @@
+//! What recipes do, before there is any data: lengths, densities, and one text under each denoiser.
+
+use anyhow::{Context as _, Result};
+
+use crate::denoise::record::{Choices, Composed, Record, compose};
+use crate::denoise::{Address, Denoiser, Masker, NoisePattern, Parts, Seed, Spec, Stream, encode, split_causal};
+use crate::recipe::{BUILT_IN, Recipe};
+use crate::settings::resolve;
+use crate::tokenize::TokenizerNames;
+
+use crate::cli::SpecArgs;
+
+/// A built-in recipe with the lengths of a tokenizer, or the reason why it cannot be used with it.
+pub struct RecipePreview {
+    /// The recipe.
+    pub recipe: Recipe,
+    /// Everything that would decide rows.
+    pub spec: Result<Spec>,
+}
+
+/// The built-in recipes for a tokenizer.
+///
+/// # Errors
+///
+/// Never for the recipes of a release: each is read by a test.
+pub fn built_in(names: &dyn TokenizerNames, args: &SpecArgs) -> Result<Vec<RecipePreview>> {
+    let preview = |(name, _): &(&str, &str)| {
+        let recipe = Recipe::find(name)?;
+        let spec = resolve(&recipe, names, args);
+        Ok(RecipePreview { recipe, spec })
+    };
+    BUILT_IN.iter().map(preview).collect()
+}
+
+/// Masks that a density is measured on.
+const DRAWS: u64 = 1000;
+
+/// The share of noise in masks of the denoiser's segment length: the mean of a thousand. `None` for patterns of labels, whose share
+/// depends on the records.
+#[must_use]
+pub fn realised_density(spec: &Spec, denoiser: usize) -> Option<f64> {
+    let Denoiser { name, pattern, .. } = &spec.denoisers()[denoiser];
+    if pattern.is_of_labels() {
+        return None;
+    }
+    let length = spec.segment_length(denoiser).tokens;
+    let key = Seed(0).denoise_key(name, "preview");
+    let mut masker = Masker::default();
+    let noise: u64 = (0..DRAWS)
+        .map(|line| {
+            u64::from(masker.draw(pattern, length, &mut key.stream(Address { line, epoch: 0, segment: 0 })).noise())
+        })
+        .sum();
+    #[expect(clippy::cast_precision_loss, reason = "at most 2^28")]
+    Some(noise as f64 / (DRAWS * u64::from(length)) as f64)
+}
+
+/// One text under one denoiser.
+pub struct Shown {
+    /// The denoiser.
+    pub denoiser: Denoiser,
+    /// The segment as runs of text, and whether each is noise.
+    pub runs: Vec<(String, bool)>,
+    /// The inputs.
+    pub inputs: String,
+    /// The labels.
+    pub labels: String,
+    /// Tokens of the text that are beyond the segment.
+    pub left: usize,
+}
+
+/// The beginning of a text, as much as fits into a segment, under each denoiser of a spec. `labels` are the record's and others.
+///
+/// # Errors
+///
+/// If the text has too few tokens, or a pattern of labels has no label.
+pub fn example(spec: &Spec, names: &dyn TokenizerNames, text: &str, labels: &[String]) -> Result<Vec<Shown>> {
+    let text = names.pieces(text).context("the example cannot be tokenized")?;
+    let mut choices = Choices::default();
+    let mut first = None;
+    for label in labels {
+        let ids = names.pieces(label).context("the label cannot be tokenized")?;
+        choices.add(label, &ids);
+        first.get_or_insert(ids);
+    }
+    anyhow::ensure!(
+        text.len() >= spec.min_segment() as usize,
+        "the example has {} tokens, too few to be masked",
+        text.len()
+    );
+    if spec.is_of_labels() && first.as_ref().is_none_or(Vec::is_empty) {
+        anyhow::bail!("this recipe masks labels: name one with `--label`");
+    }
+    let label = first.unwrap_or_default();
+    let keys = spec.source_keys("example");
+    let show = |index: usize| {
+        let mut stream = keys.denoise[index].stream(Address { line: 1, epoch: 0, segment: 0 });
+        let (parts, segment) = segment(spec, index, &text, &label, &choices, &mut stream)?;
+        show(spec, names, index, parts, &segment, &mut stream, text.len() + label.len())
+    };
+    (0..spec.denoisers().len()).map(show).collect()
+}
+
+fn segment(
+    spec: &Spec,
+    index: usize,
+    text: &[u32],
+    label: &[u32],
+    choices: &Choices,
+    stream: &mut Stream,
+) -> Result<(Parts, Vec<u32>)> {
+    let mut segment = Vec::new();
+    if spec.is_of_labels() {
+        let record = Record { text, label, choice: 0 };
+        let composed = compose(spec, index, record, choices, stream, &mut segment);
+        let Composed { parts, .. } = composed.context("the label is too long for a row")?;
+        return Ok((parts, segment));
+    }
+    segment.extend(text.iter().chain(label).take(spec.segment_length(index).tokens as usize));
+    let length = u32::try_from(segment.len()).context("a segment is short")?;
+    Ok((length.into(), segment))
+}
+
+fn show(
+    spec: &Spec,
+    names: &dyn TokenizerNames,
+    index: usize,
+    parts: Parts,
+    segment: &[u32],
+    stream: &mut Stream,
+    tokens: usize,
+) -> Result<Shown> {
+    let denoiser = spec.denoisers()[index].clone();
+    let mut masker = Masker::default();
+    let mask = masker.draw(&denoiser.pattern, parts, stream);
+    let (mut input_ids, mut labels) = (Vec::new(), Vec::new());
+    let prefix = encode(segment, mask, spec.form(index), &mut input_ids, &mut labels);
+    let (inputs, labels) = match spec.fields().causal {
+        None => (input_ids.as_slice(), labels.as_slice()),
+        Some(causal) => split_causal(&input_ids, &labels, prefix, causal)?,
+    };
+    let shown = |ids: &[i32]| names.shown(&ids.iter().map(|id| id.cast_unsigned()).collect::<Vec<_>>());
+    let mut runs = Vec::new();
+    let mut end = 0;
+    let mut run = |from: usize, to: usize, noise: bool| {
+        if from < to {
+            runs.push((between(names, segment, from, to), noise));
+        }
+    };
+    for span in mask.spans() {
+        run(end, span.start as usize, false);
+        run(span.start as usize, span.end as usize, true);
+        end = span.end as usize;
+    }
+    run(end, segment.len(), false);
+    let left = match denoiser.pattern {
+        NoisePattern::MultipleChoice(_) => 0,
+        _ => tokens - segment.len(),
+    };
+    Ok(Shown { inputs: shown(inputs), labels: shown(labels), runs, left, denoiser })
+}
+
+/// The text of some tokens where they stand: what they add to the text before them. Pieces alone may lose a space.
+fn between(names: &dyn TokenizerNames, segment: &[u32], from: usize, to: usize) -> String {
+    let (before, with) = (names.shown(&segment[..from]), names.shown(&segment[..to]));
+    with.strip_prefix(&before).map_or_else(|| names.shown(&segment[from..to]), str::to_owned)
+}
