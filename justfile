@@ -28,6 +28,10 @@ vectors:
 recipes:
     UL2_PREP_BLESS=1 cargo test --profile ci --locked --test recipes
 
+# Ids of the fast paths against the `tokenizers` crate: every document of the shards in SHARDS and 100,000 generated ones, for every file in TOKENIZERS.
+identity tokenizers shards:
+    UL2_PREP_TOKENIZERS={{tokenizers}} UL2_PREP_SHARDS={{shards}} cargo test --release --locked --test identity -- --ignored --nocapture
+
 # End to end: MB/s of raw text per core, tokens/s, peak memory, scaling. SHARDS is a folder of `.jsonl.zst`, TOKENIZER a file or `bytes`.
 bench shards tokenizer *args:
     cargo build --release --locked

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use tokenizers::models::unigram::Unigram;
 use tokenizers::{AddedToken, ModelWrapper};
 
-use super::fast::FastUnigram;
+use super::fast::Fast;
 use super::{Scratch, TokenizeError, Tokenizer, TokenizerNames, TokenizerPath};
 use crate::denoise::{TokenSequence, TokenizerId, Vocabulary};
 
@@ -84,7 +84,7 @@ pub enum TokenizerFileError {
 }
 
 /// The name of the embedded tokenizer, which has no file.
-const BYTES: &str = "bytes";
+pub const BYTES: &str = "bytes";
 
 impl TokenizerFile {
     /// The file of a tokenizer by name or path; `None` for the embedded one.
@@ -132,8 +132,11 @@ impl TokenizerFile {
         let reserved = |id: u32| id < vocabulary.size() && !vocabulary.is_ordinary(id);
         let (fast, path) = match path {
             TokenizerPath::Oracle => (None, format!("{LIBRARY}, as asked for")),
-            TokenizerPath::Auto => match FastUnigram::new(&self.tokenizer, self.unknown_id, reserved) {
-                Ok(fast) => (Some(fast), "fast Unigram".to_owned()),
+            TokenizerPath::Auto => match Fast::new(&self.tokenizer, self.unknown_id, reserved) {
+                Ok(fast) => {
+                    let name = fast.name().to_owned();
+                    (Some(fast), name)
+                }
                 Err(reason) => (None, format!("{LIBRARY}: {reason}")),
             },
         };
@@ -197,7 +200,7 @@ pub struct HfTokenizer {
     unknown_id: Option<u32>,
     /// The same without the reserved tokens, for texts that spell one. Made when the first such text comes.
     without_reserved: OnceLock<Result<tokenizers::Tokenizer, String>>,
-    fast: Option<FastUnigram>,
+    fast: Option<Fast>,
     /// Which path texts take, and why.
     path: String,
     vocabulary: Vocabulary,
@@ -211,9 +214,15 @@ impl Tokenizer for HfTokenizer {
     fn tokenize<'a>(&self, text: &str, scratch: &'a mut Scratch) -> Result<TokenSequence<'a>, TokenizeError> {
         let Scratch { ids, fast: state } = scratch;
         ids.clear();
-        if let (Some(fast), Some(state)) = (&self.fast, state) {
-            fast.encode(text, state, ids).map_err(|error| library(&error))?;
-        } else {
+        let is_encoded = match (&self.fast, state) {
+            (Some(fast), Some(state)) => {
+                fast.encode(text, state, ids).map_err(|error| library(&error))?;
+                // A Unigram path has no reserved pieces. A BPE path has all, as the crate.
+                ids.iter().all(|&id| self.vocabulary.is_ordinary(id))
+            }
+            _ => false,
+        };
+        if !is_encoded {
             encode(&self.tokenizer, text, ids)?;
             if !ids.iter().all(|&id| self.vocabulary.is_ordinary(id)) {
                 let again = self.without_reserved.get_or_init(|| {

@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part of this module")]
 
+pub(crate) mod adversarial;
 pub(crate) mod chi_square;
 
 use std::collections::BTreeMap;

@@ -8,8 +8,11 @@ pub(super) const MAX_KEY: usize = 23;
 /// Most ids that are kept for a chunk.
 const MAX_IDS: usize = 9;
 
-/// Slots: 16 MiB for each worker.
-const SLOTS: usize = 1 << 18;
+/// Slots: 32 MiB for each worker.
+const SLOTS: usize = 1 << 19;
+
+/// Chunks that are looked up together: so many of the machine's loads go on at once, and hide each other's time.
+const AHEAD: usize = 32;
 
 /// A chunk of at most [`MAX_KEY`] bytes, zero-padded, with its length in the last byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,20 +75,59 @@ impl Cache {
         Self { slots: vec![Slot { key: Key([0; 3]), count: 0, ids: [0; MAX_IDS] }; SLOTS] }
     }
 
-    /// The ids of a chunk, if they are known.
+    /// Appends the ids of the chunks that wait, in order: known ones from the cache, others as `miss` appends them.
+    ///
+    /// # Errors
+    ///
+    /// The first error of `miss`.
     #[inline]
-    pub(super) fn get(&self, key: Key) -> Option<&[u32]> {
-        let slot = &self.slots[key.slot()];
-        (slot.key == key).then(|| &slot.ids[..(slot.count as usize).min(MAX_IDS)])
+    pub(super) fn look_up<Chunk: Copy, Error>(
+        &mut self,
+        ahead: &mut Ahead<Chunk>,
+        ids: &mut Vec<u32>,
+        mut miss: impl FnMut(Chunk, &mut Vec<u32>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        // Slots are all over the cache, and memory is slow. Nothing below waits for one of these loads but the sum of all.
+        let touched = ahead.chunks.iter().fold(0, |sum, (_, slot, _)| sum ^ self.slots[*slot].key.0[0]);
+        std::hint::black_box(touched);
+        for (key, slot, chunk) in ahead.chunks.drain(..) {
+            let known = &self.slots[slot];
+            if known.key == key {
+                ids.extend_from_slice(&known.ids[..(known.count as usize).min(MAX_IDS)]);
+                continue;
+            }
+            let first = ids.len();
+            miss(chunk, ids)?;
+            self.put(key, &ids[first..]);
+        }
+        Ok(())
     }
 
     /// Keeps the ids of a chunk, if they are few enough.
-    pub(super) fn put(&mut self, key: Key, ids: &[u32]) {
+    fn put(&mut self, key: Key, ids: &[u32]) {
         let mut kept = [0; MAX_IDS];
         if let (Some(place), Ok(count)) = (kept.get_mut(..ids.len()), u32::try_from(ids.len())) {
             place.copy_from_slice(ids);
             self.slots[key.slot()] = Slot { key, count, ids: kept };
         }
+    }
+}
+
+/// Chunks that wait for being looked up together.
+pub(super) struct Ahead<Chunk> {
+    chunks: Vec<(Key, usize, Chunk)>,
+}
+
+impl<Chunk> Ahead<Chunk> {
+    pub(super) fn new() -> Self {
+        Self { chunks: Vec::with_capacity(AHEAD) }
+    }
+
+    /// Adds a chunk. Whether it is time to look them up.
+    #[inline]
+    pub(super) fn add(&mut self, key: Key, chunk: Chunk) -> bool {
+        self.chunks.push((key, key.slot(), chunk));
+        self.chunks.len() >= AHEAD
     }
 }
 
@@ -112,8 +154,17 @@ mod tests {
         let key = |text: &[u8]| Key::new(text, 0, text.len()).unwrap();
         cache.put(key(b"word"), &[1, 2, 3]);
         cache.put(key(b"many"), &[7; MAX_IDS + 1]);
-        assert_eq!(cache.get(key(b"word")), Some([1, 2, 3].as_slice()));
-        assert_eq!(cache.get(key(b"words")), None);
-        assert_eq!(cache.get(key(b"many")), None);
+        let (mut ahead, mut missed, mut ids) = (Ahead::new(), Vec::new(), Vec::new());
+        for text in ["word", "words", "many", "word", "words"] {
+            assert!(!ahead.add(key(text.as_bytes()), text));
+        }
+        let miss = |text: &'static str, ids: &mut Vec<u32>| {
+            missed.push(text);
+            ids.push(9);
+            Ok::<(), ()>(())
+        };
+        cache.look_up(&mut ahead, &mut ids, miss).unwrap();
+        // What was too long to be kept is missed each time; a miss is kept for the next one, which waits with it.
+        assert_eq!((missed, ids), (vec!["words", "many"], vec![1, 2, 3, 9, 9, 1, 2, 3, 9]));
     }
 }

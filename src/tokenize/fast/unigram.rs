@@ -6,7 +6,6 @@
 //!   any other window                  ──▶ cache, else the file's own normalizer and pre-tokenizer, then Viterbi
 //! ```
 
-use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -14,27 +13,15 @@ use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 use tokenizers::{ModelWrapper, OffsetReferential, OffsetType, PreTokenizer as _, Tokenizer};
 
-use super::cache::{Cache, Key};
+use super::cache::{Ahead, Cache, Key};
 use super::characters::{Class, Classes, stands_alone};
 use super::trie::{Piece, Trie};
-
-/// What stands for a space in front of a word.
-const METASPACE: &str = "▁";
+use super::{METASPACE, NotFast};
 
 /// What the crate takes from the least score for a character that no piece has.
 const UNKNOWN_PENALTY: f64 = 10.0;
 
-/// Why a file does not get the fast path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotFast(pub String);
-
-impl fmt::Display for NotFast {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-/// The fast path of one tokenizer file. Shared by all workers, each with its own [`State`].
+/// The fast path of one tokenizer file. Shared by all workers, each with its own [`UnigramState`].
 pub struct FastUnigram {
     /// The file's normalizer and pre-tokenizer, and the oracle of the self-check.
     tokenizer: Arc<Tokenizer>,
@@ -50,8 +37,9 @@ pub struct FastUnigram {
 }
 
 /// What a worker keeps between documents.
-pub struct State {
+pub struct UnigramState {
     cache: Cache,
+    ahead: Ahead<Window>,
     classes: Classes,
     viterbi: Viterbi,
     word: Vec<u8>,
@@ -75,6 +63,7 @@ struct End {
 const UNREACHED: End = End { score: 0.0, start: u32::MAX, id: 0 };
 
 /// Part of the text between two safe cuts.
+#[derive(Clone, Copy)]
 struct Window {
     start: usize,
     end: usize,
@@ -104,9 +93,7 @@ impl FastUnigram {
         if model.alpha.is_some() {
             return Err(not("the Unigram model samples"));
         }
-        if tokenizer.get_added_tokens_decoder().values().any(|token| !token.special) {
-            return Err(not("an added token is not special, so it may stand in text"));
-        }
+        super::check_added_tokens(tokenizer)?;
         check_pre_tokenizer(tokenizer)?;
         let clusters = check_normalizer(tokenizer)?;
         let unknown_id = unknown_id.ok_or_else(|| not("the Unigram model has no unknown id"))?;
@@ -128,9 +115,10 @@ impl FastUnigram {
 
     /// A worker's state.
     #[must_use]
-    pub fn state(&self) -> State {
-        State {
+    pub fn state(&self) -> UnigramState {
+        UnigramState {
             cache: Cache::new(),
+            ahead: Ahead::new(),
             classes: Classes::new(self.ascii),
             viterbi: Viterbi::default(),
             word: METASPACE.as_bytes().to_vec(),
@@ -142,7 +130,7 @@ impl FastUnigram {
     /// # Errors
     ///
     /// What the crate says of a window that is given to it.
-    pub fn encode(&self, text: &str, state: &mut State, ids: &mut Vec<u32>) -> Result<(), tokenizers::Error> {
+    pub fn encode(&self, text: &str, state: &mut UnigramState, ids: &mut Vec<u32>) -> Result<(), tokenizers::Error> {
         let bytes = text.as_bytes();
         let mut window = Window { start: 0, end: 0, plain: true, local: true };
         let mut place = skip_run(self, bytes, 0);
@@ -161,12 +149,13 @@ impl FastUnigram {
                     window.end = next;
                     (window.plain, window.local) = (false, false);
                 }
-                return self.window(text, &window, state, ids);
+                self.window(text, window, state, ids)?;
+                return self.look_up(text, state, ids);
             }
             let safe =
                 chunk.last && (run == 1 || self.runs_collapse) && self.is_plain_at(text, next, &mut state.classes);
             if safe {
-                self.window(text, &window, state, ids)?;
+                self.window(text, window, state, ids)?;
                 window = Window { start: next, end: next, plain: true, local: true };
             } else {
                 (window.plain, window.local) = (false, false);
@@ -209,32 +198,49 @@ impl FastUnigram {
         }
     }
 
-    /// The ids of one window.
+    /// Takes the next window. What depends on its bytes alone waits for being looked up with others.
     #[inline]
     fn window(
         &self,
         text: &str,
-        window: &Window,
-        state: &mut State,
+        window: Window,
+        state: &mut UnigramState,
         ids: &mut Vec<u32>,
     ) -> Result<(), tokenizers::Error> {
         let key = if window.local { Key::new(text.as_bytes(), window.start, window.end) } else { None };
-        if let Some(known) = key.and_then(|key| state.cache.get(key)) {
-            ids.extend_from_slice(known);
-            return Ok(());
-        }
-        let first = ids.len();
-        if window.plain {
-            state.word.truncate(METASPACE.len());
-            state.word.extend_from_slice(&text.as_bytes()[window.start..window.end]);
-            state.viterbi.encode(&self.trie, self.unknown, &state.word, ids);
-        } else {
-            for word in self.pre_tokens(&text[window.start..window.end])? {
-                state.viterbi.encode(&self.trie, self.unknown, word.as_bytes(), ids);
+        match key {
+            Some(key) if state.ahead.add(key, window) => self.look_up(text, state, ids),
+            Some(_) => Ok(()),
+            None => {
+                self.look_up(text, state, ids)?;
+                self.model(text, window, &mut state.viterbi, &mut state.word, ids)
             }
         }
-        if let Some(key) = key {
-            state.cache.put(key, &ids[first..]);
+    }
+
+    /// Appends the ids of the windows that wait.
+    fn look_up(&self, text: &str, state: &mut UnigramState, ids: &mut Vec<u32>) -> Result<(), tokenizers::Error> {
+        let UnigramState { cache, ahead, viterbi, word, .. } = state;
+        cache.look_up(ahead, ids, |window, ids| self.model(text, window, viterbi, word, ids))
+    }
+
+    /// Appends the ids of a window that the model gives.
+    fn model(
+        &self,
+        text: &str,
+        window: Window,
+        viterbi: &mut Viterbi,
+        word: &mut Vec<u8>,
+        ids: &mut Vec<u32>,
+    ) -> Result<(), tokenizers::Error> {
+        if window.plain {
+            word.truncate(METASPACE.len());
+            word.extend_from_slice(&text.as_bytes()[window.start..window.end]);
+            viterbi.encode(&self.trie, self.unknown, word, ids);
+        } else {
+            for word in self.pre_tokens(&text[window.start..window.end])? {
+                viterbi.encode(&self.trie, self.unknown, word.as_bytes(), ids);
+            }
         }
         Ok(())
     }
@@ -288,43 +294,9 @@ impl FastUnigram {
             self.runs_collapse &= runs.iter().all(|run| self.becomes(&format!("a{run}b"), &["▁a", "▁b"]));
             self.end_is_stripped &= runs.iter().all(|run| self.becomes(&format!("a{run}"), &["▁a"]));
         }
-        self.check_itself()
-    }
-
-    /// Both paths on a few texts of all kinds: a guard against a crate that is not the one this code was proven with.
-    fn check_itself(&self) -> Result<(), NotFast> {
-        let mut state = self.state();
-        for text in SELF_CHECK {
-            let mut ids = Vec::new();
-            let fast = self.encode(text, &mut state, &mut ids);
-            let expected = self.tokenizer.encode_fast(text, false);
-            let equal = match (fast, expected) {
-                (Ok(()), Ok(expected)) => ids == expected.get_ids(),
-                (fast, expected) => fast.is_err() == expected.is_err(),
-            };
-            if !equal {
-                return Err(NotFast(format!("both paths differ on {text:?}")));
-            }
-        }
-        Ok(())
+        super::check_itself(&self.tokenizer, |text, ids| self.encode(text, &mut self.state(), ids))
     }
 }
-
-/// Texts of the self-check. None spells a reserved token.
-const SELF_CHECK: [&str; 12] = [
-    "",
-    " ",
-    "The quick brown fox, jumped over (13) lazy dogs; isn't it?",
-    "  leading and  double   spaces\tand\ttabs\r\nand lines\n\n\n",
-    "naïve café – “quoted” … ½ ﬁ ①",
-    "a\u{301} \u{301}b c\u{301}\u{301} \u{200D}x",
-    "nbsp\u{A0}inside \u{A0}edge\u{A0} \u{3000}wide\u{3000}",
-    "▁meta▁space ▁ ▁▁ a▁",
-    "漢字かな交じり文 한국어 문장 ไทย हिन्दी العربية",
-    "😀👩\u{200D}👩\u{200D}👧 🇩🇪🇫🇷 \u{FE0F}",
-    "\u{0}\u{1}\u{7F}\u{85}\u{2028}\u{FEFF}\u{FFFD} \u{E000}\u{10FFFF}",
-    "----------------------------------------====____++++ aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-];
 
 struct Chunk {
     end: usize,
