@@ -25,6 +25,9 @@ INTEGERS = {"line": "int64", "segment": "int32", "epoch": "int32", "prefix_lengt
 TEXTS = ("denoiser", "source")
 PER_EXAMPLE = ("denoiser", "line", "segment", "prefix_length")  # lists in a packed data set
 
+# Without these there is nothing to find a row by, or nothing worth comparing.
+KEYS = ("source", "line", "segment", "epoch", "denoiser", "input_ids", "labels")
+
 
 def open_source(path):
     if path.suffix == ".gz":
@@ -172,6 +175,7 @@ def expected_rows(manifest, root, tokenize, sample, columns):
                 counts["documents"] += 1
             for epoch in range(spec["epochs"]):
                 for row in oracle.rows_of_block(spec, source, epoch, records):
+                    row = {"attention_mask": [1] * len(row["input_ids"])} | row  # a padded row has its own
                     rows[epoch].append(row_of(columns, [row[name] for name in columns]))
     return [row for epoch in rows for row in epoch], chosen, present, counts
 
@@ -193,19 +197,26 @@ def files_of(directory):
 
 
 def columns_of_data_set(directory, spec, problems):
-    """The columns that are compared: all that the spec says, but for an attention mask that is not there."""
+    """The columns of the data set, which are compared, in its order; None if its rows cannot be compared.
+
+    `--columns` chooses some in an order of its own, so some may be missing, but for KEYS.
+    """
     import pyarrow.parquet
-    columns = oracle.columns_of(spec)
-    for path in files_of(directory):
-        schema = pyarrow.parquet.read_schema(path)
-        if "attention_mask" in columns and "attention_mask" not in schema.names:
-            columns.remove("attention_mask")
-        if schema.names != columns:
-            problems.append(f"{path.name}: the columns are {schema.names}, not {columns}")
-            return None
-        for field in schema:
-            if not has_type(field.name, field.type, spec):
-                problems.append(f"{path.name}: column {field.name} has the type {field.type}")
+    possible = oracle.columns_of(spec)
+    schemas = {path.name: pyarrow.parquet.read_schema(path) for path in files_of(directory)}
+    columns = next((schema.names for schema in schemas.values()), possible)
+    wrong = [f"no column {name}, without which rows cannot be compared" for name in KEYS if name not in columns]
+    wrong += [f"column {name}, which such rows do not have" for name in dict.fromkeys(columns)
+              if name not in possible and name != "attention_mask"]  # the mask can be asked for
+    wrong += [f"column {name} stands {count} times" for name, count in collections.Counter(columns).items() if count > 1]
+    problems += [f"{next(iter(schemas))}: {text}" for text in wrong]
+    problems += [f"{name}: the columns are {schema.names}, in the files before {columns}"
+                 for name, schema in schemas.items() if schema.names != columns]
+    if problems:
+        return None
+    for name, schema in schemas.items():
+        problems += [f"{name}: column {field.name} has the type {field.type}" for field in schema
+                     if not has_type(field.name, field.type, spec)]
     return columns
 
 
@@ -321,22 +332,27 @@ def main(arguments):
         parser.error("--sample: the rows of this data set need whole blocks (concat, pack, shuffle or a kind of "
                      "labels); leave --sample out")
     tokenize = make_tokenizer(spec, options.tokenizer)
-    problems, expected, chosen, counts, total = [], [], {}, collections.Counter(), 0
+    problems = []
     columns = columns_of_data_set(options.directory, spec, problems)
-    if columns is not None:
-        expected, chosen, present, counts = expected_rows(manifest, options.root, tokenize, options.sample, columns)
-        groups = data_set_rows(options.directory, columns)
-        total = sum(len(group) for group in groups)
-        if options.sample > 1:
-            actual = sampled(groups, columns, chosen, present, problems)
-        else:
-            actual = list(itertools.chain(*groups))
-            expected = in_order_of_groups(spec, expected, groups, columns)
-        compare(expected, actual, columns, problems)
+    if columns is None:
+        print("\n".join(problems))
+        return 1
+    expected, chosen, present, counts = expected_rows(manifest, options.root, tokenize, options.sample, columns)
+    groups = data_set_rows(options.directory, columns)
+    total = sum(len(group) for group in groups)
+    if options.sample > 1:
+        actual = sampled(groups, columns, chosen, present, problems)
+    else:
+        actual = list(itertools.chain(*groups))
+        expected = in_order_of_groups(spec, expected, groups, columns)
+    compare(expected, actual, columns, problems)
     for problem in problems[:4 * SHOWN]:
         print(problem)
     if len(problems) > 4 * SHOWN:
         print(f"... and {len(problems) - 4 * SHOWN} more lines like these")
+    absent = [name for name in oracle.columns_of(spec) if name not in columns]
+    if absent:
+        print(f"not in the data set, so not compared: {', '.join(absent)}")
     print(f"{'DIFFERENT' if problems else 'equal'}: {len(expected)} rows of {counts['recomputed']} documents recomputed; "
           f"the data set has {total} rows, its {len(manifest['sources'])} sources {counts['documents']} documents "
           f"and {counts['rejects']} rejects, in {spec['epochs']} epochs")

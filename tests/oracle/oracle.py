@@ -877,18 +877,15 @@ def draw_label_set(label, stream):
 
 
 def labels_of_block(records):
-    """The tokens of the different labels by their texts, in the order in which they first appear."""
-    labels = {}
-    for record in records:
-        labels.setdefault(record.label_text, record.label)
-    return labels
+    """The different labels, by their tokens, in the order in which they first appear."""
+    return list(dict.fromkeys(tuple(record.label) for record in records))
 
 
 def draw_choices(spec, denoiser, record, labels, stream):
     """(c, t') of `multiple-choice`."""
     pattern = pattern_of(denoiser)
     wanted = pattern.least + stream.below(pattern.most - pattern.least + 1)
-    others = [label for text, label in labels.items() if text != record.label_text]
+    others = [list(label) for label in labels if list(label) != list(record.label)]
     k = min(wanted, len(others))
     picked = [others[i] for i in stream.subset(k, len(others))]
 
@@ -972,6 +969,21 @@ def row_limits(spec):
     if causal is not None:
         return causal["sequence_length"], causal["sequence_length"]
     return spec["inputs_length"], spec["labels_length"]
+
+
+RUN_IDS = 2**25
+
+
+def runs_of(examples):
+    """The examples of each run of a block."""
+    runs, ids = [], RUN_IDS
+    for example in examples:
+        if ids >= RUN_IDS:
+            runs.append([])
+            ids = 0
+        runs[-1].append(example)
+        ids += len(example["input_ids"]) + len(example["labels"])
+    return runs
 
 
 def first_fit(spec, examples):
@@ -1086,7 +1098,9 @@ def columns_of(spec):
 def rows_of_block(spec, source, epoch, records):
     """The rows of a block in one epoch, before they are shuffled. Records as in examples_of_block."""
     examples = examples_of_block(spec, source, epoch, records)
-    rows = [packed_row(spec, row) for row in first_fit(spec, examples)] if spec.get("pack", False) else examples
+    rows = examples
+    if spec.get("pack", False):
+        rows = [packed_row(spec, row) for run in runs_of(examples) for row in first_fit(spec, run)]
     if spec.get("pad", False):
         rows = [padded(spec, row) for row in rows]
     return [{column: row[column] for column in columns_of(spec)} for row in rows]

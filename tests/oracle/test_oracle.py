@@ -11,6 +11,7 @@ import pathlib
 import random
 import shutil
 import struct
+import subprocess
 import tempfile
 import unittest
 
@@ -1684,6 +1685,9 @@ try:
 except ImportError:
     pyarrow = None
 
+# What tests/run builds. The other tests need no tool.
+TOOL = pathlib.Path(__file__).resolve().parents[2] / "target" / "ci" / "ul2-prep"
+
 
 @unittest.skipUnless(pyarrow, "pyarrow is not installed")
 class CheckRows(unittest.TestCase):
@@ -1750,8 +1754,8 @@ class CheckRows(unittest.TestCase):
         self.save(spec, data, tables, sorted(contents))
         return tables
 
-    def save(self, spec, data, groups, sources):
-        columns = oracle.columns_of(spec)
+    def save(self, spec, data, groups, sources, columns=None):
+        columns = columns or oracle.columns_of(spec)
         pa = pyarrow
         ints = {"line": pa.int64(), "segment": pa.int32(), "epoch": pa.int32(), "prefix_length": pa.int32()}
         fields = []
@@ -1842,11 +1846,84 @@ class CheckRows(unittest.TestCase):
 
         self.assertEqual(check(lambda table: table), 0)
         self.assertEqual(check(lambda table: table.drop_columns(["attention_mask"])), 0)
+        self.assertEqual(check(lambda table: table.select(table.column_names[::-1])), 0)
         self.assertEqual(check(lambda table: table.drop_columns(["segment"])), 1)
         self.assertEqual(check(lambda table: table.append_column("more", table["segment"])), 1)
+        self.assertEqual(check(lambda table: table.append_column("segment", table["segment"])), 1)
+        self.assertEqual(check(lambda table: table.append_column("prefix_length", table["segment"])), 1)
+        self.assertEqual(check(lambda table: table.append_column("input_positions", table["labels"])), 1)
         wide = lambda name, kind: lambda table: table.set_column(table.schema.get_field_index(name), name, table[name].cast(kind))
         self.assertEqual(check(wide("segment", pyarrow.int64())), 1)
         self.assertEqual(check(wide("labels", pyarrow.list_(pyarrow.int64()))), 1)
+
+    def test_chosen_columns(self):
+        """What is there is compared, in any order; what is not is said."""
+        names = ["a\u00e9.jsonl", "b.jsonl"]
+        for number, spec in enumerate(self.specs()):
+            root, data = self.folder(), self.folder()
+            groups = [[{"attention_mask": [1] * len(row["input_ids"])} | row for row in group]
+                      for group in self.write(spec, root, data, 700)]
+            usual, keys = oracle.columns_of(spec), list(check_rows.KEYS)
+            every = list(dict.fromkeys([*usual, "attention_mask"]))
+            random.Random(number).shuffle(every)
+            for columns in (usual[::-1], every, keys, ["attention_mask", *keys[::-1]]):
+                self.save(spec, data, groups, names, columns)
+                code, text = self.check(data, root)
+                self.assertEqual(code, 0, (columns, text))
+                absent = [name for name in usual if name not in columns]
+                said = [line for line in text.splitlines() if line.startswith("not in the data set")]
+                self.assertEqual(said, [f"not in the data set, so not compared: {', '.join(absent)}"] if absent else [])
+                if check_rows.is_plain(spec):
+                    self.assertEqual(self.check(data, root, "--sample", "3")[0], 0)
+            for column in every:
+                value = groups[-1][0][column]
+                other = (value[:-1] + ["?" if column == "denoiser" else value[-1] + 1] if isinstance(value, list)
+                         else value + "?" if isinstance(value, str) else value + 1)
+                self.save(spec, data, groups[:-1] + [[groups[-1][0] | {column: other}] + groups[-1][1:]], names, every)
+                code, text = self.check(data, root)
+                self.assertEqual(code, 1, (column, text))
+                self.assertIn("DIFFERENT", text)
+
+    def test_missing_columns_are_named(self):
+        spec = ul2r(inputs=100, labels=100)
+        root, data = self.folder(), self.folder()
+        groups = self.write(spec, root, data, 700)
+        names = ["a\u00e9.jsonl", "b.jsonl"]
+        for key in check_rows.KEYS:
+            self.save(spec, data, groups, names, [name for name in check_rows.KEYS if name != key])
+            code, text = self.check(data, root)
+            self.assertEqual((code, text), (1, f"train-00000-00000.parquet: no column {key}, without which rows cannot be compared\n"))
+        self.save(spec, data, groups, names, ["input_ids", "labels"])
+        code, text = self.check(data, root)
+        self.assertEqual(code, 1)
+        self.assertEqual([line.split()[3].rstrip(",") for line in text.splitlines()], ["source", "line", "segment", "epoch", "denoiser"])
+
+    def test_columns_of_a_file_as_of_the_others(self):
+        spec = ul2r(inputs=100, labels=100)
+        root, data = self.folder(), self.folder()
+        self.write(spec, root, data, 700)
+        path = data / "data" / "train-00000-00001.parquet"
+        table = pyarrow.parquet.read_table(path)
+        pyarrow.parquet.write_table(table.select(table.column_names[::-1]), path)
+        code, text = self.check(data, root)
+        self.assertEqual(code, 1)
+        self.assertIn("train-00000-00001.parquet: the columns are ['epoch', ", text)
+
+    @unittest.skipUnless(TOOL.exists(), f"no {TOOL}")
+    def test_chosen_columns_of_the_tool(self):
+        oracle.BLOCK_BYTES = 2**23
+        chosen = "labels,epoch,prefix_length,source,input_ids,line,segment,denoiser"
+        for columns, options in ((chosen, ("--layout", "causal")), (chosen, ("--layout", "causal", "--pack", "--shuffle")),
+                                 (f"attention_mask,{chosen}", ("--layout", "causal", "--pad"))):
+            root, data = self.folder(), self.folder() / "out"
+            self.write_sources(root, False)
+            subprocess.run([TOOL, "run", root, "--out", data, "--columns", columns, "--seed", "3", "--epochs", "2", "--max-rejects", "10",
+                            "--inputs-length", "100", "--labels-length", "100", "--quiet", *options], check=True, capture_output=True)
+            for path in check_rows.files_of(data):
+                self.assertEqual(pyarrow.parquet.read_schema(path).names, columns.split(","))
+            code, text = self.check(data, root)
+            self.assertEqual(code, 0, text)
+            self.assertIn("equal: ", text)
 
     def test_sample(self):
         for spec in self.specs():
