@@ -12,7 +12,8 @@ use crate::output::data_set::{DataSet, PLAN};
 use crate::pipeline::run::{RunError, run};
 use crate::recipe::{self, Recipe};
 use crate::settings::{self, Settings};
-use crate::tokenize::hf::TokenizerFile;
+use crate::tokenize::TokenizerPath;
+use crate::tokenize::hf::{BYTES, TokenizerFile};
 use crate::{preview, report};
 
 /// How a command ended badly.
@@ -110,17 +111,21 @@ fn execute_recipes(args: &RecipesArgs) -> Result<()> {
     if args.schema {
         return Ok(report::data(&format!("{:#}\n", recipe::schema()))?);
     }
-    let file = TokenizerFile::named(&args.tokenizer)?;
+    let file = TokenizerFile::named(args.tokenizer.as_deref().unwrap_or(BYTES))?;
     let names = settings::names(file.as_ref());
-    let Some(name) = &args.name else {
-        return Ok(report::data(&report::recipes(&preview::built_in(names, &args.spec())?))?);
-    };
-    let recipe = Recipe::find(name)?;
-    let text = match &args.example {
-        None => Recipe::text(name)?,
-        Some(text) => {
-            let spec = settings::resolve(&recipe, names, &args.spec())?;
-            report::example(&preview::example(&spec, names, text, &args.label)?)
+    let text = match (&args.name, &args.example) {
+        (None, _) => report::recipes(&preview::built_in(names, &args.spec())?),
+        (Some(name), None) => {
+            args.refuse_for_a_file()?;
+            let text = Recipe::text(name)?;
+            Recipe::find(name)?;
+            text
+        }
+        (Some(name), Some(text)) => {
+            let spec = settings::resolve(&Recipe::find(name)?, names, &args.spec())?;
+            let again = TokenizerFile::named(args.tokenizer.as_deref().unwrap_or(BYTES))?;
+            let tokenizer = settings::tokenizer(again, &spec, TokenizerPath::Oracle);
+            report::example(&preview::example(&spec, names, tokenizer.as_ref(), text, &args.label)?)
         }
     };
     Ok(report::data(&text)?)

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 
+use crate::cli::FlagOfNoUse;
 use crate::denoise::SpecError;
 use crate::input::{DiscoverError, InputError};
 use crate::output::OutputError;
@@ -22,6 +23,7 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
             .or_else(|| link.as_type(recipe))
             .or_else(|| link.as_type(spec))
             .or_else(|| link.as_type(columns))
+            .or_else(|| link.as_type(flag))
             .or_else(|| link.as_type(tokenizer))
             .or_else(|| link.as_type(discover))
             .or_else(|| link.as_type(run))
@@ -42,7 +44,7 @@ impl<'a> Link<'a> {
 
 fn settings(error: &SettingsError) -> Option<String> {
     match error {
-        SettingsError::NoSuchToken { .. } => {
+        SettingsError::NoSuchToken { .. } | SettingsError::NoSuchSentinel { .. } => {
             Some("tokens are looked up by their exact name in the tokenizer file".into())
         }
         SettingsError::NoSuchSentinels { .. } => {
@@ -51,6 +53,7 @@ fn settings(error: &SettingsError) -> Option<String> {
         SettingsError::TooFewSentinels { .. } => Some(
             "leave `--strict-sentinels` out to shorten the segments, or use a tokenizer with more sentinels".into(),
         ),
+        SettingsError::OnlyCausal { .. } => Some("`--layout causal` makes rows for decoder-only models".into()),
         SettingsError::TakenSeparator { .. } => Some("a separator is a token that nothing else uses, or EOS".into()),
         SettingsError::ForeignFolder(_) => Some("name a new or an empty folder with `--out`".into()),
         SettingsError::NoWorkers => None,
@@ -71,6 +74,11 @@ fn recipe(error: &RecipeError) -> Option<String> {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as its siblings")]
+fn flag(_: &FlagOfNoUse) -> Option<String> {
+    Some("`--example` shows a recipe with a tokenizer, `ul2-prep recipes` without a name the lengths of all".into())
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as its siblings")]
 fn columns(error: &ColumnError) -> Option<String> {
     match error {
@@ -85,6 +93,9 @@ fn spec(error: &SpecError) -> Option<String> {
     match error {
         SpecError::SequenceLength { .. } => {
             Some("`--sequence-length` alone lets inputs and labels be as long as the row".into())
+        }
+        SpecError::EmptyInputs { .. } => {
+            Some("`--layout causal` makes rows for decoder-only models; a mode token or `eos = \"both\"` fills the inputs".into())
         }
         SpecError::NoPad => Some("name it with `--pad-token`".into()),
         SpecError::NoEosBetween => Some("name it with `--eos-token`, or set `eos_between = false`".into()),

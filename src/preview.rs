@@ -3,10 +3,11 @@
 use anyhow::{Context as _, Result};
 
 use crate::denoise::record::{Choices, Composed, Record, compose};
-use crate::denoise::{Address, Denoiser, Masker, NoisePattern, Parts, Seed, Spec, Stream, encode, split_causal};
+use crate::denoise::{Address, Denoiser, Masker, Parts, Seed, Segmenting, Spec, Stream, encode, split_causal};
+use crate::pipeline::document::with_end_mark;
 use crate::recipe::{BUILT_IN, Recipe};
 use crate::settings::resolve;
-use crate::tokenize::TokenizerNames;
+use crate::tokenize::{Tokenizer, TokenizerNames};
 
 use crate::cli::SpecArgs;
 
@@ -65,8 +66,19 @@ pub struct Shown {
     pub inputs: String,
     /// The labels.
     pub labels: String,
-    /// Tokens of the text that are beyond the segment.
-    pub left: usize,
+    /// What of the text is not in it.
+    pub left: Left,
+}
+
+/// What becomes of the tokens behind a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// There are none.
+    Nothing,
+    /// They are in further segments.
+    ForLater(usize),
+    /// They are in no row.
+    Out(usize),
 }
 
 /// The beginning of a text, as much as fits into a segment, under each denoiser of a spec. `labels` are the record's and others.
@@ -74,33 +86,42 @@ pub struct Shown {
 /// # Errors
 ///
 /// If the text has too few tokens, or a pattern of labels has no label.
-pub fn example(spec: &Spec, names: &dyn TokenizerNames, text: &str, labels: &[String]) -> Result<Vec<Shown>> {
-    let text = names.pieces(text).context("the example cannot be tokenized")?;
+pub fn example(
+    spec: &Spec,
+    names: &dyn TokenizerNames,
+    tokenizer: &dyn Tokenizer,
+    text: &str,
+    labels: &[String],
+) -> Result<Vec<Shown>> {
+    let mut scratch = tokenizer.scratch();
+    let mut tokens = |text: &str| -> Result<Vec<u32>> {
+        let marked = spec.fields().end_mark.as_ref().map(|mark| with_end_mark(text, mark));
+        Ok(tokenizer.tokenize(marked.as_deref().unwrap_or(text), &mut scratch)?.ids().to_vec())
+    };
+    let text = tokens(text).context("the example cannot be tokenized")?;
+    let labels = labels.iter().map(|label| tokens(label).context("the label cannot be tokenized"));
+    let labels: Vec<Vec<u32>> = labels.collect::<Result<_>>()?;
     let mut choices = Choices::default();
-    let mut first = None;
-    for label in labels {
-        let ids = names.pieces(label).context("the label cannot be tokenized")?;
-        choices.add(label, &ids);
-        first.get_or_insert(ids);
+    for label in &labels {
+        choices.add(label);
     }
-    anyhow::ensure!(
-        text.len() >= spec.min_segment() as usize,
-        "the example has {} tokens, too few to be masked",
-        text.len()
-    );
-    if spec.is_of_labels() && first.as_ref().is_none_or(Vec::is_empty) {
-        anyhow::bail!("this recipe masks labels: name one with `--label`");
+    let label = labels.into_iter().next().unwrap_or_default();
+    if spec.is_of_labels() {
+        anyhow::ensure!(!label.is_empty(), "this recipe masks labels: name one with `--label`");
+    } else {
+        let found = text.len();
+        anyhow::ensure!(found >= spec.min_segment() as usize, "the example has {found} tokens, too few to be masked");
     }
-    let label = first.unwrap_or_default();
     let keys = spec.source_keys("example");
     let show = |index: usize| {
         let mut stream = keys.denoise[index].stream(Address { line: 1, epoch: 0, segment: 0 });
-        let (parts, segment) = segment(spec, index, &text, &label, &choices, &mut stream)?;
-        show(spec, names, index, parts, &segment, &mut stream, text.len() + label.len())
+        let (parts, segment, left) = segment(spec, index, &text, &label, &choices, &mut stream)?;
+        show(spec, names, index, parts, &segment, &mut stream, left)
     };
     (0..spec.denoisers().len()).map(show).collect()
 }
 
+/// The segment that a denoiser would get if it was chosen first.
 fn segment(
     spec: &Spec,
     index: usize,
@@ -108,17 +129,23 @@ fn segment(
     label: &[u32],
     choices: &Choices,
     stream: &mut Stream,
-) -> Result<(Parts, Vec<u32>)> {
+) -> Result<(Parts, Vec<u32>, Left)> {
     let mut segment = Vec::new();
     if spec.is_of_labels() {
         let record = Record { text, label, choice: 0 };
         let composed = compose(spec, index, record, choices, stream, &mut segment);
-        let Composed { parts, .. } = composed.context("the label is too long for a row")?;
-        return Ok((parts, segment));
+        let Composed { parts, left_out } = composed.context("the label is too long for a row")?;
+        let left = if left_out == 0 { Left::Nothing } else { Left::Out(left_out as usize) };
+        return Ok((parts, segment, left));
     }
     segment.extend(text.iter().chain(label).take(spec.segment_length(index).tokens as usize));
+    let left = match (text.len() + label.len() - segment.len(), spec.fields().segmenting) {
+        (0, _) => Left::Nothing,
+        (tokens, Segmenting::Document | Segmenting::Concat(_)) => Left::ForLater(tokens),
+        (tokens, Segmenting::Window(_)) => Left::Out(tokens),
+    };
     let length = u32::try_from(segment.len()).context("a segment is short")?;
-    Ok((length.into(), segment))
+    Ok((length.into(), segment, left))
 }
 
 fn show(
@@ -128,7 +155,7 @@ fn show(
     parts: Parts,
     segment: &[u32],
     stream: &mut Stream,
-    tokens: usize,
+    left: Left,
 ) -> Result<Shown> {
     let denoiser = spec.denoisers()[index].clone();
     let mut masker = Masker::default();
@@ -153,10 +180,6 @@ fn show(
         end = span.end as usize;
     }
     run(end, segment.len(), false);
-    let left = match denoiser.pattern {
-        NoisePattern::MultipleChoice(_) => 0,
-        _ => tokens - segment.len(),
-    };
     Ok(Shown { inputs: shown(inputs), labels: shown(labels), runs, left, denoiser })
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The built-in recipes are such files, in `src/recipe/`; `ul2r.toml` explains every key, `docs/recipes.md` every recipe.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::ops::Range;
@@ -55,6 +56,8 @@ pub struct Recipe {
     pub options: RecipeOptions,
     /// The mixture.
     pub denoisers: Vec<RecipeDenoiser>,
+    /// The 1-based lines of the top-level keys that are there.
+    key_lines: BTreeMap<String, usize>,
 }
 
 /// A denoiser as it is written.
@@ -118,17 +121,21 @@ pub enum RecipeError {
 /// A recipe: a mixture of denoisers and the rows it is meant for. Command-line flags of the same names win.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(title = "ul2-prep recipe")]
+#[schemars(title = "ul2-prep recipe", extend("required" = ["denoiser"]))]
 pub struct RecipeOptions {
     /// One line on what it is.
     pub description: Option<String>,
     /// Most ids of the inputs, everything included.
+    #[schemars(range(min = 2, max = 131_072))]
     pub inputs_length: Option<u32>,
     /// Most ids of the labels, everything included.
+    #[schemars(range(min = 2, max = 131_072))]
     pub labels_length: Option<u32>,
     /// Most ids of a causal row. The default is both lengths together.
+    #[schemars(range(min = 2, max = 262_144))]
     pub sequence_length: Option<u32>,
     /// Fewest tokens of a segment, at least 2.
+    #[schemars(range(min = 2, max = 131_072))]
     pub min_segment: Option<u32>,
     /// Which sequences EOS ends. The default is `both`, in the causal layout `labels`.
     pub eos: Option<EosPolicy>,
@@ -161,7 +168,7 @@ pub struct RecipeOptions {
     pub end_mark: Option<String>,
     /// The mixture: each segment gets one of these.
     #[serde(default)]
-    #[schemars(required, with = "Vec<DenoiserTable>", length(min = 1))]
+    #[schemars(with = "Vec<DenoiserTable>", length(min = 1))]
     denoiser: Vec<Spanned<DenoiserTable>>,
 }
 
@@ -323,7 +330,20 @@ impl Recipe {
         if denoisers.is_empty() {
             return Err(at(1, "expected at least one `[[denoiser]]`, found none".to_owned()));
         }
-        Ok(Self { name: name.to_owned(), file: file.to_owned(), options, denoisers })
+        let key_lines = key_lines(text);
+        Ok(Self { name: name.to_owned(), file: file.to_owned(), options, denoisers, key_lines })
+    }
+
+    /// The 1-based line of a top-level key; `None` if the file does not have it.
+    #[must_use]
+    pub fn has(&self, key: &str) -> Option<usize> {
+        self.key_lines.get(key).copied()
+    }
+
+    /// The 1-based line of a top-level key, or the first.
+    #[must_use]
+    pub fn line_of(&self, key: &str) -> usize {
+        self.has(key).unwrap_or(1)
     }
 
     /// The error that something at `line` is wrong.
@@ -331,6 +351,17 @@ impl Recipe {
     pub fn error(&self, line: usize, message: String) -> RecipeError {
         RecipeError::At { file: self.file.clone(), line, message }
     }
+}
+
+/// The lines of the top-level keys: what stands before `=` in the lines before the first table.
+fn key_lines(text: &str) -> BTreeMap<String, usize> {
+    let lines = (1..).zip(text.lines()).take_while(|(_, line)| !line.trim_start().starts_with("[["));
+    let key = |(number, line): (usize, &str)| {
+        let (key, _) = line.split_once('=')?;
+        let key = key.trim().trim_matches(['"', '\'']);
+        (!key.is_empty() && !key.contains([' ', '#', '{', '['])).then(|| (key.to_owned(), number))
+    };
+    lines.filter_map(key).collect()
 }
 
 impl RecipeDenoiser {
@@ -355,6 +386,9 @@ impl RecipeDenoiser {
         } = table;
         let weight = NonZeroU32::new(weight)
             .ok_or_else(|| format!("denoiser `{name}` has weight 0: leave it out, or give it a share"))?;
+        if name.is_empty() {
+            return Err("a denoiser needs a name that is not empty".to_owned());
+        }
         let mut prompts = None;
         let multiple_choice = multiple_choice.map(|table| {
             let MultipleChoiceTable { least, most, label_prompt, text_prompt } = table;

@@ -13,7 +13,7 @@ use crate::denoise::{Denoiser, SegmentLength, Spec};
 use crate::output::manifest::Manifest;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::progress::{Progress, Snapshot};
-use crate::preview::{RecipePreview, Shown, realised_density};
+use crate::preview::{Left, RecipePreview, Shown, realised_density};
 use crate::settings::Settings;
 
 /// How often the line of a terminal is drawn anew.
@@ -186,8 +186,9 @@ pub fn summary(manifest: &Manifest, out: &str, elapsed: Duration) -> String {
     if sources.left_out_tokens > 0 {
         let _ = writeln!(text, "{} were left out, as the recipe asks", counted(sources.left_out_tokens, "token"));
     }
-    if let Some(fill) = manifest.fill_rate() {
-        let _ = writeln!(text, "{} fill {:.1} % of their rows", counted(sources.examples, "example"), 100.0 * fill);
+    if let Some(fill_rate) = totals.fill_rate {
+        let examples = counted(sources.examples, "example");
+        let _ = writeln!(text, "{examples}, which fill {:.1} % of the rows' lengths", 100.0 * fill_rate);
     }
     for shortening in &manifest.shortened {
         let _ = writeln!(text, "{}", shortened(shortening));
@@ -352,8 +353,14 @@ pub fn example(shown: &[Shown]) -> String {
         let _ = writeln!(text, "  text    {}", one_line(&marked));
         let _ = writeln!(text, "  inputs  {}", one_line(inputs));
         let _ = writeln!(text, "  labels  {}", one_line(labels));
-        if *left > 0 {
-            let _ = writeln!(text, "  {} of the text are in further segments", counted(*left as u64, "token"));
+        match left {
+            Left::Nothing => {}
+            Left::ForLater(tokens) => {
+                let _ = writeln!(text, "  {} more in further segments", counted(*tokens as u64, "token"));
+            }
+            Left::Out(tokens) => {
+                let _ = writeln!(text, "  {} left out", counted(*tokens as u64, "token"));
+            }
         }
     }
     text

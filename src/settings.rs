@@ -8,15 +8,14 @@ use anyhow::{Context as _, Result};
 use crate::cli::{MaskingArgs, RunArgs, SpecArgs};
 use crate::denoise::{
     Causal, Denoiser, EosPolicy, Layout, MASKING_VERSION, MultipleChoice, NoisePattern, SSentinel, Seed, Spec,
-    SpecFields, Vocabulary,
+    SpecError, SpecFields, Vocabulary,
 };
 use crate::input::source::{Source, discover};
 use crate::output::data_set::DataSet;
 use crate::output::rows::RowGroupEncoder;
-use crate::output::schema::{self, RowFormat};
+use crate::output::schema::{self, Column, RowFormat};
 use crate::output::shard::ShardOptions;
 use crate::pipeline::document::Fields;
-use crate::pipeline::ordered::Permits;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::progress::Progress;
 use crate::pipeline::run::Job;
@@ -24,8 +23,8 @@ use crate::pipeline::worker::Shared;
 use crate::recipe::{ModeToken, Prompts, Recipe, RecipeDenoiser, RecipeError, RowLayout};
 use crate::tokenize::bytes::{ByteNames, ByteTokenizer};
 use crate::tokenize::hf::TokenizerFile;
-use crate::tokenize::names::{EOS_NAMES, PAD_NAMES, SENTINEL_PATTERNS, first_known, sentinels};
-use crate::tokenize::{Tokenizer, TokenizerNames};
+use crate::tokenize::names::{EOS_NAMES, NUMBER, PAD_NAMES, SENTINEL_PATTERNS, first_known, sentinels};
+use crate::tokenize::{Tokenizer, TokenizerNames, TokenizerPath};
 
 /// Most ids of a sequence, if neither the command line nor the recipe says it.
 const DEFAULT_LENGTH: u32 = 512;
@@ -70,6 +69,22 @@ pub enum SettingsError {
     NoSuchSentinels {
         /// The patterns.
         patterns: Vec<String>,
+    },
+    /// A sentinel given by its whole name that the tokenizer does not have.
+    #[error("{file}:{line}: the tokenizer has no token `{token}` (`sentinels`)")]
+    NoSuchSentinel {
+        /// The recipe's name or path.
+        file: String,
+        /// 1-based line.
+        line: usize,
+        /// The name.
+        token: String,
+    },
+    /// Something that only the causal layout has.
+    #[error("`{option}` belongs to the causal layout")]
+    OnlyCausal {
+        /// The option.
+        option: String,
     },
     /// A separator that marks a span.
     #[error("the separator `{token}` is {meaning} already")]
@@ -122,7 +137,7 @@ impl Settings {
         let recipe = Recipe::find(recipe)?;
         let file = TokenizerFile::named(tokenizer)?;
         let spec = resolve(&recipe, names(file.as_ref()), spec)?;
-        let warnings = alike_mode_tokens(spec.denoisers());
+        let mut warnings = alike_mode_tokens(spec.denoisers());
         if *strict_sentinels && let Some(shortening) = spec.shortenings().next() {
             return Err(SettingsError::TooFewSentinels {
                 denoiser: shortening.denoiser.clone(),
@@ -132,11 +147,9 @@ impl Settings {
             }
             .into());
         }
-        let tokenizer: Box<dyn Tokenizer> = match file {
-            None => Box::new(ByteTokenizer::new(spec.vocabulary().clone())),
-            Some(file) => Box::new(file.into_tokenizer(spec.vocabulary().clone(), *tokenizer_path)),
-        };
+        let tokenizer = self::tokenizer(file, &spec, *tokenizer_path);
         let format = RowFormat::new(&spec, columns.as_deref())?;
+        warnings.extend(missing_columns(&format));
         let sources = discover(sources)?;
         let plan = Plan::new(&spec, &format, &sources, *shard_size);
         let workers = match workers {
@@ -166,7 +179,7 @@ impl Settings {
             .build()
             .context("cannot start the workers")?;
         // One lane decompresses and commits for about eight workers; one more, so that they are busy while a unit ends.
-        let lanes = 1 + workers.div_ceil(8);
+        let lanes = workers.min(1 + workers.div_ceil(8));
         Ok(Job {
             shard_options: ShardOptions {
                 plan: plan.fingerprint(),
@@ -186,7 +199,7 @@ impl Settings {
             },
             max_rejects: *max_rejects,
             pool,
-            permits: Permits::new(workers + 1),
+            permits: workers + 1,
             lanes,
             progress: Arc::new(Progress::default()),
             interrupted,
@@ -201,6 +214,15 @@ pub fn names(file: Option<&TokenizerFile>) -> &dyn TokenizerNames {
     match file {
         Some(file) => file,
         None => &ByteNames,
+    }
+}
+
+/// The tokenizer of a file, or the embedded one, with the reserved ids of a spec.
+#[must_use]
+pub fn tokenizer(file: Option<TokenizerFile>, spec: &Spec, path: TokenizerPath) -> Box<dyn Tokenizer> {
+    match file {
+        None => Box::new(ByteTokenizer::new(spec.vocabulary().clone())),
+        Some(file) => Box::new(file.into_tokenizer(spec.vocabulary().clone(), path)),
     }
 }
 
@@ -232,16 +254,22 @@ pub fn resolve(recipe: &Recipe, names: &dyn TokenizerNames, args: &SpecArgs) -> 
     let sentinels = find_sentinels(names, recipe)?;
     let taken = Taken { eos, pad, sentinels: &sentinels };
     let is_causal = layout.or(options.layout).unwrap_or_default() == RowLayout::Causal;
+    if !is_causal {
+        refuse_causal_options(recipe, args)?;
+    }
     // Whoever gives a length for whole rows wants rows of that length, however they are divided.
     let whole = sequence_length.filter(|_| is_causal);
+    let shortened = inputs_length.is_some() || labels_length.is_some();
     let inputs_length = inputs_length.or(whole).or(options.inputs_length).unwrap_or(DEFAULT_LENGTH);
     let labels_length = labels_length.or(whole).or(options.labels_length).unwrap_or(DEFAULT_LENGTH);
     let (mut reserved, mut causal) = (Vec::new(), None);
     if is_causal {
         let separator = separator(names, recipe, taken)?;
         reserved.extend(separator.filter(|_| separator != eos && separator != pad));
-        let sequence_length =
-            sequence_length.or(options.sequence_length).unwrap_or_else(|| inputs_length.saturating_add(labels_length));
+        let most = inputs_length.saturating_add(labels_length);
+        // Shorter parts by a flag shorten the recipe's rows as well.
+        let by_recipe = options.sequence_length.map(|length| if shortened { length.min(most) } else { length });
+        let sequence_length = sequence_length.or(by_recipe).unwrap_or(most);
         causal = Some(Causal { loss: options.loss, separator, sequence_length });
     }
     let denoisers = denoisers(names, recipe, taken, &mut reserved)?;
@@ -275,7 +303,64 @@ pub fn resolve(recipe: &Recipe, names: &dyn TokenizerNames, args: &SpecArgs) -> 
             .context("the tokenizer's reserved tokens clash")?,
         tokenizer: names.identity(),
     };
-    Spec::new(spec).with_context(|| format!("recipe `{recipe}` cannot be used"))
+    Spec::new(spec).map_err(|error| {
+        let place = place_of(&error, recipe, args);
+        anyhow::Error::new(error).context(place.unwrap_or_else(|| format!("recipe `{recipe}` cannot be used")))
+    })
+}
+
+/// Where in the recipe an error of the spec comes from: `file:line`, unless a flag is the reason or nobody knows.
+fn place_of(error: &SpecError, recipe: &Recipe, args: &SpecArgs) -> Option<String> {
+    let of_denoiser = |name: &String| {
+        recipe.denoisers.iter().find(|denoiser| denoiser.denoiser.name == *name).map(|denoiser| denoiser.line)
+    };
+    let by_flag = |field: &str| match field {
+        "inputs_length" => args.inputs_length.or(args.sequence_length).is_some(),
+        "labels_length" => args.labels_length.or(args.sequence_length).is_some(),
+        "sequence_length" => args.sequence_length.is_some(),
+        _ => false,
+    };
+    let of_key = |key: &str| recipe.has(key).filter(|_| !by_flag(key));
+    let line = match error {
+        SpecError::Range { field, .. } => of_key(field),
+        SpecError::SequenceLength { .. } => of_key("sequence_length"),
+        SpecError::ShortWindow { .. } | SpecError::NoEosBetween => of_key("segmenting"),
+        SpecError::NoPad => of_key("pad").filter(|_| args.pad.is_none()),
+        SpecError::NoEos { .. } => of_key("eos"),
+        SpecError::Denoiser { name, .. }
+        | SpecError::NoSentinels { name }
+        | SpecError::TooShort { name, .. }
+        | SpecError::EmptyInputs { name }
+        | SpecError::Labels { name, .. }
+        | SpecError::DuplicateName(name) => of_denoiser(name),
+        _ => None,
+    };
+    line.map(|line| format!("{}:{line}", recipe.file))
+}
+
+/// What only the causal layout has, where another one is asked for. A causal recipe in another layout just does without.
+fn refuse_causal_options(recipe: &Recipe, args: &SpecArgs) -> Result<()> {
+    if args.sequence_length.is_some() {
+        return Err(SettingsError::OnlyCausal { option: "--sequence-length".to_owned() }.into());
+    }
+    if recipe.options.layout == Some(RowLayout::Causal) {
+        return Ok(());
+    }
+    match ["sequence_length", "loss", "separator"].into_iter().find_map(|key| Some((key, recipe.has(key)?))) {
+        Some((key, line)) => Err(recipe.error(line, format!("`{key}` belongs to the causal layout")).into()),
+        None => Ok(()),
+    }
+}
+
+/// Rows that no trainer can use.
+fn missing_columns(format: &RowFormat) -> Option<String> {
+    let missing: Vec<&str> = [Column::InputIds, Column::Labels]
+        .into_iter()
+        .filter(|id| !format.columns.contains(id))
+        .map(Column::name)
+        .collect();
+    (!missing.is_empty())
+        .then(|| format!("the columns are without `{}`: the rows cannot be trained on", missing.join("` and `")))
 }
 
 /// Ids that have a meaning already.
@@ -318,6 +403,11 @@ fn token(
 
 fn find_sentinels(names: &dyn TokenizerNames, recipe: &Recipe) -> Result<Vec<u32>> {
     let Some(patterns) = &recipe.options.sentinels else { return Ok(sentinels(names, SENTINEL_PATTERNS)) };
+    // A pattern may find none; a name that finds none would move all sentinels behind it.
+    if let Some(token) = patterns.iter().find(|name| !name.contains(NUMBER) && names.id(name).is_none()) {
+        let (file, line, token) = (recipe.file.clone(), recipe.line_of("sentinels"), token.clone());
+        return Err(SettingsError::NoSuchSentinel { file, line, token }.into());
+    }
     let found = sentinels(names, patterns.iter().map(String::as_str));
     let needed = |denoiser: &RecipeDenoiser| {
         denoiser.denoiser.layout == Layout::Sentinels || denoiser.denoiser.s_sentinel != SSentinel::None
@@ -334,7 +424,7 @@ fn separator(names: &dyn TokenizerNames, recipe: &Recipe, others: Taken<'_>) -> 
     let Some(id) = names.id(token) else {
         return Err(SettingsError::NoSuchToken { token: token.clone(), flag: "separator" }.into());
     };
-    match others.meaning(id).filter(|_| others.sentinels.contains(&id)) {
+    match others.meaning(id).filter(|_| others.eos != Some(id)) {
         Some(meaning) => Err(SettingsError::TakenSeparator { token: token.clone(), meaning }.into()),
         None => Ok(Some(id)),
     }
@@ -362,7 +452,17 @@ fn denoisers(
         let pattern = match (denoiser.pattern, prompts) {
             (NoisePattern::MultipleChoice(choice), Some(Prompts { label, text })) => {
                 let pieces = |text: &str| {
-                    names.pieces(text).with_context(|| format!("{}:{line}: the prompt `{text}`", recipe.file))
+                    let ids =
+                        names.pieces(text).with_context(|| format!("{}:{line}: the prompt `{text}`", recipe.file))?;
+                    match ids.iter().find_map(|&id| Some((id, taken.meaning(id)?))) {
+                        Some((id, meaning)) => {
+                            let name = &denoiser.name;
+                            let message =
+                                format!("denoiser `{name}`: id {id} of the prompt `{text}` is {meaning} already");
+                            Err(anyhow::Error::from(recipe.error(line, message)))
+                        }
+                        None => Ok(ids),
+                    }
                 };
                 let (label_prompt, text_prompt) = (pieces(&label)?, pieces(&text)?);
                 NoisePattern::MultipleChoice(MultipleChoice { label_prompt, text_prompt, ..choice })

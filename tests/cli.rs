@@ -48,7 +48,7 @@ fn a_run_over_the_shards_writes_what_the_manifest_says_and_prints_nothing_to_sta
     let ran = fixture.ran("run fixtures/shards --out masked --seed 7 --workers 2").succeeded();
     assert_eq!(ran.stdout, "");
     let (summary, seconds) = ran.stderr.split_once(", in ").unwrap();
-    assert_snapshot!(summary, @"2,353 rows from 379 documents (1,214,456 tokens) in 1 shard, 1.1 MB");
+    assert_snapshot!(summary, @"2,353 rows from 379 documents (1,214,456 tokens) in 1 shard, 829.9 kB");
     assert_snapshot!(seconds.split_once('\n').unwrap().1, @"denoiser `x-dense` gets segments of 753 tokens instead of 759: these would need 127 sentinels, the vocabulary has 125");
 
     let data_set = fixture.data_set("masked");
@@ -893,7 +893,7 @@ fn a_recipe_with_something_wrong_is_refused_with_its_line() {
 
     hint: name the label's field with `--label-field`, or `label_field` in the recipe
     ");
-    assert_snapshot!(refused(&format!("label_field = \"b\"\nsegmenting = {{ concat = {{ eos_between = true }} }}\n{denoiser}label = {{}}\n")), @r#"error: recipe `mine` cannot be used: denoiser `a`: a pattern of labels needs `segmenting = "document"`"#);
+    assert_snapshot!(refused(&format!("label_field = \"b\"\nsegmenting = {{ concat = {{ eos_between = true }} }}\n{denoiser}label = {{}}\n")), @r#"error: mine.toml:3: denoiser `a`: a pattern of labels needs `segmenting = "document"`"#);
     assert_snapshot!(refused(&format!("layout = \"causal\"\nseparator = \"<extra_id_7>\"\n{}", spans("0.15", "3"))), @"
     error: the separator `<extra_id_7>` is sentinel 7 already
 
@@ -905,11 +905,11 @@ fn a_recipe_with_something_wrong_is_refused_with_its_line() {
     hint: tokens are looked up by their exact name in the tokenizer file
     ");
     assert_snapshot!(refused(&format!("layout = \"causal\"\nsequence_length = 2000\n{}", spans("0.15", "3"))), @"
-    error: recipe `mine` cannot be used: `sequence_length` must be at least 2 and at most `inputs_length` and `labels_length` together, 1024, found 2000
+    error: mine.toml:2: `sequence_length` must be at least 2 and at most `inputs_length` and `labels_length` together, 1024, found 2000
 
     hint: `--sequence-length` alone lets inputs and labels be as long as the row
     ");
-    assert_snapshot!(refused(&format!("segmenting = {{ window = {{ tokens = 2 }} }}\n{}", spans("0.15", "3"))), @"error: recipe `mine` cannot be used: a window of 2 tokens is too short for `min_segment = 2`, which needs 3");
+    assert_snapshot!(refused(&format!("segmenting = {{ window = {{ tokens = 2 }} }}\n{}", spans("0.15", "3"))), @"error: mine.toml:1: a window of 2 tokens is too short for `min_segment = 2`, which needs 3");
     assert_snapshot!(refused(&format!("segmenting = \"sentence\"\n{}", spans("0.15", "3"))), @"
     error: mine.toml:1: unknown variant `sentence`, expected one of `document`, `concat`, `window`
 
@@ -926,7 +926,7 @@ fn a_recipe_with_something_wrong_is_refused_with_its_line() {
     hint: `ul2-prep recipes ul2r` prints a recipe with every key explained
     ");
     assert_snapshot!(refused(&format!("inputs_length = 4\nmin_segment = 40\n{}", spans("0.15", "3"))), @"
-    error: recipe `mine` cannot be used: denoiser `a` fits segments of at most 3 tokens into inputs of 4 and labels of 512 with 125 sentinels, but `min_segment = 40` needs 79
+    error: mine.toml:3: denoiser `a` fits segments of at most 3 tokens into inputs of 4 and labels of 512 with 125 sentinels, but `min_segment = 40` needs 79
 
     hint: raise `--inputs-length` and `--labels-length`, or use a tokenizer with more sentinels
     ");
@@ -976,7 +976,7 @@ fn numbers_out_of_range_are_refused() {
     assert_snapshot!(fixture.ran("run a.jsonl --out masked --epochs 0").failed(2), @"error: recipe `ul2r` cannot be used: `epochs` must be between 1 and 65536, found 0");
     assert_snapshot!(fixture.ran("run a.jsonl --out masked --inputs-length 200000").failed(2), @"error: recipe `ul2r` cannot be used: `inputs_length` must be between 2 and 131072, found 200000");
     assert_snapshot!(fixture.ran("run a.jsonl --out masked --inputs-length 8").failed(2), @"
-    error: recipe `ul2r` cannot be used: denoiser `r` fits segments of at most 2 tokens into inputs of 8 and labels of 512 with 125 sentinels, but `min_segment = 2` needs 3
+    error: ul2r:79: denoiser `r` fits segments of at most 2 tokens into inputs of 8 and labels of 512 with 125 sentinels, but `min_segment = 2` needs 3
 
     hint: raise `--inputs-length` and `--labels-length`, or use a tokenizer with more sentinels
     ");

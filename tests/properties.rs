@@ -467,6 +467,11 @@ proptest! {
                 prop_assert_eq!(tokens, longest(denoiser));
                 prop_assert!(tokens < needed);
             }
+            Err(SpecError::EmptyInputs { name }) => {
+                let denoiser = fields.denoisers.iter().find(|denoiser| denoiser.name == name).unwrap();
+                prop_assert!(matches!(denoiser.pattern, NoisePattern::Whole(_)) && fields.causal.is_none());
+                prop_assert_eq!(most(denoiser, &fields, 2).0, 0);
+            }
             Err(other) => prop_assert!(false, "{}", other),
         }
     }

@@ -90,8 +90,17 @@ fn console_blocks_give_what_they_show() {
             copy_folder(&repository(folder), &fixture.path(folder));
         }
         let copy = fixture.write(Path::new(&name).file_name().unwrap().to_str().unwrap(), text);
+        // `trycmd` runs commands in the package's folder: what another run has left there would go on.
+        let left = repository("masked");
+        let clear = || {
+            if left.exists() {
+                fs::remove_dir_all(&left).unwrap()
+            }
+        };
+        clear();
         let cases = trycmd::TestCases::new();
         cases.register_bin("ul2-prep", Path::new(env!("CARGO_BIN_EXE_ul2-prep"))).case(copy).run();
+        clear();
     }
     assert!(commands > 0, "the README shows a run");
 }

@@ -397,7 +397,7 @@ fn the_largest_row_of_a_segment_length_is_reached_by_some_draw() {
         (denoiser("independent", iid), 12),
         (denoiser("up to", split(Split::UpTo(share(0.4)))), 32),
         (denoiser("share", split(Split::Share(share(0.4)))), 32),
-        (denoiser("whole", NoisePattern::Whole(Whole {})), 32),
+        (Denoiser { mode_token: vec![5], ..denoiser("whole", NoisePattern::Whole(Whole {})) }, 32),
         (
             Denoiser {
                 closing_sentinel: true,

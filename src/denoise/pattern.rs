@@ -42,6 +42,7 @@ pub const MOST_UNITED: usize = 4;
 #[serde(deny_unknown_fields)]
 pub struct RandomSpans {
     /// Share of the tokens that become noise (UL2's *r*), in (0, 1).
+    #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]
     pub noise_density: Ratio,
     /// Mean length of the noise spans (UL2's *µ*).
     pub mean_span_length: SpanLength,
@@ -103,6 +104,7 @@ pub enum Roll {
 #[serde(deny_unknown_fields)]
 pub struct IndependentTokens {
     /// Share of the tokens that become noise, in (0, 1).
+    #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]
     pub noise_density: Ratio,
 }
 
@@ -123,9 +125,9 @@ pub enum Split {
     #[default]
     Uniform,
     /// Uniform from 1 up to a share of the segment. A half gives the mean of .25 of UL2's table 1.
-    UpTo(Ratio),
+    UpTo(#[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))] Ratio),
     /// A share of the segment, always.
-    Share(Ratio),
+    Share(#[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))] Ratio),
 }
 
 /// Causal language modelling: nothing is given.
@@ -250,7 +252,7 @@ pub enum PatternError {
     /// A union of one mask, or of too many.
     #[error("`union` takes 2 to {MOST_UNITED} masks, found {0}")]
     United(usize),
-    /// No row for a record, or more than a stream has indices for.
+    /// No row for a record, or more than 65,536.
     #[error("`rows` must be between 1 and 65536, found {0}")]
     Rows(u32),
     /// A range of choices without a number in it, or too many.
@@ -557,6 +559,7 @@ struct SpanLengthVisitor;
 #[serde(deny_unknown_fields)]
 struct ShareOfSegment {
     /// In (0, 1).
+    #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]
     share: Ratio,
 }
 

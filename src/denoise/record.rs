@@ -21,9 +21,8 @@ pub struct Record<'a> {
 /// The different labels of a block, in the order in which they first appear.
 #[derive(Debug, Default)]
 pub struct Choices {
-    by_text: BTreeMap<String, usize>,
-    ids: Vec<u32>,
-    ends: Vec<usize>,
+    places: BTreeMap<Vec<u32>, usize>,
+    labels: Vec<Vec<u32>>,
 }
 
 /// A segment made of a record.
@@ -36,33 +35,15 @@ pub struct Composed {
 }
 
 impl Choices {
-    /// The index of a label, new or known.
-    pub fn add(&mut self, text: &str, ids: &[u32]) -> usize {
-        if let Some(known) = self.by_text.get(text) {
+    /// The index of a label, new or known: labels of the same ids are one.
+    pub fn add(&mut self, label: &[u32]) -> usize {
+        if let Some(known) = self.places.get(label) {
             return *known;
         }
-        let index = self.ends.len();
-        self.by_text.insert(text.to_owned(), index);
-        self.ids.extend_from_slice(ids);
-        self.ends.push(self.ids.len());
-        index
-    }
-
-    /// Number of different labels.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Whether there is no label.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    fn ids(&self, index: usize) -> &[u32] {
-        let start = if index == 0 { 0 } else { self.ends[index - 1] };
-        &self.ids[start..self.ends[index]]
+        let place = self.labels.len();
+        self.places.insert(label.to_vec(), place);
+        self.labels.push(label.to_vec());
+        place
     }
 }
 
@@ -79,13 +60,12 @@ pub fn record_rows(pattern: &NoisePattern, tokens: usize) -> u32 {
 /// Whether a label of `label` tokens leaves room for a token of text in the rows of every denoiser.
 #[must_use]
 pub fn label_fits(spec: &Spec, label: &[u32]) -> bool {
-    let context = |pattern: &NoisePattern| match pattern {
-        NoisePattern::MultipleChoice(choice) => choice.label_prompt.len() + label.len() + choice.text_prompt.len(),
-        _ => 0,
-    };
     (0..).zip(spec.denoisers()).all(|(index, denoiser)| {
-        let context = u32::try_from(context(&denoiser.pattern)).unwrap_or(u32::MAX);
-        spec.fit(index, context, 1, count(label)).is_some()
+        let context = match &denoiser.pattern {
+            NoisePattern::MultipleChoice(choice) => context_without_others(choice, label),
+            _ => 0,
+        };
+        spec.fits(index, context, 1, count(label))
     })
 }
 
@@ -111,6 +91,11 @@ pub fn compose(
     Some(Composed { parts: Parts { text: context + fitting, label, row: 0 }, left_out: text - fitting })
 }
 
+/// Ids in front of the text where the label stands alone.
+fn context_without_others(choice: &MultipleChoice, label: &[u32]) -> u32 {
+    count(&choice.label_prompt) + count(label) + count(&choice.text_prompt)
+}
+
 /// Appends the prompts with the record's label among others.
 fn offer(
     spec: &Spec,
@@ -124,26 +109,25 @@ fn offer(
     let MultipleChoice { least, most, label_prompt, text_prompt } = pattern;
     let wanted = least + stream.below(most - least + 1);
     #[expect(clippy::cast_possible_truncation, reason = "a block has fewer than 2^32 lines")]
-    let others = choices.len() as u32 - 1;
+    let others = choices.labels.len() as u32 - 1;
     let mut offered = Vec::new();
     Subset::default().draw(stream, wanted.min(others), others, |other| {
         let other = other as usize;
         offered.push(if other < record.choice { other } else { other + 1 });
     });
-    let prompts = label_prompt.len() + record.label.len() + text_prompt.len();
-    let context = |offered: &[usize]| offered.iter().map(|&label| choices.ids(label).len()).sum::<usize>() + prompts;
     let (text, label) = (count(record.text), count(record.label));
-    let fits = |offered: &[usize]| {
-        u32::try_from(context(offered)).is_ok_and(|context| spec.fit(denoiser, context, text, label) == Some(text))
-    };
-    while !offered.is_empty() && !fits(&offered) {
-        offered.pop();
+    let mut context = context_without_others(pattern, record.label);
+    context += offered.iter().map(|&other| count(&choices.labels[other])).sum::<u32>();
+    while !spec.fits(denoiser, context, text, label)
+        && let Some(other) = offered.pop()
+    {
+        context -= count(&choices.labels[other]);
     }
     offered.push(record.choice);
     stream.shuffle(&mut offered);
     segment.extend_from_slice(label_prompt);
     for label in offered {
-        segment.extend_from_slice(choices.ids(label));
+        segment.extend_from_slice(&choices.labels[label]);
     }
     segment.extend_from_slice(text_prompt);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::denoiser::{Denoiser, DenoiserError, RowBounds};
+use super::denoiser::{Denoiser, DenoiserError, Layout, RowBounds, SSentinel};
 use super::encode::{Causal, EosPolicy, RowForm};
 use super::is_default;
 use super::pattern::{NoisePattern, Parts};
@@ -193,6 +193,14 @@ pub enum SpecError {
     /// A separator that is no reserved id.
     #[error("the separator {0} is an ordinary token")]
     Separator(u32),
+    /// Rows whose inputs would hold nothing.
+    #[error(
+        "the inputs of denoiser `{name}` would be empty: all of a segment is noise, and nothing stands in front of it"
+    )]
+    EmptyInputs {
+        /// The denoiser.
+        name: String,
+    },
     /// Padding asked for, but the vocabulary has no pad.
     #[error("`pad` needs a pad token, but none is known")]
     NoPad,
@@ -310,6 +318,7 @@ impl Spec {
                 return Err(SpecError::DuplicateName(denoiser.name.clone()));
             }
             denoiser.check().map_err(|source| SpecError::Denoiser { name: denoiser.name.clone(), source })?;
+            check_inputs(denoiser, &fields)?;
             total_weight = total_weight.checked_add(denoiser.weight.get()).ok_or(SpecError::Weights)?;
             segment_lengths.push(segment_length(denoiser, &fields)?);
         }
@@ -415,6 +424,12 @@ impl Spec {
         longest_text(&self.denoisers()[index], &self.fields, context, text, label)
     }
 
+    /// Whether a text of `text` tokens fits whole into a row of denoiser `index`, as for [`Spec::fit`].
+    #[must_use]
+    pub fn fits(&self, index: usize, context: u32, text: u32, label: u32) -> bool {
+        text_fits(&self.denoisers()[index], &self.fields, context, text, label)
+    }
+
     /// Whether the noise of all denoisers is that of labels.
     #[must_use]
     pub fn is_of_labels(&self) -> bool {
@@ -477,6 +492,21 @@ fn check_rows(fields: &SpecFields) -> Result<(), SpecError> {
     }
 }
 
+/// Rows of an encoder and a decoder need inputs. Only `whole` may keep nothing.
+fn check_inputs(denoiser: &Denoiser, fields: &SpecFields) -> Result<(), SpecError> {
+    let all_is_noise = matches!(denoiser.pattern, NoisePattern::Whole(_));
+    let has_sentinel = denoiser.layout == Layout::Sentinels || denoiser.s_sentinel != SSentinel::None;
+    if all_is_noise
+        && !has_sentinel
+        && denoiser.mode_token.is_empty()
+        && !fields.eos.ends_inputs()
+        && fields.causal.is_none()
+    {
+        return Err(SpecError::EmptyInputs { name: denoiser.name.clone() });
+    }
+    Ok(())
+}
+
 fn check_labels(fields: &SpecFields) -> Result<(), SpecError> {
     let of_labels = |denoiser: &&Denoiser| denoiser.pattern.is_of_labels();
     let Some(first) = fields.denoisers.iter().find(of_labels) else { return Ok(()) };
@@ -519,10 +549,15 @@ fn sentinels(fields: &SpecFields) -> u32 {
 
 fn longest_text(denoiser: &Denoiser, fields: &SpecFields, context: u32, text: u32, label: u32) -> Option<u32> {
     let most = text.min(fields.inputs_length.saturating_add(fields.labels_length));
-    (1..=most).rev().find(|text| {
-        let parts = Parts { text: context.saturating_add(*text), label, row: 0 };
-        fits(row_bounds(denoiser, parts, fields), fields, sentinels(fields))
-    })
+    (1..=most).rev().find(|text| text_fits(denoiser, fields, context, *text, label))
+}
+
+fn text_fits(denoiser: &Denoiser, fields: &SpecFields, context: u32, text: u32, label: u32) -> bool {
+    // Tokens that are in no row whatever the numbers are; their sums below stay small.
+    let most = fields.inputs_length.saturating_add(fields.labels_length);
+    let all = context.saturating_add(text).saturating_add(label);
+    let parts = Parts { text: context.saturating_add(text), label, row: 0 };
+    all <= most && fits(row_bounds(denoiser, parts, fields), fields, sentinels(fields))
 }
 
 /// The longest segment such that every length up to it fits.

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use serde_json::Value;
+
 use super::counts::DenoiserCounts;
 use super::data_set::DATA;
 use super::manifest::Manifest;
@@ -17,6 +19,24 @@ pub fn card(manifest: &Manifest) -> String {
         let DenoiserCounts { examples, tokens, noise_tokens, spans, .. } = counts;
         let _ = writeln!(denoisers, "| `{name}` | {examples} | {tokens} | {noise_tokens} | {spans} |");
     }
+    let lengths = match &spec["causal"] {
+        Value::Null => {
+            format!("inputs of at most {} ids, labels of at most {}", spec["inputs_length"], spec["labels_length"])
+        }
+        causal => format!(
+            "one sequence of at most {} ids a row (`labels` are -100 on its prefix if loss is on the targets, `prefix_length` says how long that is)",
+            causal["sequence_length"]
+        ),
+    };
+    let arranged: String = [("pack", ", packed"), ("pad", ", padded"), ("shuffle", ", shuffled within row groups")]
+        .into_iter()
+        .filter(|(key, _)| spec[*key] == true)
+        .map(|(_, word)| word)
+        .collect();
+    let packed = totals.fill_rate.map_or_else(String::new, |fill_rate| {
+        let examples = totals.sources.examples;
+        format!(" {examples} examples fill {:.1} % of the rows' lengths.", 100.0 * fill_rate)
+    });
     format!(
         "---\n\
          configs:\n\
@@ -29,7 +49,7 @@ pub fn card(manifest: &Manifest) -> String {
          # Pre-masked training data\n\
          \n\
          {rows} rows from {documents} documents in {sources} sources ({tokens} tokens), made by `ul2-prep` {version} with the \
-         recipe `{recipe}`, seed {seed}, {epochs} epoch(s), inputs of at most {inputs} ids, labels of at most {labels}.\n\
+         recipe `{recipe}`, seed {seed}, {epochs} epoch(s), {lengths}{arranged}.{packed}\n\
          \n\
          | denoiser | examples | tokens | noise tokens | noise spans |\n\
          |---|---:|---:|---:|---:|\n\
@@ -49,7 +69,5 @@ pub fn card(manifest: &Manifest) -> String {
         recipe = text("recipe"),
         seed = spec["seed"],
         epochs = spec["epochs"],
-        inputs = spec["inputs_length"],
-        labels = spec["labels_length"],
     )
 }

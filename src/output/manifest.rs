@@ -50,13 +50,13 @@ pub struct SourceEntry {
     pub bytes: u64,
     /// SHA-256 of its bytes on disk.
     pub sha256: String,
-    /// What became of its lines. Lines, documents, tokens and rejects are those of one epoch, examples and rows those of all.
+    /// What became of its lines. Lines, documents, tokens and rejects are those of one epoch, left-out tokens, examples and rows those of all.
     #[serde(flatten)]
     pub counts: SourceCounts,
 }
 
 /// Sums over a data set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
     /// Sums over the sources.
     #[serde(flatten)]
@@ -67,6 +67,9 @@ pub struct Totals {
     pub labels: u64,
     /// Bytes of all shards.
     pub shard_bytes: u64,
+    /// Of packed rows, the share of their lengths that holds ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fill_rate: Option<f64>,
     /// Digest of all rows, whatever their order and shards.
     pub rows_digest: String,
 }
@@ -98,6 +101,8 @@ impl Manifest {
                     if *epoch == 0 {
                         *sum += source;
                     } else {
+                        // What a window leaves out depends on the denoiser that its epoch chooses.
+                        sum.left_out_tokens += source.left_out_tokens;
                         sum.examples += source.examples;
                         sum.rows += source.rows;
                     }
@@ -121,10 +126,13 @@ impl Manifest {
                 SourceEntry { name: file.name.clone(), bytes: file.bytes, sha256: file.sha256.clone(), counts }
             })
             .collect();
+        let input_ids = denoisers.values().map(|denoiser| denoiser.input_ids).sum();
+        let labels = denoisers.values().map(|denoiser| denoiser.labels).sum();
         let totals = Totals {
+            fill_rate: fill_rate(spec, sums.rows, input_ids + labels),
             sources: sums,
-            input_ids: denoisers.values().map(|denoiser| denoiser.input_ids).sum(),
-            labels: denoisers.values().map(|denoiser| denoiser.labels).sum(),
+            input_ids,
+            labels,
             shard_bytes: shards.iter().map(|shard: &ShardFile| shard.bytes).sum(),
             rows_digest: digest.hex(),
         };
@@ -143,20 +151,17 @@ impl Manifest {
         })
     }
 
-    /// The share of its rows' lengths that a packed data set fills with ids; `None` for others.
-    #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a share, shown with three digits")]
-    pub fn fill_rate(&self) -> Option<f64> {
-        let spec = Spec::from_json(self.spec.clone()).ok().filter(|spec| spec.fields().pack)?;
-        let Totals { sources, input_ids, labels, .. } = &self.totals;
-        let (inputs_length, labels_length) = spec.row_lengths();
-        let room = sources.rows * (u64::from(inputs_length) + u64::from(labels_length));
-        (room > 0).then(|| (input_ids + labels) as f64 / room as f64)
-    }
-
     /// The manifest as it is written.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         to_json(self)
     }
+}
+
+/// The share of its rows' lengths that a packed data set fills with ids; `None` for others.
+#[expect(clippy::cast_precision_loss, reason = "a share: a few digits of it matter")]
+fn fill_rate(spec: &Spec, rows: u64, ids: u64) -> Option<f64> {
+    let (inputs_length, labels_length) = spec.row_lengths();
+    let room = rows * (u64::from(inputs_length) + u64::from(labels_length));
+    (spec.fields().pack && room > 0).then(|| ids as f64 / room as f64)
 }

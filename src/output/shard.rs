@@ -33,8 +33,8 @@ pub struct ShardOptions {
 pub struct BatchOutput {
     /// 0-based place of the batch in the unit.
     pub batch: u64,
-    /// Its rows, if it made any.
-    pub row_group: Option<RowGroup>,
+    /// Its rows, if it made any. They stay together: a shard ends with a batch.
+    pub row_groups: Vec<RowGroup>,
     /// Its rejects, in the order of lines. Not kept in epochs after the first, which reject the same lines.
     pub rejects: Vec<Reject>,
     /// What was counted.
@@ -87,13 +87,14 @@ impl<'a> UnitWriter<'a> {
     ///
     /// [`OutputError`] if something cannot be written.
     pub fn append(&mut self, batch: BatchOutput) -> Result<(), OutputError> {
-        let BatchOutput { batch, row_group, rejects, counts, finished, position } = batch;
+        let BatchOutput { batch, row_groups, rejects, counts, finished, position } = batch;
         debug_assert_eq!(batch, self.record.end_batch, "batches come in order");
-        if let Some(row_group) = row_group {
+        if !row_groups.is_empty() {
+            let bytes: u64 = row_groups.iter().map(|row_group| row_group.bytes).sum();
             let room = self
                 .file
                 .as_ref()
-                .is_none_or(|file| file.parquet.bytes_written() as u64 + row_group.bytes <= self.options.shard_bytes);
+                .is_none_or(|file| file.parquet.bytes_written() as u64 + bytes <= self.options.shard_bytes);
             if !room {
                 self.commit(false)?;
             }
@@ -101,7 +102,9 @@ impl<'a> UnitWriter<'a> {
                 Some(file) => file,
                 file => file.insert(OpenFile::new(self.data_set, self.options)?),
             };
-            file.append(row_group)?;
+            for row_group in row_groups {
+                file.append(row_group)?;
+            }
         }
         for reject in &rejects {
             let writer = match &mut self.rejects {

@@ -4,24 +4,33 @@ use std::ops::Range;
 
 use crate::denoise::{Address, FirstFit, Spec};
 use crate::output::OutputError;
-use crate::output::rows::{ExampleSize, Provenance, RowGroup, RowGroupBuilder};
+use crate::output::rows::{ExampleSize, Provenance, RowGroup, RowGroupBuilder, RowGroupEncoder};
 
-/// Takes the examples of a batch in order and makes its row group.
+/// Ids at which a run of examples ends before its block does: a bound on memory where a block makes very many.
+const RUN_IDS: u64 = 1 << 25;
+
+/// Takes the examples of a batch in order and makes its row groups: one, but where a run ends early.
 ///
-/// Rows of one example, in order, go straight into the row group. Where the place of an example is not known before its block or its
-/// batch has ended, examples are held until then.
+/// Rows of one example, in order, go straight into the row group. Where the place of an example is not known before its run or its
+/// row group has ended, examples are held until then.
 pub struct Arranger<'a> {
     spec: &'a Spec,
+    encoder: &'a RowGroupEncoder,
     rows: RowGroupBuilder<'a>,
     held: Option<Held<'a>>,
+    /// Ids of the run at hand.
+    run_ids: u64,
+    /// Rows of the block at hand, as far as they are known.
+    block_rows: u64,
+    finished: Vec<RowGroup>,
 }
 
 /// Examples whose place is not known yet.
 #[derive(Default)]
 struct Held<'a> {
     examples: Vec<Example<'a>>,
-    /// Examples before the block at hand.
-    before_block: usize,
+    /// Examples before the run at hand.
+    before_run: usize,
     input_ids: Vec<i32>,
     labels: Vec<i32>,
     /// The examples of each row.
@@ -38,10 +47,14 @@ struct Example<'a> {
 
 impl<'a> Arranger<'a> {
     /// No examples yet.
-    #[must_use]
-    pub fn new(spec: &'a Spec, rows: RowGroupBuilder<'a>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`OutputError`] if a row group cannot be begun.
+    pub fn new(spec: &'a Spec, encoder: &'a RowGroupEncoder) -> Result<Self, OutputError> {
         let holds = spec.fields().pack || spec.fields().shuffle;
-        Self { spec, rows, held: holds.then(Held::default) }
+        let (rows, held) = (encoder.start()?, holds.then(Held::default));
+        Ok(Self { spec, encoder, rows, held, run_ids: 0, block_rows: 0, finished: Vec::new() })
     }
 
     /// Takes an example; `encode` appends its ids and says how many are given.
@@ -54,29 +67,48 @@ impl<'a> Arranger<'a> {
         from: Provenance<'a>,
         encode: impl FnOnce(&mut Vec<i32>, &mut Vec<i32>) -> u32,
     ) -> Result<ExampleSize, OutputError> {
-        if let Some(held) = &mut self.held {
-            return Ok(held.add(from, encode));
+        let size = if let Some(held) = &mut self.held {
+            held.add(from, encode)
+        } else {
+            self.block_rows += 1;
+            let size = self.rows.add(from, encode);
+            self.rows.end_row()?;
+            size
+        };
+        self.run_ids += size.input_ids + size.labels;
+        if self.run_ids >= RUN_IDS {
+            self.end_run();
+            self.end_row_group()?;
         }
-        let size = self.rows.add(from, encode);
-        self.rows.end_row()?;
         Ok(size)
     }
 
-    /// Ends a block of which `examples` examples were taken. The number of its rows.
-    pub fn end_block(&mut self, examples: u64) -> u64 {
-        match &mut self.held {
-            Some(held) => held.end_block(self.spec),
-            None => examples,
-        }
+    /// Ends a block. The number of its rows.
+    pub fn end_block(&mut self) -> u64 {
+        self.end_run();
+        std::mem::take(&mut self.block_rows)
     }
 
-    /// The row group of the batch, if it has rows.
+    /// The row groups of the batch, in order.
     ///
     /// # Errors
     ///
     /// [`OutputError`] if a row cannot be encoded.
-    pub fn finish(mut self) -> Result<Option<RowGroup>, OutputError> {
-        if let Some(mut held) = self.held {
+    pub fn finish(mut self) -> Result<Vec<RowGroup>, OutputError> {
+        self.end_row_group()?;
+        Ok(self.finished)
+    }
+
+    fn end_run(&mut self) {
+        self.run_ids = 0;
+        if let Some(held) = &mut self.held {
+            self.block_rows += held.end_run(self.spec);
+        }
+    }
+
+    fn end_row_group(&mut self) -> Result<(), OutputError> {
+        if let Some(held) = &mut self.held {
+            let mut held = std::mem::take(held);
             if self.spec.fields().shuffle {
                 held.shuffle(self.spec);
             }
@@ -92,7 +124,9 @@ impl<'a> Arranger<'a> {
                 self.rows.end_row()?;
             }
         }
-        self.rows.finish()
+        let rows = std::mem::replace(&mut self.rows, self.encoder.start()?);
+        self.finished.extend(rows.finish()?);
+        Ok(())
     }
 }
 
@@ -107,17 +141,18 @@ impl<'a> Held<'a> {
         size
     }
 
-    fn end_block(&mut self, spec: &Spec) -> u64 {
-        let block = self.before_block..self.examples.len();
+    /// Gives the examples of a run their rows. The number of these.
+    fn end_run(&mut self, spec: &Spec) -> u64 {
+        let run = self.before_run..self.examples.len();
         let rows_before = self.rows.len();
-        self.before_block = block.end;
+        self.before_run = run.end;
         if !spec.fields().pack {
-            self.rows.extend(block.map(|example| vec![example]));
+            self.rows.extend(run.map(|example| vec![example]));
             return (self.rows.len() - rows_before) as u64;
         }
         let (inputs_length, labels_length) = spec.row_lengths();
         let mut first_fit = FirstFit::new(inputs_length, labels_length);
-        for index in block {
+        for index in run {
             let example = &self.examples[index];
             let row = rows_before + first_fit.place(count(&example.input_ids), count(&example.labels));
             if row == self.rows.len() {

@@ -45,52 +45,49 @@ impl Shared {
         ids: &mut Vec<u32>,
     ) -> Result<(), Rejected> {
         match self.fields.label {
-            Some(_) => self.append_fields(line, bytes, scratch, ids).map(drop),
+            Some(_) => self.append_fields(line, bytes, scratch, ids).map(|_| ()),
             None => self.append_text(self.record(line, bytes)?, scratch, ids),
         }
     }
 
-    /// Appends the tokens of the record of two fields on a line: of the text, then of the label. Where the label's begin, and the label as
-    /// it is tokenized.
+    /// Appends the tokens of the record of two fields on a line: of the text, then of the label. Where the label's begin.
     ///
     /// # Errors
     ///
     /// The reason why the line has none, or too long a label; `ids` is as it was.
-    pub fn append_record<'a>(
+    pub fn append_record(
         &self,
         line: u64,
-        bytes: &'a [u8],
+        bytes: &[u8],
         scratch: &mut Scratch,
         ids: &mut Vec<u32>,
-    ) -> Result<(usize, Cow<'a, str>), Rejected> {
+    ) -> Result<usize, Rejected> {
         let before = ids.len();
-        let (middle, label) = self.append_fields(line, bytes, scratch, ids)?;
+        let middle = self.append_fields(line, bytes, scratch, ids)?;
         if label_fits(&self.spec, &ids[middle..]) {
-            return Ok((middle, label));
+            return Ok(middle);
         }
         let detail = format!("the label has {} tokens, more than fit into a row", ids.len() - middle);
         ids.truncate(before);
         Err(Rejected::new(Reason::LabelTooLong, detail))
     }
 
-    fn append_fields<'a>(
+    fn append_fields(
         &self,
         line: u64,
-        bytes: &'a [u8],
+        bytes: &[u8],
         scratch: &mut Scratch,
         ids: &mut Vec<u32>,
-    ) -> Result<(usize, Cow<'a, str>), Rejected> {
+    ) -> Result<usize, Rejected> {
         let before = ids.len();
         let record = self.record(line, bytes)?;
         self.append_text(record, scratch, ids)?;
         let middle = ids.len();
-        match self.append_label(record, scratch, ids) {
-            Ok(label) => Ok((middle, label)),
-            Err(rejected) => {
-                ids.truncate(before);
-                Err(rejected)
-            }
+        if let Err(rejected) = self.append_label(record, scratch, ids) {
+            ids.truncate(before);
+            return Err(rejected);
         }
+        Ok(middle)
     }
 
     /// The bytes of the record on a line.
@@ -111,32 +108,29 @@ impl Shared {
         append(self.tokenizer.as_ref(), &text, scratch, ids, Reason::EmptyText)
     }
 
-    fn append_label<'a>(
-        &self,
-        record: &'a [u8],
-        scratch: &mut Scratch,
-        ids: &mut Vec<u32>,
-    ) -> Result<Cow<'a, str>, Rejected> {
-        let Some(path) = &self.fields.label else { return Ok(Cow::Borrowed("")) };
+    fn append_label(&self, record: &[u8], scratch: &mut Scratch, ids: &mut Vec<u32>) -> Result<(), Rejected> {
+        let Some(path) = &self.fields.label else { return Ok(()) };
         let of_label = |rejected: Rejected| Rejected { reason: of_label(rejected.reason), ..rejected };
         let label = self.with_end_mark(jsonl::text(record, path).map_err(of_label)?);
         if label.is_empty() {
             return Err(Rejected::new(Reason::EmptyLabel, "the label is empty"));
         }
-        append(self.tokenizer.as_ref(), &label, scratch, ids, Reason::EmptyLabel)?;
-        Ok(label)
+        append(self.tokenizer.as_ref(), &label, scratch, ids, Reason::EmptyLabel)
     }
 
-    /// The text without white space at its ends and with the mark behind it, if the recipe has one.
     fn with_end_mark<'a>(&self, text: Cow<'a, str>) -> Cow<'a, str> {
-        let Some(mark) = &self.fields.end_mark else { return text };
-        let trimmed = text.trim();
-        if trimmed.is_empty() || trimmed.ends_with(PUNCTUATION) {
-            Cow::Owned(trimmed.to_owned())
-        } else {
-            Cow::Owned(format!("{trimmed}{mark}"))
+        match &self.fields.end_mark {
+            Some(mark) => Cow::Owned(with_end_mark(&text, mark)),
+            None => text,
         }
     }
+}
+
+/// The text without white space at its ends and with the mark behind it, if it needs one.
+#[must_use]
+pub fn with_end_mark(text: &str, mark: &str) -> String {
+    let trimmed = text.trim();
+    if trimmed.is_empty() || trimmed.ends_with(PUNCTUATION) { trimmed.to_owned() } else { format!("{trimmed}{mark}") }
 }
 
 fn append(

@@ -1,118 +1,163 @@
-//! Batches out to the workers, results back in order, with a bounded number in flight.
+//! Batches out to whoever has time, results back in order, with a bounded number in memory.
+//!
+//! Every thread works on batches. Some of them, the *lanes*, also read and commit; while a lane can do neither, it works like all others. So
+//! `--workers` is the number of threads that are busy, with one source and with many.
 
-use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Condvar, Mutex, PoisonError};
-
-use rayon::ThreadPool;
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::UnitError;
 
-/// How many batches may be in memory at once, over all lanes.
-#[derive(Debug)]
-pub struct Permits {
-    free: Mutex<usize>,
-    returned: Condvar,
+/// Names a batch on its way.
+type Ticket = u64;
+
+/// The threads of a run, by what they have in common: batches that wait, results that are ready, permits that are free.
+pub struct Crew<'a, Batch, Output> {
+    desk: Mutex<Desk<Batch, Output>>,
+    changed: Condvar,
+    work: Box<dyn Fn(Batch) -> Result<Output, UnitError> + Sync + 'a>,
 }
 
-impl Permits {
-    /// That many permits, at least one.
-    #[must_use]
-    pub fn new(count: usize) -> Self {
-        Self { free: Mutex::new(count.max(1)), returned: Condvar::new() }
-    }
-
-    /// Takes one if one is free.
-    fn try_take(&self) -> bool {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = *free > 0;
-        *free -= usize::from(taken);
-        taken
-    }
-
-    /// Waits for one. Only for a lane that holds none: what it waits for comes from the others.
-    fn take(&self) {
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut free = self.returned.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
-        *free -= 1;
-    }
-
-    fn give_back(&self) {
-        *self.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.returned.notify_one();
-    }
+/// What changes hands. It is held for a moment, a few times a batch.
+struct Desk<Batch, Output> {
+    waiting: VecDeque<(Ticket, Batch)>,
+    ready: BTreeMap<Ticket, Result<Output, UnitError>>,
+    next_ticket: Ticket,
+    /// How many more batches may be in memory.
+    permits: usize,
+    /// Lanes that may still bring batches.
+    lanes: usize,
 }
 
-/// Reads batch after batch with `next`, works on them in `pool`, and hands the results to `commit` in the order of reading.
-///
-/// `next` and `commit` run on the calling thread. A batch is read only while a permit is free, so memory is bounded by the
-/// permits, however slow `commit` is or however large the sources are.
-///
-/// # Errors
-///
-/// The first error of the three; [`UnitError::WorkerPanicked`] if a worker panics.
-pub fn in_order<Batch: Send, Output: Send>(
-    pool: &ThreadPool,
-    permits: &Permits,
-    mut next: impl FnMut() -> Result<Option<Batch>, UnitError>,
-    work: impl Fn(Batch) -> Result<Output, UnitError> + Sync,
-    mut commit: impl FnMut(Output) -> Result<(), UnitError>,
-) -> Result<(), UnitError> {
-    let mut in_flight = InFlight { results: VecDeque::new(), permits };
-    pool.in_place_scope(|scope| {
-        let work = &work;
+impl<'a, Batch: Send, Output: Send> Crew<'a, Batch, Output> {
+    /// A crew that does `work` on each batch, with that many batches in memory at once, over all lanes: at least one.
+    pub fn new(lanes: usize, permits: usize, work: impl Fn(Batch) -> Result<Output, UnitError> + Sync + 'a) -> Self {
+        let desk =
+            Desk { waiting: VecDeque::new(), ready: BTreeMap::new(), next_ticket: 0, permits: permits.max(1), lanes };
+        Self { desk: Mutex::new(desk), changed: Condvar::new(), work: Box::new(work) }
+    }
+
+    /// For a lane: reads batch after batch with `next`, has them worked on, and hands the results to `commit` in the order of reading.
+    ///
+    /// `next` and `commit` run on the calling thread. A batch is read only while a permit is free, so memory is bounded by the
+    /// permits, however slow `commit` is or however large the sources are.
+    ///
+    /// # Errors
+    ///
+    /// The first error of the three; [`UnitError::WorkerPanicked`] if the work panics.
+    pub fn in_order(
+        &self,
+        mut next: impl FnMut() -> Result<Option<Batch>, UnitError>,
+        mut commit: impl FnMut(Output) -> Result<(), UnitError>,
+    ) -> Result<(), UnitError> {
+        let mut in_flight = InFlight { crew: self, tickets: VecDeque::new(), permits: 0 };
         let mut at_end = false;
         loop {
             while !at_end && in_flight.take_permit() {
-                match next() {
-                    Ok(Some(batch)) => {
-                        let (sender, receiver) = sync_channel(1);
-                        scope.spawn(move |_| {
-                            // The receiver is gone if the lane has failed meanwhile: nobody wants the result.
-                            let _ = sender.send(work(batch));
-                        });
-                        in_flight.results.push_back(receiver);
-                    }
-                    Ok(None) => {
-                        at_end = true;
-                        permits.give_back();
-                    }
-                    Err(error) => {
-                        permits.give_back();
-                        return Err(error);
-                    }
+                match next()? {
+                    Some(batch) => in_flight.tickets.push_back(self.bring(batch)),
+                    None => at_end = true,
                 }
             }
-            let Some(oldest) = in_flight.results.pop_front() else { return Ok(()) };
-            let output = oldest.recv();
-            let committed = output.map_err(|_| UnitError::WorkerPanicked).and_then(|output| commit(output?));
-            permits.give_back();
-            committed?;
+            let Some(oldest) = in_flight.tickets.front().copied() else { return Ok(()) };
+            let output = self.until(|desk| desk.ready.remove(&oldest))?;
+            in_flight.tickets.pop_front();
+            commit(output)?;
+            in_flight.give_permit_back();
         }
-    })
-}
+    }
 
-/// The batches of one lane; each holds a permit.
-struct InFlight<'a, Output> {
-    results: VecDeque<Receiver<Result<Output, UnitError>>>,
-    permits: &'a Permits,
-}
+    /// For any thread: works on what the lanes bring, until they bring nothing more.
+    pub fn help(&self) {
+        self.until(|desk| (desk.lanes == 0 && desk.waiting.is_empty()).then_some(()));
+    }
 
-impl<Output> InFlight<'_, Output> {
-    fn take_permit(&self) -> bool {
-        if self.results.is_empty() {
-            self.permits.take();
-            return true;
+    /// For a lane that has nothing more to read.
+    pub fn leave(&self) {
+        self.desk().lanes -= 1;
+        self.changed.notify_all();
+    }
+
+    /// Works on batches until `found` finds something, and sleeps while there is neither.
+    fn until<T>(&self, mut found: impl FnMut(&mut Desk<Batch, Output>) -> Option<T>) -> T {
+        let mut desk = self.desk();
+        loop {
+            if let Some(found) = found(&mut desk) {
+                return found;
+            }
+            desk = match desk.waiting.pop_front() {
+                Some((ticket, batch)) => {
+                    drop(desk);
+                    // A panic of a library is an error of the batch's unit; the other threads go on.
+                    let worked = catch_unwind(AssertUnwindSafe(|| (self.work)(batch)));
+                    let mut desk = self.desk();
+                    desk.ready.insert(ticket, worked.unwrap_or(Err(UnitError::WorkerPanicked)));
+                    self.changed.notify_all();
+                    desk
+                }
+                None => self.changed.wait(desk).unwrap_or_else(PoisonError::into_inner),
+            };
         }
-        self.permits.try_take()
+    }
+
+    fn bring(&self, batch: Batch) -> Ticket {
+        let mut desk = self.desk();
+        let ticket = desk.next_ticket;
+        desk.next_ticket += 1;
+        desk.waiting.push_back((ticket, batch));
+        self.changed.notify_all();
+        ticket
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk<Batch, Output>> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<Output> Drop for InFlight<'_, Output> {
-    fn drop(&mut self) {
-        for _ in &self.results {
-            self.permits.give_back();
+/// The batches of one lane, oldest first, and the permits that it holds for them and for the next one.
+struct InFlight<'c, 'a, Batch: Send, Output: Send> {
+    crew: &'c Crew<'a, Batch, Output>,
+    tickets: VecDeque<Ticket>,
+    permits: usize,
+}
+
+impl<Batch: Send, Output: Send> InFlight<'_, '_, Batch, Output> {
+    /// Whether there is a permit for one more batch. A lane that has none in flight works until there is: it comes from the others.
+    fn take_permit(&mut self) -> bool {
+        if self.permits > self.tickets.len() {
+            return true;
         }
+        let take = |desk: &mut Desk<Batch, Output>| {
+            let free = desk.permits > 0;
+            desk.permits -= usize::from(free);
+            free.then_some(())
+        };
+        let taken = if self.tickets.is_empty() {
+            self.crew.until(take);
+            true
+        } else {
+            take(&mut self.crew.desk()).is_some()
+        };
+        self.permits += usize::from(taken);
+        taken
+    }
+
+    fn give_permit_back(&mut self) {
+        self.permits -= 1;
+        self.crew.desk().permits += 1;
+        self.crew.changed.notify_all();
+    }
+}
+
+impl<Batch: Send, Output: Send> Drop for InFlight<'_, '_, Batch, Output> {
+    fn drop(&mut self) {
+        let mut desk = self.crew.desk();
+        // Nobody wants what a failed lane has brought.
+        desk.waiting.retain(|(ticket, _)| !self.tickets.contains(ticket));
+        desk.ready.retain(|ticket, _| !self.tickets.contains(ticket));
+        desk.permits += self.permits;
+        self.crew.changed.notify_all();
     }
 }
 
@@ -120,50 +165,78 @@ impl<Output> Drop for InFlight<'_, Output> {
 mod tests {
     use super::*;
 
-    fn pool(workers: usize) -> ThreadPool {
-        rayon::ThreadPoolBuilder::new().num_threads(workers).build().unwrap()
+    /// Runs lanes and helpers on threads of their own: the first lane brings the numbers below `count`, the others none.
+    fn run<Output: Send>(
+        threads: usize,
+        lanes: usize,
+        permits: usize,
+        count: u64,
+        work: impl Fn(u64) -> Result<Output, UnitError> + Sync,
+        mut commit: impl FnMut(Output) -> Result<(), UnitError> + Send,
+    ) -> (Result<(), UnitError>, usize) {
+        let crew = Crew::new(lanes, permits, work);
+        let result = std::thread::scope(|scope| {
+            let lane = scope.spawn(|| {
+                let mut numbers = 0..count;
+                let result = crew.in_order(|| Ok(numbers.next()), &mut commit);
+                crew.leave();
+                crew.help();
+                result
+            });
+            for thread in 1..threads {
+                scope.spawn({
+                    let crew = &crew;
+                    move || {
+                        if thread < lanes {
+                            crew.leave();
+                        }
+                        crew.help();
+                    }
+                });
+            }
+            lane.join().unwrap()
+        });
+        let permits = crew.desk().permits;
+        (result, permits)
     }
 
     #[test]
     fn results_come_back_in_order_whatever_the_workers_do() {
-        for (workers, permits) in [(1, 1), (2, 3), (5, 9)] {
-            let (pool, permits) = (pool(workers), Permits::new(permits));
-            let mut numbers = 0..200_u64;
+        for (threads, lanes, permits) in [(1, 1, 1), (2, 1, 3), (2, 2, 3), (5, 2, 9)] {
             let mut seen = Vec::new();
             let work = |number: u64| {
                 // The later, the quicker: results are ready out of order.
                 std::thread::sleep(std::time::Duration::from_micros((number * 7919) % 300));
                 Ok(number)
             };
-            in_order(
-                &pool,
-                &permits,
-                || Ok(numbers.next()),
-                work,
-                |number| {
-                    seen.push(number);
-                    Ok(())
-                },
-            )
-            .unwrap();
+            let commit = |number| {
+                seen.push(number);
+                Ok(())
+            };
+            let (result, free) = run(threads, lanes, permits, 200, work, commit);
+            assert!(result.is_ok());
+            assert_eq!(free, permits, "all permits are given back");
             assert_eq!(seen, (0..200).collect::<Vec<_>>());
         }
     }
 
     #[test]
     fn an_error_gives_all_permits_back() {
-        let (pool, permits) = (pool(2), Permits::new(4));
-        let mut numbers = 0..50_u64;
-        let failed = in_order(
-            &pool,
-            &permits,
-            || Ok(numbers.next()),
-            Ok,
-            |number| {
-                if number == 9 { Err(UnitError::Stopped) } else { Ok(()) }
-            },
-        );
-        assert!(matches!(failed, Err(UnitError::Stopped)));
-        assert_eq!(*permits.free.lock().unwrap(), 4);
+        let stop = |number| if number == 9 { Err(UnitError::Stopped) } else { Ok(()) };
+        for threads in [1, 3] {
+            let (result, free) = run(threads, 1, 4, 50, Ok, stop);
+            assert!(matches!(result, Err(UnitError::Stopped)));
+            assert_eq!(free, 4);
+        }
+    }
+
+    #[test]
+    fn a_panic_is_an_error_of_the_lane_and_the_others_go_on() {
+        let work = |number: u64| if number == 5 { panic!("on purpose") } else { Ok(number) };
+        for threads in [1, 3] {
+            let (result, free) = run(threads, 1, 4, 50, work, |_| Ok(()));
+            assert!(matches!(result, Err(UnitError::WorkerPanicked)));
+            assert_eq!(free, 4);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Runs the units of a plan and finishes the data set.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -7,10 +8,10 @@ use rayon::ThreadPool;
 
 use super::UnitError;
 use super::allowance::MaxRejects;
-use super::ordered::Permits;
+use super::ordered::Crew;
 use super::plan::Plan;
 use super::progress::Progress;
-use super::unit::run_unit;
+use super::unit::{mask_batch, run_unit};
 use super::worker::Shared;
 use crate::input::source::Source;
 use crate::output::OutputError;
@@ -34,11 +35,11 @@ pub struct Job {
     pub shared: Shared,
     /// How many bad lines a source may have.
     pub max_rejects: MaxRejects,
-    /// The workers.
+    /// The workers: all threads of the run.
     pub pool: ThreadPool,
     /// Batches in memory at once.
-    pub permits: Permits,
-    /// Threads that read and commit.
+    pub permits: usize,
+    /// Workers that also read and commit.
     pub lanes: usize,
     /// How far it is.
     pub progress: Arc<Progress>,
@@ -124,25 +125,35 @@ fn begin(job: &Job) -> Result<(), RunError> {
 fn run_units(job: &Job) -> Result<(), RunError> {
     let next = AtomicUsize::new(0);
     let units = job.plan.units.len();
+    let lanes = job.lanes.min(units);
+    let crew = Crew::new(lanes, job.permits, |batch| mask_batch(job, batch));
     let lane = || {
         loop {
             let unit = next.fetch_add(1, Ordering::Relaxed);
             if unit >= units || job.failed.load(Ordering::Relaxed) {
                 return None;
             }
-            if let Err(error) = run_unit(job, unit) {
+            if let Err(error) = run_unit(job, &crew, unit) {
                 job.failed.store(true, Ordering::Relaxed);
                 return Some((unit, error));
             }
         }
     };
-    let failures: Vec<(usize, UnitError)> = std::thread::scope(|scope| {
-        let lanes: Vec<_> = (0..job.lanes.min(units)).map(|_| scope.spawn(lane)).collect();
-        lanes
-            .into_iter()
-            .filter_map(|lane| lane.join().unwrap_or(Some((usize::MAX, UnitError::WorkerPanicked))))
-            .collect()
-    });
+    let failures: Vec<(usize, UnitError)> = job
+        .pool
+        .broadcast(|worker| {
+            let mut failure = None;
+            if worker.index() < lanes {
+                let panicked = Some((usize::MAX, UnitError::WorkerPanicked));
+                failure = catch_unwind(AssertUnwindSafe(lane)).unwrap_or(panicked);
+                crew.leave();
+            }
+            crew.help();
+            failure
+        })
+        .into_iter()
+        .flatten()
+        .collect();
     let signal = job.interrupted.load(Ordering::Relaxed);
     let stopped = |failure: &(usize, UnitError)| matches!(failure.1, UnitError::Stopped);
     match failures.into_iter().filter(|failure| !stopped(failure)).min_by_key(|failure| failure.0) {

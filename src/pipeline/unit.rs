@@ -2,8 +2,7 @@
 
 use super::UnitError;
 use super::allowance::Allowance;
-use super::ordered::in_order;
-use super::plan::Unit;
+use super::ordered::Crew;
 use super::progress::Snapshot;
 use super::run::Job;
 use super::worker::{BatchMasker, Masked};
@@ -20,10 +19,9 @@ use crate::output::shard::{BatchOutput, UnitWriter};
 /// # Errors
 ///
 /// [`UnitError`]; the shards that are committed stay.
-pub fn run_unit(job: &Job, index: usize) -> Result<(), UnitError> {
+pub fn run_unit(job: &Job, crew: &UnitCrew<'_>, index: usize) -> Result<(), UnitError> {
     let unit = job.plan.units[index];
     let sources = &job.sources[unit.range()];
-    let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
     let Some((mut writer, committed)) = UnitWriter::resume(&job.data_set, &job.shard_options, index)? else {
         job.progress.add(done_before(sources));
         return Ok(());
@@ -33,11 +31,8 @@ pub fn run_unit(job: &Job, index: usize) -> Result<(), UnitError> {
     let mut reader = BatchReader::new(sources, job.shared.spec.fields().max_line, &spool);
     let mut read_before = skip_committed(job, sources, &mut reader, &mut allowance, &committed)?;
 
-    in_order(
-        &job.pool,
-        &job.permits,
-        || job.check_stop().and_then(|()| Ok(reader.next_batch()?)),
-        |batch| mask_batch(job, unit, sources, &names, batch),
+    crew.in_order(
+        || job.check_stop().and_then(|()| Ok(reader.next_batch()?.map(|batch| UnitBatch { unit: index, batch }))),
         |(output, progress)| {
             let file_bytes = |name: &str| size_of(sources, name);
             allowance.check(&output, file_bytes)?;
@@ -51,24 +46,34 @@ pub fn run_unit(job: &Job, index: usize) -> Result<(), UnitError> {
     Ok(writer.finish()?)
 }
 
-/// On a worker: the rows of a batch as a row group, and how far the unit is with it.
-fn mask_batch<'a>(
-    job: &'a Job,
-    unit: Unit,
-    sources: &[Source],
-    names: &[&'a str],
+/// The threads that mask the batches of all units.
+pub type UnitCrew<'a> = Crew<'a, UnitBatch, (BatchOutput, Snapshot)>;
+
+/// A batch, and the index of its unit in the plan.
+pub struct UnitBatch {
+    unit: usize,
     batch: Batch,
-) -> Result<(BatchOutput, Snapshot), UnitError> {
+}
+
+/// On any thread: the rows of a batch as a row group, and how far the unit is with it.
+///
+/// # Errors
+///
+/// [`UnitError`] if the rows cannot be encoded.
+pub fn mask_batch(job: &Job, UnitBatch { unit, batch }: UnitBatch) -> Result<(BatchOutput, Snapshot), UnitError> {
+    let unit = job.plan.units[unit];
+    let sources = &job.sources[unit.range()];
+    let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
     let index = batch.index;
     let text_bytes = batch.text_bytes() as u64;
-    let position = reader_position(names, &batch.end);
+    let position = reader_position(&names, &batch.end);
     let file_bytes = bytes_before(sources, &batch.end);
-    let finished = batch.finished.iter().map(|source| finished_file(names, source)).collect();
+    let finished = batch.finished.iter().map(|source| finished_file(&names, source)).collect();
     // Later epochs reject the same lines, which are kept once.
     let keep_rejects = unit.epoch == 0;
-    #[expect(clippy::expect_used, reason = "a spec has at most 2^16 epochs")]
-    let epoch = u16::try_from(unit.epoch).expect("an epoch fits 16 bits");
-    let Masked { row_group, mut rejects, counts } = BatchMasker::new(&job.shared, epoch)?.mask(batch, names)?;
+    #[expect(clippy::cast_possible_truncation, reason = "a spec has at most 2^16 epochs")]
+    let epoch = unit.epoch as u16;
+    let Masked { row_groups, mut rejects, counts } = BatchMasker::new(&job.shared, epoch)?.mask(batch, &names)?;
     let sum = |count: fn(&crate::output::counts::SourceCounts) -> u64| counts.sources.values().map(count).sum();
     let progress = Snapshot {
         file_bytes,
@@ -80,7 +85,7 @@ fn mask_batch<'a>(
     if !keep_rejects {
         rejects.clear();
     }
-    Ok((BatchOutput { batch: index, row_group, rejects, counts, finished, position }, progress))
+    Ok((BatchOutput { batch: index, row_groups, rejects, counts, finished, position }, progress))
 }
 
 /// Reads up to the first batch that is not committed. The bytes of files read on the way.

@@ -33,7 +33,7 @@ pub struct Shared {
 /// What a batch became.
 pub struct Masked {
     /// The rows, if there are any.
-    pub row_group: Option<RowGroup>,
+    pub row_groups: Vec<RowGroup>,
     /// The rejects, in the order of sources and lines.
     pub rejects: Vec<Reject>,
     /// What was counted.
@@ -69,7 +69,7 @@ impl<'a> BatchMasker<'a> {
             epoch,
             scratch: shared.take_scratch(),
             masker: Masker::default(),
-            rows: Arranger::new(&shared.spec, shared.encoder.start()?),
+            rows: Arranger::new(&shared.spec, &shared.encoder)?,
             denoisers: vec![DenoiserCounts::default(); shared.spec.denoisers().len()],
             rejects: Vec::new(),
         })
@@ -103,7 +103,7 @@ impl<'a> BatchMasker<'a> {
                 *counts.denoiser(&denoiser.name) += counted;
             }
         }
-        Ok(Masked { row_group: self.rows.finish()?, rejects: self.rejects, counts })
+        Ok(Masked { row_groups: self.rows.finish()?, rejects: self.rejects, counts })
     }
 
     /// The lines of one block: each document by itself, or all of them together.
@@ -119,7 +119,7 @@ impl<'a> BatchMasker<'a> {
             Segmenting::Window(window) => self.mask_documents(&block, lines, Some(window), &mut counts)?,
             Segmenting::Concat(concat) => self.mask_joined(&block, lines, concat, &mut counts)?,
         }
-        counts.rows = self.rows.end_block(counts.examples);
+        counts.rows = self.rows.end_block();
         Ok(counts)
     }
 
@@ -202,8 +202,8 @@ impl<'a> BatchMasker<'a> {
             }
             let start = ids.len();
             match self.shared.append_record(line, bytes, &mut self.scratch, &mut ids) {
-                Ok((middle, label)) => {
-                    let choice = choices.add(&label, &ids[middle..]);
+                Ok(middle) => {
+                    let choice = choices.add(&ids[middle..]);
                     counts.documents += 1;
                     counts.tokens += (ids.len() - start) as u64;
                     records.push((line, start..middle, middle..ids.len(), choice));
