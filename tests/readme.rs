@@ -94,7 +94,7 @@ fn console_blocks_give_what_they_show() {
         let left = repository("masked");
         let clear = || {
             if left.exists() {
-                fs::remove_dir_all(&left).unwrap()
+                fs::remove_dir_all(&left).unwrap();
             }
         };
         clear();
