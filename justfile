@@ -32,7 +32,25 @@ recipes:
 identity tokenizers shards:
     UL2_PREP_TOKENIZERS={{tokenizers}} UL2_PREP_SHARDS={{shards}} cargo test --release --locked --test identity -- --ignored --nocapture
 
-# End to end: MB/s of raw text per core, tokens/s, peak memory, scaling. SHARDS is a folder of `.jsonl.zst`, TOKENIZER a file or `bytes`.
+# End to end: MB/s of text per core, tokens/s, memory, scaling. SHARDS is a folder of `.jsonl.zst`, TOKENIZER a file, a folder or `bytes`.
 bench shards tokenizer *args:
     cargo build --release --locked
     python3 benches/end_to_end.py --tool {{tool}} --shards {{shards}} --tokenizer {{tokenizer}} {{args}}
+
+# The same, and in the same session what a user would run instead, from a throw-away Python environment.
+bench-peers shards tokenizer *args: peers
+    cargo build --release --locked
+    python3 benches/end_to_end.py --tool {{tool}} --shards {{shards}} --tokenizer {{tokenizer}} --peer-python target/peers/bin/python {{args}}
+
+# The peers' environment, in `target/`.
+peers:
+    test -x target/peers/bin/python || python3 -m venv target/peers
+    target/peers/bin/python -m pip install --quiet --requirement benches/requirements.txt
+
+# Where a run's time goes, by function (needs `perf`).
+profile shards tokenizer:
+    cargo build --release --locked
+    rm -rf target/profile && mkdir -p target/profile
+    perf record --call-graph lbr --output target/profile/perf.data -- {{tool}} run {{shards}} --tokenizer {{tokenizer}} --out target/profile/out --quiet || \
+        perf record --output target/profile/perf.data -- {{tool}} run {{shards}} --tokenizer {{tokenizer}} --out target/profile/out --quiet
+    perf report --input target/profile/perf.data --no-children --percent-limit 1 --stdio

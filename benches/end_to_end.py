@@ -1,52 +1,67 @@
 #!/usr/bin/env python3
-"""Runs the tool over real shards and prints what it costs.
+"""Runs the tool over real shards, and in the same session what a user would run instead, and prints what each costs.
 
-For each number of workers: medians of several runs, interleaved so that a noisy neighbour hits all of them, of wall time,
-CPU time and peak memory; MB/s are 10^6 bytes of raw (decompressed) text, tokens are those of the documents. The shards are linked
-several times under different names, so that start-up does not count for much. With `--peer-python PYTHON` (one that has `tokenizers`),
-the Python package's `encode_batch_fast` over the same texts, in one thread, is measured in the same session.
+For each number of workers and each peer: medians of several runs, interleaved so that a noisy neighbour hits all of them. MB are 10^6 bytes
+of the documents' text in UTF-8, for the tool and the peers alike (JSON's quotes and escapes are not counted); tokens are those of the
+documents. The shards are linked several times under different names, so that start-up does not count for much. `--one-source` joins them
+to one file instead. With `--peer-python PYTHON` (one that has what `benches/requirements.txt` names) the peers of `peers.py` run too.
 """
 
 import argparse
 import json
 import os
 import pathlib
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
+PEERS = {
+    "encode": "tokenizers, encode alone",
+    "datasets": "datasets + numpy",
+    "text-denoising": "text-denoising",
+}
 
-def run(command, env=None):
+
+def run(command):
     """Wall seconds, CPU seconds and peak memory in MB of one command."""
     begin = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.monotonic() - begin
     if status != 0:
         sys.exit(f"{' '.join(command)} ended with status {status}")
-    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e3 * 1.024
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1.024e-3
 
 
-PEER = """
-import io, json, sys, time
-import zstandard
-from tokenizers import Tokenizer
-tokenizer = Tokenizer.from_file(sys.argv[1])
-tokenizer.no_truncation(); tokenizer.no_padding(); tokenizer.encode_special_tokens = True
-texts = []
-for path in sys.argv[2:]:
-    stream = io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(open(path, "rb")), encoding="utf-8")
-    texts += [json.loads(line)["text"] for line in stream]
-texts = texts[:: max(1, len(texts) // 6000)]
-size = sum(len(text.encode()) for text in texts)
-begin = time.process_time()
-for first in range(0, len(texts), 100):
-    tokenizer.encode_batch_fast(texts[first:first + 100], add_special_tokens=False)
-print(size / 1e6 / (time.process_time() - begin))
-"""
+def text_bytes(shard):
+    process = subprocess.Popen(["zstd", "-dc", str(shard)], stdout=subprocess.PIPE)
+    return sum(len(json.loads(line)["text"].encode()) for line in process.stdout)
+
+
+def peer(args, name, tokenizer, out, shards):
+    command = [args.peer_python, str(pathlib.Path(__file__).with_name("peers.py")), name, str(tokenizer), str(out), *map(str, shards)]
+    env = dict(os.environ, TOKENIZERS_PARALLELISM="false", HF_HUB_OFFLINE="1")
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)} ended with status {done.returncode}:\n{done.stderr}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def sources_in(scratch, shards, args):
+    sources = scratch / "sources"
+    sources.mkdir()
+    if args.one_source:
+        with open(sources / "all.jsonl.zst", "wb") as file:
+            # One frame, as a producer would write it.
+            text = subprocess.Popen(["zstd", "-dc", *[str(shard) for shard in shards] * args.copies], stdout=subprocess.PIPE)
+            subprocess.run(["zstd", "-3", "-c"], stdin=text.stdout, stdout=file, check=True)
+    else:
+        for copy in range(args.copies):
+            for shard in shards:
+                (sources / f"{copy}-{shard.name}").symlink_to(shard.resolve())
+    return sources
 
 
 def main():
@@ -58,8 +73,10 @@ def main():
     parser.add_argument("--recipe", default="ul2r")
     parser.add_argument("--workers", default="1,2", help="numbers of workers, with commas between")
     parser.add_argument("--copies", type=int, default=4)
+    parser.add_argument("--one-source", action="store_true", help="one source of one frame instead of many")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--peer-python", help="a Python with `tokenizers` and `zstandard`")
+    parser.add_argument("--peer-python", help="a Python that has what `benches/requirements.txt` names")
+    parser.add_argument("--peers", default="encode,datasets,text-denoising", help="which, with commas between")
     parser.add_argument("--tool-args", default="", help="further arguments of the tool")
     args = parser.parse_args()
 
@@ -67,15 +84,14 @@ def main():
     if not shards:
         sys.exit(f"no {args.pattern} in {args.shards}")
     workers = [int(number) for number in args.workers.split(",")]
+    peers = args.peers.split(",") if args.peer_python else []
+    tokenizer = pathlib.Path(args.tokenizer)
+    tokenizer = tokenizer / "tokenizer.json" if tokenizer.is_dir() else tokenizer
+    measured = {number: [] for number in workers}
+    peers_measured = {name: [] for name in peers}
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
-        sources = scratch / "sources"
-        sources.mkdir()
-        for copy in range(args.copies):
-            for shard in shards:
-                (sources / f"{copy}-{shard.name}").symlink_to(shard.resolve())
-        measured = {number: [] for number in workers}
-        peer = []
+        sources = sources_in(scratch, shards, args)
         for turn in range(args.runs):
             for number in workers:
                 out = scratch / f"out-{turn}-{number}"
@@ -84,33 +100,32 @@ def main():
                 measured[number].append(run(command))
                 manifest = json.loads((out / "manifest.json").read_text())
                 subprocess.run(["rm", "-rf", str(out)], check=True)
-            if args.peer_python:
-                tokenizer = pathlib.Path(args.tokenizer)
-                tokenizer = tokenizer / "tokenizer.json" if tokenizer.is_dir() else tokenizer
-                command = [args.peer_python, "-c", PEER, str(tokenizer), *map(str, shards)]
-                env = dict(os.environ, TOKENIZERS_PARALLELISM="false")
-                peer.append(float(subprocess.run(command, check=True, capture_output=True, text=True, env=env).stdout))
+            for name in peers:
+                out = scratch / f"peer-{turn}-{name}"
+                peers_measured[name].append(peer(args, name, tokenizer, out, shards))
+                subprocess.run(["rm", "-rf", str(out)], check=True)
 
     totals = manifest["totals"]
-    raw = 0
-    for shard in shards:
-        raw += int(subprocess.run(f"zstd -dc '{shard}' | wc -c", shell=True, check=True, capture_output=True).stdout)
-    raw *= args.copies
-    print(f"{len(shards) * args.copies} sources, {raw / 1e6:.0f} MB of JSON lines, {totals['tokens'] / 1e6:.1f} M tokens, "
-          f"{totals['rows']:,} rows, {totals['shard_bytes'] / (totals['input_ids'] + totals['labels']):.2f} bytes an id on disk; "
-          f"medians of {args.runs} runs")
-    print(f"{'workers':>7} {'wall s':>8} {'CPU s':>8} {'MB/s':>8} {'MB/s/core':>10} {'M tokens/s':>11} {'peak MB':>8} {'scaling':>8}")
-    first = None
+    megabytes = sum(text_bytes(shard) for shard in shards) * args.copies / 1e6
+    print(f"{'1 source' if args.one_source else f'{len(shards) * args.copies} sources'}, {megabytes:.0f} MB of text, "
+          f"{totals['tokens'] / 1e6:.1f} M tokens, {totals['rows']:,} rows, "
+          f"{totals['shard_bytes'] / (totals['input_ids'] + totals['labels']):.2f} bytes an id on disk; medians of {args.runs} runs")
+    print(f"{'':<26} {'wall s':>7} {'CPU s':>7} {'MB/s':>7} {'MB/s/core':>10} {'Mtokens/s':>10} {'peak MB':>8} {'ratio':>7}")
+    # Each line's ratio: what `ratio of` it says, the tool over the peer.
+    first = best = cores = None
     for number in workers:
         wall, cpu, peak = (statistics.median(values) for values in zip(*measured[number]))
         first = first or wall
-        print(f"{number:>7} {wall:>8.2f} {cpu:>8.2f} {raw / 1e6 / wall:>8.1f} {raw / 1e6 / cpu:>10.1f} "
-              f"{totals['tokens'] / 1e6 / wall:>11.2f} {peak:>8.0f} {first / wall:>8.2f}")
-    if peer:
-        speed = statistics.median(peer)
-        cpu = statistics.median(value[1] for value in measured[workers[0]])
-        print(f"tokenizers (Python package, encode_batch_fast, encode only): {speed:.2f} MB/s per core; "
-              f"this tool end to end: {raw / 1e6 / cpu / speed:.1f} times that per core")
+        cores = cores or megabytes / cpu
+        best = megabytes / wall
+        print(f"{f'ul2-prep, {number} workers':<26} {wall:>7.2f} {cpu:>7.2f} {megabytes / wall:>7.1f} {megabytes / cpu:>10.2f} "
+              f"{totals['tokens'] / 1e6 / wall:>10.2f} {peak:>8.0f} {first / wall:>7.2f}  times {workers[0]} worker")
+    for name in peers:
+        wall, cpu, peak, size = (statistics.median(one[key] for one in peers_measured[name]) for key in ("wall", "cpu", "peak_mb", "bytes"))
+        size /= 1e6
+        ratio, of = (cores / (size / cpu), "per core") if name == "encode" else (best / (size / wall), "by the clock")
+        tokens = totals["tokens"] / megabytes / 1e6 * size / wall
+        print(f"{PEERS[name]:<26} {wall:>7.2f} {cpu:>7.2f} {size / wall:>7.2f} {size / cpu:>10.2f} {tokens:>10.2f} {peak:>8.0f} {ratio:>7.1f}  {of}")
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ pub struct MaskingArgs {
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = column, help_heading = "Rows")]
     pub columns: Option<Vec<Column>>,
 
-    /// Worker threads [default: one a core]. They never change a byte of the output.
+    /// Threads [default: one a core]. They never change a byte of the output.
     #[arg(long, value_name = "N", help_heading = "Running")]
     pub workers: Option<usize>,
     /// Size at which a Parquet file is closed: the next row group would make it larger.

@@ -134,7 +134,7 @@ fn plan_says_what_a_run_would_do_and_writes_nothing() {
     let fixture = fixture();
     let plan = fixture.ran("plan fixtures/shards --workers 2 --out masked").succeeded();
     assert_eq!(plan.stderr, "");
-    assert_snapshot!(plan.stdout, @r"
+    assert_snapshot!(plan.stdout, @"
     sources      5, 339.5 kB on disk
     units        1, of up to 5 sources each
     recipe       ul2r, seed 0, epochs 1
@@ -143,6 +143,7 @@ fn plan_says_what_a_run_would_do_and_writes_nothing() {
     path         bytes
     vocabulary   384 ids, eos 1, pad 0, 125 sentinels (259 to 383)
     workers      2
+    memory       about 226.5 MB beside the tokenizer, whatever the size of the sources
 
     denoiser  mode   share       noise  segment  inputs  labels  sentinels
     s            S  50.0 %      suffix      507     512     507          0
@@ -423,7 +424,7 @@ fn help_of_run() {
 
     Running:
           --workers <N>
-              Worker threads [default: one a core]. They never change a byte of the output
+              Threads [default: one a core]. They never change a byte of the output
 
           --shard-size <SIZE>
               Size at which a Parquet file is closed: the next row group would make it larger
@@ -561,7 +562,7 @@ fn help_of_plan() {
 
     Running:
           --workers <N>
-              Worker threads [default: one a core]. They never change a byte of the output
+              Threads [default: one a core]. They never change a byte of the output
 
           --shard-size <SIZE>
               Size at which a Parquet file is closed: the next row group would make it larger
@@ -1154,7 +1155,18 @@ fn the_code_that_makes_the_ids_does_not_change_a_byte_of_the_data_set() {
         let arguments = format!("fixtures/shards --tokenizer fixtures/tokenizer --tokenizer-path {path}");
         fixture.run(out, &arguments).digests()
     };
-    assert_eq!(run("fast", "auto"), run("crate", "oracle"));
+    let (mut fast, mut oracle) = (run("fast", "auto"), run("crate", "oracle"));
+    assert_ne!(fast.remove("manifest.json"), oracle.remove("manifest.json"));
+    assert_eq!(fast, oracle);
+    let manifest = |out: &str| {
+        let mut manifest: Value =
+            serde_json::from_slice(&fs::read(fixture.path(&format!("{out}/manifest.json"))).unwrap()).unwrap();
+        let path = manifest.as_object_mut().unwrap().remove("tokenizer_path").unwrap();
+        (path.as_str().unwrap().to_owned(), manifest)
+    };
+    let ((fast, rest), (oracle, same)) = (manifest("fast"), manifest("crate"));
+    assert!(fast.starts_with("fast ") && oracle.ends_with(", as asked for"), "{fast}, {oracle}");
+    assert_eq!(rest, same);
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub struct Manifest {
     pub tool_version: String,
     /// [`MASKING_VERSION`].
     pub masking_version: u32,
+    /// Which code made the ids, and why. It decides none.
+    pub tokenizer_path: String,
     /// Everything that decides rows.
     pub spec: Value,
     /// SHA-256 of the spec.
@@ -75,12 +77,12 @@ pub struct Totals {
 }
 
 impl Manifest {
-    /// The manifest of all units' records. A unit is its epoch and its records.
+    /// The manifest of all units' records. A unit is its epoch and its records. `tokenizer_path` says which code made the ids.
     ///
     /// # Errors
     ///
     /// [`OutputError`] if a unit is not finished or two epochs saw different sources.
-    pub fn new(spec: &Spec, units: &[(u32, Vec<CommitRecord>)]) -> Result<Self, OutputError> {
+    pub fn new(spec: &Spec, tokenizer_path: String, units: &[(u32, Vec<CommitRecord>)]) -> Result<Self, OutputError> {
         let mut files: BTreeMap<&str, &FinishedFile> = BTreeMap::new();
         let mut counts: BTreeMap<&str, SourceCounts> = BTreeMap::new();
         let mut denoisers: BTreeMap<String, DenoiserCounts> = BTreeMap::new();
@@ -140,6 +142,7 @@ impl Manifest {
             manifest_version: MANIFEST_VERSION,
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             masking_version: MASKING_VERSION,
+            tokenizer_path,
             spec: spec.to_json(),
             spec_fingerprint: crate::digest::fingerprint(&spec.to_json()),
             shortened: spec.shortenings().cloned().collect(),

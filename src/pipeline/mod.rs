@@ -1,7 +1,7 @@
 //! The program: from a plan to a finished data set.
 //!
 //! ```text
-//! plan ──▶ units ──▶ lanes (one thread each: read, commit) ──▶ manifest
+//! plan ──▶ units ──▶ lanes (workers that read and commit as well) ──▶ manifest
 //!                      │  ▲
 //!               batches▼  │row groups, in order
 //!                    workers (parse, tokenize, mask, encode)

@@ -169,7 +169,7 @@ fn finish(job: &Job) -> Result<Manifest, RunError> {
     for (index, unit) in job.plan.units.iter().enumerate() {
         units.push((unit.epoch, CommitRecord::read_unit(&job.data_set, index)?));
     }
-    let manifest = Manifest::new(&job.shared.spec, &units)?;
+    let manifest = Manifest::new(&job.shared.spec, job.shared.tokenizer.path(), &units)?;
     job.data_set.replace(CARD, card(&manifest).as_bytes()).map_err(OutputError::from)?;
     job.data_set.replace(MANIFEST, &manifest.to_json()).map_err(OutputError::from)?;
     job.data_set.remove_temporaries().map_err(OutputError::from)?;
