@@ -252,7 +252,7 @@ pub fn plan(settings: &Settings, differences: Option<&[String]>) -> String {
 /// What a run holds beside the tokenizer. At most one batch more than there are workers is on its way; each is its text, its encoded rows,
 /// its ids where rows are held until their places are known, and a worker's share of the tokenizer's cache (docs/performance.md).
 fn memory(spec: &Spec, workers: usize) -> String {
-    const BATCH: u64 = 72 << 20;
+    const BATCH: u64 = 80 << 20;
     const HELD: u64 = 64 << 20;
     let held = if spec.fields().pack || spec.fields().shuffle { HELD } else { 0 };
     let batches = workers as u64 + 1;

@@ -143,7 +143,7 @@ fn plan_says_what_a_run_would_do_and_writes_nothing() {
     path         bytes
     vocabulary   384 ids, eos 1, pad 0, 125 sentinels (259 to 383)
     workers      2
-    memory       about 226.5 MB beside the tokenizer, whatever the size of the sources
+    memory       about 251.7 MB beside the tokenizer, whatever the size of the sources
 
     denoiser  mode   share       noise  segment  inputs  labels  sentinels
     s            S  50.0 %      suffix      507     512     507          0

@@ -11,8 +11,10 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use sha2::{Digest as _, Sha256};
 use support::{adversarial, json_lines, repository};
 use ul2_prep::denoise::Vocabulary;
+use ul2_prep::digest::hex;
 use ul2_prep::tokenize::hf::TokenizerFile;
 use ul2_prep::tokenize::{Tokenizer, TokenizerNames as _, TokenizerPath};
 
@@ -27,21 +29,34 @@ fn both(file: &Path) -> [Box<dyn Tokenizer>; 2] {
     })
 }
 
-/// Fails at the first text that the paths give different ids. The bytes of all.
-fn assert_identical(file: &Path, texts: impl Iterator<Item = String>) -> u64 {
+/// What texts came to: `tests/identity.py` makes the same of the Python package's ids.
+struct Compared {
+    bytes: u64,
+    /// SHA-256 of each text's number of ids and its ids, as little-endian `u32`.
+    sha256: String,
+}
+
+/// Fails at the first text that the paths give different ids.
+fn assert_identical(file: &Path, texts: impl Iterator<Item = String>) -> Compared {
     let [fast, oracle] = both(file);
     let (mut first, mut second) = (fast.scratch(), oracle.scratch());
-    let mut bytes = 0;
+    let (mut bytes, mut digest) = (0, Sha256::new());
     for (number, text) in texts.enumerate() {
         let fast = fast.tokenize(&text, &mut first).map(|tokens| tokens.ids().to_vec());
         let oracle = oracle.tokenize(&text, &mut second).map(|tokens| tokens.ids().to_vec());
         match (fast, oracle) {
-            (Ok(fast), Ok(oracle)) => assert_eq!(fast, oracle, "{}: text {number}: {text:?}", file.display()),
+            (Ok(fast), Ok(oracle)) => {
+                assert_eq!(fast, oracle, "{}: text {number}: {text:?}", file.display());
+                digest.update(u32::try_from(fast.len()).unwrap().to_le_bytes());
+                for id in fast {
+                    digest.update(id.to_le_bytes());
+                }
+            }
             (fast, oracle) => assert_eq!(fast.is_err(), oracle.is_err(), "{}: text {number}: {text:?}", file.display()),
         }
         bytes += text.len() as u64;
     }
-    bytes
+    Compared { bytes, sha256: hex(&digest.finalize()) }
 }
 
 /// The texts of the documents in a shard.
@@ -89,7 +104,7 @@ fn documents_of_the_fixtures_have_the_same_ids_on_both_paths() {
     let texts: Vec<String> = texts.into_iter().chain(picked).collect();
     for file in fixtures() {
         assert!(both(&file)[0].path().starts_with("fast"), "{}", both(&file)[0].path());
-        assert!(assert_identical(&file, texts.iter().cloned()) > 1_000_000);
+        assert!(assert_identical(&file, texts.iter().cloned()).bytes > 1_000_000);
     }
 }
 
@@ -109,15 +124,19 @@ fn every_document_of_a_corpus_has_the_same_ids_on_both_paths() {
     let adversarial: u64 = number.map_or(100_000, |number| number.parse().expect("a number"));
     let shards = folder("UL2_PREP_SHARDS").map(|folder| files_below(&folder, ".jsonl.zst")).unwrap_or_default();
     let tokenizers = folder("UL2_PREP_TOKENIZERS").expect("the folder of tokenizers");
+    // For the Python package, which the same texts are given to.
+    let texts = Path::new(env!("CARGO_TARGET_TMPDIR")).join("adversarial.jsonl");
+    let lines =
+        (0..adversarial).map(|number| serde_json::json!({ "text": adversarial::text(number) }).to_string() + "\n");
+    fs::write(&texts, lines.collect::<String>()).unwrap();
+    let compared = |what: &Path, Compared { bytes, sha256 }: Compared| {
+        println!("{}", serde_json::json!({ "shard": what, "bytes": bytes, "sha256": sha256 }));
+    };
     for file in files_below(&tokenizers, "tokenizer.json") {
-        println!("{}: {}", file.display(), both(&file)[0].path());
-        println!(
-            "  {adversarial} adversarial texts: {} bytes",
-            assert_identical(&file, (0..adversarial).map(adversarial::text))
-        );
+        println!("{}", serde_json::json!({ "tokenizer": file, "path": both(&file)[0].path() }));
+        compared(&texts, assert_identical(&file, (0..adversarial).map(adversarial::text)));
         for shard in &shards {
-            let bytes = assert_identical(&file, documents(shard).into_iter());
-            println!("  {}: {bytes} bytes", shard.display());
+            compared(shard, assert_identical(&file, documents(shard).into_iter()));
         }
     }
 }
