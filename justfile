@@ -28,9 +28,15 @@ vectors:
 recipes:
     UL2_PREP_BLESS=1 cargo test --profile ci --locked --test recipes
 
-# Ids of the fast paths against the `tokenizers` crate: every document of the shards in SHARDS and 100,000 generated ones, for every file in TOKENIZERS.
-identity tokenizers shards:
-    UL2_PREP_TOKENIZERS={{tokenizers}} UL2_PREP_SHARDS={{shards}} cargo test --release --locked --test identity -- --ignored --nocapture
+# Ids of the fast paths against the `tokenizers` crate, then against the Python package: every document of the shards in SHARDS and 100,000
+# generated ones, for every file in TOKENIZERS.
+identity tokenizers shards: peers
+    UL2_PREP_TOKENIZERS={{tokenizers}} UL2_PREP_SHARDS={{shards}} cargo test --release --locked --test identity -- --ignored --nocapture > target/identity.log
+    target/peers/bin/python tests/identity.py < target/identity.log
+
+# What each stage costs on one thread.
+stages shards tokenizer:
+    UL2_PREP_SHARDS={{shards}} UL2_PREP_TOKENIZER={{tokenizer}} cargo bench --locked --bench stages
 
 # End to end: MB/s of text per core, tokens/s, memory, scaling. SHARDS is a folder of `.jsonl.zst`, TOKENIZER a file, a folder or `bytes`.
 bench shards tokenizer *args:

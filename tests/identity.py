@@ -3,9 +3,7 @@
 
     just identity TOKENIZERS SHARDS | tests/identity.py
 
-Each line names a tokenizer file, or a shard and the SHA-256 of the ids of all its documents. A text that spells a reserved token, which
-the tool encodes as text and the package may not, is in none of the benchmarks' shards; of the generated ones a shard that differs for this
-reason is counted by document.
+Each line names a tokenizer file, or a shard and the SHA-256 of the ids of all its documents.
 """
 
 import hashlib
