@@ -57,6 +57,5 @@ peers:
 profile shards tokenizer:
     cargo build --release --locked
     rm -rf target/profile && mkdir -p target/profile
-    perf record --call-graph lbr --output target/profile/perf.data -- {{tool}} run {{shards}} --tokenizer {{tokenizer}} --out target/profile/out --quiet || \
-        perf record --output target/profile/perf.data -- {{tool}} run {{shards}} --tokenizer {{tokenizer}} --out target/profile/out --quiet
+    perf record --output target/profile/perf.data -- {{tool}} run {{shards}} --tokenizer {{tokenizer}} --out target/profile/out --quiet
     perf report --input target/profile/perf.data --no-children --percent-limit 1 --stdio
