@@ -32,9 +32,13 @@ fn both(file: &Path) -> [Box<dyn Tokenizer>; 2] {
 /// What texts came to: `tests/identity.py` makes the same of the Python package's ids.
 struct Compared {
     bytes: u64,
-    /// SHA-256 of each text's number of ids and its ids, as little-endian `u32`.
+    /// SHA-256 of each text's number of ids and its ids, as little-endian `u32`; texts that spell a reserved token left out.
     sha256: String,
 }
+
+/// Reserved tokens that a text may spell, one of them as NFKC makes it. The tool reads them as text; the package gives the reserved id where
+/// it is a piece of the model too.
+const SPELLED: [&str; 4] = ["</s>", "＜/s＞", "<pad>", "<extra_id_"];
 
 /// Fails at the first text that the paths give different ids.
 fn assert_identical(file: &Path, texts: impl Iterator<Item = String>) -> Compared {
@@ -47,9 +51,9 @@ fn assert_identical(file: &Path, texts: impl Iterator<Item = String>) -> Compare
         match (fast, oracle) {
             (Ok(fast), Ok(oracle)) => {
                 assert_eq!(fast, oracle, "{}: text {number}: {text:?}", file.display());
-                digest.update(u32::try_from(fast.len()).unwrap().to_le_bytes());
-                for id in fast {
-                    digest.update(id.to_le_bytes());
+                if !SPELLED.iter().any(|spelled| text.contains(spelled)) {
+                    digest.update(u32::try_from(fast.len()).unwrap().to_le_bytes());
+                    fast.iter().copied().map(u32::to_le_bytes).for_each(|id| digest.update(id));
                 }
             }
             (fast, oracle) => assert_eq!(fast.is_err(), oracle.is_err(), "{}: text {number}: {text:?}", file.display()),
