@@ -1,5 +1,6 @@
 """Which data set the reader tests read: `--data-set DIR`, else the environment variable UL2_PREP_DATA_SET."""
 
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -14,7 +15,7 @@ for _name in ("HF_DATASETS_OFFLINE", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY
 
 
 def pytest_addoption(parser):
-    parser.addoption("--data-set", metavar="DIR", help="a finished output of `ul2-prep build`")
+    parser.addoption("--data-set", metavar="DIR", help="a finished output of `ul2-prep run`")
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +28,16 @@ def data_set(request):
     if not (path / "manifest.json").is_file():
         pytest.fail(f"{path} has no manifest.json", pytrace=False)
     return path
+
+
+@pytest.fixture(scope="session")
+def manifest(data_set):
+    return json.loads((data_set / "manifest.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def files(data_set):
+    """The shards, sorted by name."""
+    found = sorted((data_set / "data").glob("train-*.parquet"))
+    assert found, "no data/train-*.parquet"
+    return found

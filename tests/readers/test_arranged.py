@@ -110,11 +110,6 @@ class Example(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def manifest(data_set):
-    return json.loads((data_set / "manifest.json").read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="session")
 def spec(manifest):
     return manifest["spec"]
 
@@ -143,14 +138,6 @@ def causal(form):
     if not form.causal:
         pytest.skip("the rows are not causal")
     return form.causal
-
-
-@pytest.fixture(scope="session")
-def files(data_set):
-    """The shards, sorted by name."""
-    found = sorted((data_set / "data").glob("train-*.parquet"))
-    assert found, "no data/train-*.parquet"
-    return found
 
 
 @pytest.fixture(scope="session")

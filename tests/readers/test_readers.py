@@ -6,7 +6,6 @@ DIR is a finished data set: DIR/data/train-*.parquet, DIR/manifest.json, DIR/REA
 """
 
 import hashlib
-import json
 
 import datasets
 import duckdb
@@ -34,19 +33,6 @@ SEQUENCES = ["input_ids", "labels"]
 
 def key(row):
     return row[: len(KEY)]
-
-
-@pytest.fixture(scope="session")
-def manifest(data_set):
-    return json.loads((data_set / "manifest.json").read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="session")
-def files(data_set):
-    """The shards, sorted by name."""
-    found = sorted((data_set / "data").glob("train-*.parquet"))
-    assert found, "no data/train-*.parquet"
-    return found
 
 
 @pytest.fixture(scope="session")
