@@ -48,7 +48,7 @@ static JOB: LazyLock<Job> = LazyLock::new(|| {
 /// The first batches of the sources: enough that they do not fit into a core's cache.
 fn batches() -> Vec<Batch> {
     let spool = std::env::temp_dir();
-    let mut reader = BatchReader::new(&JOB.sources, JOB.shared.spec.fields().max_line, &spool);
+    let mut reader = BatchReader::new(&JOB.sources, JOB.shared.spec.fields().max_line, &spool, &JOB.buffers);
     std::iter::from_fn(|| reader.next_batch().unwrap()).take(4).collect()
 }
 

@@ -201,6 +201,7 @@ impl Settings {
             pool,
             permits: workers + 1,
             lanes,
+            buffers: Arc::default(),
             progress: Arc::new(Progress::default()),
             interrupted,
             failed: AtomicBool::new(false),

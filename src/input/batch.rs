@@ -10,11 +10,13 @@
 use std::io::{self, Read as _, Write as _};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use fs_err as fs;
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::InputError;
+use super::buffers::{Buffer, Buffers};
 use super::reader::{FileDigest, SourceReader};
 use super::source::Source;
 use crate::reject::AsideFile;
@@ -38,7 +40,7 @@ pub struct Batch {
     pub end: Position,
     /// Sources that ended in it.
     pub finished: Vec<FinishedSource>,
-    bytes: Vec<u8>,
+    bytes: Buffer,
 }
 
 /// Consecutive lines of one source.
@@ -113,6 +115,7 @@ pub struct BatchReader<'a> {
     sources: &'a [Source],
     max_line: usize,
     spool: &'a Path,
+    buffers: &'a Arc<Buffers>,
     next_index: u64,
     /// Index of the source being read, or of the next one to open.
     source: usize,
@@ -142,11 +145,12 @@ impl Filling {
 }
 
 impl<'a> BatchReader<'a> {
-    /// A reader at the beginning of `sources`. Lines of more than `max_line` bytes go to files in `spool`.
+    /// A reader at the beginning of `sources`. Lines of more than `max_line` bytes go to files in `spool`; `buffers` lends the batches
+    /// their memory.
     #[must_use]
-    pub fn new(sources: &'a [Source], max_line: u64, spool: &'a Path) -> Self {
+    pub fn new(sources: &'a [Source], max_line: u64, spool: &'a Path, buffers: &'a Arc<Buffers>) -> Self {
         let max_line = usize::try_from(max_line).unwrap_or(usize::MAX);
-        Self { sources, max_line, spool, next_index: 0, source: 0, reader: None, lines: 0, carry: Vec::new() }
+        Self { sources, max_line, spool, buffers, next_index: 0, source: 0, reader: None, lines: 0, carry: Vec::new() }
     }
 
     /// The next batch; `None` after the last one. The last batch of a unit may have no lines.
@@ -164,9 +168,9 @@ impl<'a> BatchReader<'a> {
             long_lines: Vec::new(),
             end: Position { source: 0, lines: 0, file: FileDigest { bytes: 0, sha256: [0; 32] } },
             finished: Vec::new(),
-            bytes: std::mem::take(&mut self.carry),
+            bytes: self.buffers.lend(BLOCK_BYTES + 2 * CHUNK),
         };
-        batch.bytes.reserve((BLOCK_BYTES + 2 * CHUNK).saturating_sub(batch.bytes.len()));
+        batch.bytes.append(&mut self.carry);
         self.next_index += 1;
         let mut filling = Filling::default();
         while self.source < self.sources.len() && filling.before < BLOCK_BYTES {
@@ -314,8 +318,8 @@ mod tests {
     /// Every line of every source of a unit, as batches see them: (source, line, bytes), long ones by their length.
     fn read_all(folder: &Path, max_line: u64) -> (Vec<(usize, u64, String)>, Vec<usize>) {
         let sources = discover(&[folder.to_str().unwrap().to_owned()]).unwrap();
-        let spool = tempfile::tempdir().unwrap();
-        let mut reader = BatchReader::new(&sources, max_line, spool.path());
+        let (spool, buffers) = (tempfile::tempdir().unwrap(), Arc::default());
+        let mut reader = BatchReader::new(&sources, max_line, spool.path(), &buffers);
         let (mut lines, mut sizes) = (Vec::new(), Vec::new());
         while let Some(batch) = reader.next_batch().unwrap() {
             sizes.push(batch.text_bytes());
@@ -382,8 +386,8 @@ mod tests {
     /// The first line of each block of source `source`: where pieces of it begin in each batch.
     fn block_starts(folder: &Path, name: &str, max_line: u64) -> Vec<u64> {
         let sources = discover(&[folder.to_str().unwrap().to_owned()]).unwrap();
-        let spool = tempfile::tempdir().unwrap();
-        let mut reader = BatchReader::new(&sources, max_line, spool.path());
+        let (spool, buffers) = (tempfile::tempdir().unwrap(), Arc::default());
+        let mut reader = BatchReader::new(&sources, max_line, spool.path(), &buffers);
         let mut starts = Vec::new();
         while let Some(batch) = reader.next_batch().unwrap() {
             let held = batch.pieces.iter().map(|piece| (piece.source, piece.first_line));

@@ -4,6 +4,7 @@
 //! and [`jsonl`] turns one line into a text or the reason why it is none.
 
 pub mod batch;
+pub mod buffers;
 pub mod jsonl;
 pub mod reader;
 pub mod source;

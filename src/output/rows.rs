@@ -152,8 +152,9 @@ struct Rows {
 impl Rows {
     fn new(format: &RowFormat) -> Self {
         Self {
-            input_ids: Vec::new(),
-            labels: Vec::new(),
+            // What is handed over at once, and room for the row that goes beyond it.
+            input_ids: Vec::with_capacity(IDS_AT_ONCE + IDS_AT_ONCE / 8),
+            labels: Vec::with_capacity(IDS_AT_ONCE / 2),
             input_ends: Ends::default(),
             label_ends: Ends::default(),
             columns: format.columns.iter().map(|&column| ColumnBuffer::new(column, format)).collect(),

@@ -13,6 +13,7 @@ use super::plan::Plan;
 use super::progress::Progress;
 use super::unit::{mask_batch, run_unit};
 use super::worker::Shared;
+use crate::input::buffers::Buffers;
 use crate::input::source::Source;
 use crate::output::OutputError;
 use crate::output::card::card;
@@ -41,6 +42,8 @@ pub struct Job {
     pub permits: usize,
     /// Workers that also read and commit.
     pub lanes: usize,
+    /// Memory that batches hand on.
+    pub buffers: Arc<Buffers>,
     /// How far it is.
     pub progress: Arc<Progress>,
     /// Set by a signal.
