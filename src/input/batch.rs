@@ -434,7 +434,7 @@ mod tests {
         let path = folder.path().join("a.jsonl");
         fs::write(&path, "{}\n").unwrap();
         let source = Source { name: "a.jsonl".to_owned(), path, bytes: 4, compression: Compression::None };
-        let error = BatchReader::new(&[source], 100, folder.path()).next_batch().unwrap_err();
+        let error = BatchReader::new(&[source], 100, folder.path(), &Arc::default()).next_batch().unwrap_err();
         assert_eq!(error.to_string(), "a.jsonl: the source has 3 bytes, but had 4 when this data set was begun");
     }
 }
