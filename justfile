@@ -34,6 +34,10 @@ identity tokenizers shards: peers
     UL2_PREP_TOKENIZERS={{tokenizers}} UL2_PREP_SHARDS={{shards}} cargo test --release --locked --test identity -- --ignored --nocapture > target/identity.log
     target/peers/bin/python tests/identity.py < target/identity.log
 
+# Runs ended at every step, at 200 random moments, by a full disk and by each other: the long form of tests/kills.rs.
+kills:
+    UL2_PREP_LONG=1 cargo test --release --locked --test kills -- --nocapture
+
 # What each stage costs on one thread.
 stages shards tokenizer:
     UL2_PREP_SHARDS={{shards}} UL2_PREP_TOKENIZER={{tokenizer}} cargo bench --locked --bench stages

@@ -9,6 +9,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli::{Cli, Command, PlanArgs, RecipesArgs, RunArgs};
 use crate::output::data_set::{DataSet, PLAN};
+use crate::pipeline::plans::Plans;
 use crate::pipeline::run::{RunError, run};
 use crate::recipe::{self, Recipe};
 use crate::settings::{self, Settings};
@@ -41,7 +42,7 @@ impl From<anyhow::Error> for Failure {
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         let exit_code = match &error {
-            RunError::OtherPlan { .. } => EXIT_USAGE,
+            RunError::OtherPlan { .. } | RunError::NotGiven { .. } => EXIT_USAGE,
             RunError::Interrupted { signal } => EXIT_SIGNAL + u8::try_from(*signal).unwrap_or_default(),
             RunError::Unit { .. } | RunError::Output(_) => EXIT_DATA,
         };
@@ -68,11 +69,9 @@ fn execute_run(args: &RunArgs) -> Result<(), Failure> {
     for warning in &settings.warnings {
         report::message(&format!("warning: {warning}"));
     }
-    let total: u64 = settings.sources.iter().map(|source| source.bytes).sum();
-    let total = total * u64::from(settings.spec.fields().epochs);
     let job = settings.into_job(args, interruption().context("cannot listen for signals")?)?;
     let manifest = {
-        let _shown = (!args.quiet).then(|| report::ProgressReport::start(job.progress.clone(), total));
+        let _shown = (!args.quiet).then(|| report::ProgressReport::start(job.progress.clone(), job.plan().bytes()));
         run(&job)?
     };
     let out = args.out.display().to_string();
@@ -95,14 +94,14 @@ fn interruption() -> std::io::Result<Arc<AtomicUsize>> {
 fn execute_plan(args: &PlanArgs) -> Result<()> {
     let settings = Settings::new(&args.masking)?;
     let differences = match &args.out {
-        None => None,
-        Some(out) => match DataSet::at(out).read(PLAN)? {
-            None => None,
-            Some(bytes) => {
-                let existing = serde_json::from_slice(&bytes).context("the plan in the folder is damaged")?;
-                Some(settings.plan.differences(&existing))
+        Some(out) if DataSet::at(out).read(PLAN)?.is_some() => {
+            match Plans::resolve(&DataSet::at(out), settings.plan.clone(), false) {
+                Ok(_) => Some(Vec::new()),
+                Err(RunError::OtherPlan { differences, .. }) => Some(differences),
+                Err(error) => return Err(error.into()),
             }
-        },
+        }
+        _ => None,
     };
     Ok(report::data(&report::plan(&settings, differences.as_deref()))?)
 }

@@ -30,6 +30,7 @@ Examples:
   ul2-prep run shards/ --out masked --tokenizer t5/tokenizer.json --seed 7
   ul2-prep run 'pile/*.jsonl.zst' --out masked --recipe ul2 --epochs 4
   ul2-prep run books.jsonl.gz --out masked --recipe my-mixture.toml --text-field body.text
+  ul2-prep run more-shards/ --out masked --tokenizer t5/tokenizer.json --seed 7 --extend
 
 The same command again goes on where an interrupted run stopped.";
 
@@ -64,9 +65,12 @@ pub struct RunArgs {
     /// What is read and how it is masked.
     #[command(flatten)]
     pub masking: MaskingArgs,
-    /// The folder of the data set: new, empty, or one that an interrupted run has begun.
+    /// The folder of the data set: new, empty, one that an interrupted run has begun, or with `--extend` a finished one.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Add sources that the data set does not have yet. Its finished shards stay as they are; their sources need not be given again.
+    #[arg(long, help_heading = "Running")]
+    pub extend: bool,
     /// How many lines of a source may be rejected before the run stops: a number, or a share of its lines, which allows at least 10.
     #[arg(long, value_name = "N|SHARE%", default_value = "0.1%", help_heading = "Running")]
     pub max_rejects: MaxRejects,

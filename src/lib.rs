@@ -41,6 +41,8 @@ pub mod documentation {
     pub mod format {}
     #[doc = include_str!("../docs/reproducibility.md")]
     pub mod reproducibility {}
+    #[doc = include_str!("../docs/reliability.md")]
+    pub mod reliability {}
     #[doc = include_str!("../docs/design.md")]
     pub mod design {}
 }

@@ -1,6 +1,7 @@
 //! Lines that make no rows, and why.
 
 use std::fmt;
+use std::io::{self, Read, Seek as _, SeekFrom};
 use std::path::PathBuf;
 
 use fs_err as fs;
@@ -96,12 +97,43 @@ pub enum KeptBytes {
     File(AsideFile),
 }
 
-/// A file that is removed with its owner.
+/// A file that is removed with its owner, who keeps it open: what is in it can be read even if somebody else removed it.
 #[derive(Debug)]
-pub struct AsideFile(pub PathBuf);
+pub struct AsideFile {
+    path: PathBuf,
+    file: fs::File,
+}
+
+impl AsideFile {
+    /// An empty file.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made.
+    pub fn create(path: PathBuf) -> io::Result<Self> {
+        let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
+        Ok(Self { path, file })
+    }
+
+    /// The file, to be written to.
+    pub fn file(&mut self) -> &mut fs::File {
+        &mut self.file
+    }
+
+    /// All that was written.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn contents(&self) -> io::Result<impl Read> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(0))?;
+        Ok(file)
+    }
+}
 
 impl Drop for AsideFile {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0); // a leftover goes when the data set is finished
+        let _ = fs::remove_file(&self.path); // a leftover goes when the data set is finished
     }
 }

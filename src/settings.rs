@@ -12,11 +12,13 @@ use crate::denoise::{
 };
 use crate::input::source::{Source, discover};
 use crate::output::data_set::DataSet;
+use crate::output::faults::Faults;
 use crate::output::rows::RowGroupEncoder;
 use crate::output::schema::{self, Column, RowFormat};
 use crate::output::shard::ShardOptions;
 use crate::pipeline::document::Fields;
 use crate::pipeline::plan::Plan;
+use crate::pipeline::plans::Plans;
 use crate::pipeline::progress::Progress;
 use crate::pipeline::run::Job;
 use crate::pipeline::worker::Shared;
@@ -166,12 +168,14 @@ impl Settings {
     ///
     /// If the folder holds something else, or the workers cannot be started.
     pub fn into_job(self, args: &RunArgs, interrupted: Arc<AtomicUsize>) -> Result<Job> {
-        let RunArgs { masking: _, out, max_rejects, quiet: _ } = args;
+        let RunArgs { masking: _, out, extend, max_rejects, quiet: _ } = args;
         let Self { spec, format, tokenizer, sources, plan, workers, warnings: _ } = self;
-        let data_set = DataSet::at(out);
+        let data_set = DataSet::at(out).with_faults(faults()?);
         if data_set.is_foreign()? {
             return Err(SettingsError::ForeignFolder(out.display().to_string()).into());
         }
+        let plans = Plans::resolve(&data_set, plan, *extend)?;
+        let sources = plans.sources(sources, &data_set)?;
         let properties = schema::properties(&spec)?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(workers)
@@ -182,12 +186,11 @@ impl Settings {
         let lanes = workers.min(1 + workers.div_ceil(8));
         Ok(Job {
             shard_options: ShardOptions {
-                plan: plan.fingerprint(),
-                shard_bytes: plan.shard_bytes,
+                shard_bytes: plans.whole().shard_bytes,
                 format: format.clone(),
                 properties: properties.clone(),
             },
-            plan,
+            plans,
             sources,
             data_set,
             shared: Shared {
@@ -206,6 +209,15 @@ impl Settings {
             interrupted,
             failed: AtomicBool::new(false),
         })
+    }
+}
+
+/// The fault that a test asks for (`docs/reliability.md`); none otherwise.
+#[expect(clippy::disallowed_methods, reason = "the only reader of the environment")]
+fn faults() -> Result<Faults> {
+    match std::env::var("UL2_PREP_FAULT") {
+        Err(_) => Ok(Faults::default()),
+        Ok(fault) => fault.parse().map_err(anyhow::Error::msg).context("UL2_PREP_FAULT"),
     }
 }
 

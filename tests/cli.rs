@@ -325,7 +325,8 @@ fn help_of_run() {
 
     Options:
           --out <DIR>
-              The folder of the data set: new, empty, or one that an interrupted run has begun
+              The folder of the data set: new, empty, one that an interrupted run has begun, or with `--extend` a finished
+              one
 
       -h, --help
               Print help (see a summary with '-h')
@@ -431,6 +432,10 @@ fn help_of_run() {
 
               [default: 256MiB]
 
+          --extend
+              Add sources that the data set does not have yet. Its finished shards stay as they are; their sources need not
+              be given again
+
           --max-rejects <N|SHARE%>
               How many lines of a source may be rejected before the run stops: a number, or a share of its lines, which
               allows at least 10
@@ -444,6 +449,7 @@ fn help_of_run() {
       ul2-prep run shards/ --out masked --tokenizer t5/tokenizer.json --seed 7
       ul2-prep run 'pile/*.jsonl.zst' --out masked --recipe ul2 --epochs 4
       ul2-prep run books.jsonl.gz --out masked --recipe my-mixture.toml --text-field body.text
+      ul2-prep run more-shards/ --out masked --tokenizer t5/tokenizer.json --seed 7 --extend
 
     The same command again goes on where an interrupted run stopped.
     ");
@@ -1049,7 +1055,7 @@ fn other_settings_in_the_same_folder_are_refused_by_name() {
     assert_snapshot!(fixture.ran("run *.jsonl --out masked --seed 7").failed(2), @r"
     error: the data set in `masked/` was begun with other settings: `sources[b.jsonl]` is not in the data set, but asked for
 
-    hint: use the same settings, or name another folder with `--out`
+    hint: `--extend` adds the new sources to the data set
     ");
     assert_eq!(fixture.data_set("masked").digests(), before);
 }

@@ -12,7 +12,6 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use fs_err as fs;
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::InputError;
@@ -262,14 +261,14 @@ impl<'a> BatchReader<'a> {
         let spool_error = |cause| InputError::Spool { source_name: source_name.clone(), line, cause };
         let name = format!("long-line-{}-{}-{line}", std::process::id(), crate::digest::short(source_name.as_bytes()));
         let path = self.spool.join(name);
-        let mut file = fs::File::create(&path).map_err(spool_error)?;
-        let mut aside = LongLine { source: self.source, line, bytes: 0, file: AsideFile(path) };
+        let file = AsideFile::create(path).map_err(spool_error)?;
+        let mut aside = LongLine { source: self.source, line, bytes: 0, file };
         let mut chunk = batch.bytes.split_off(start);
         let mut line_feed = 0;
         loop {
             let end = memchr(b'\n', &chunk);
             let part = &chunk[..end.unwrap_or(chunk.len())];
-            file.write_all(part).map_err(spool_error)?;
+            aside.file.file().write_all(part).map_err(spool_error)?;
             aside.bytes += part.len() as u64;
             if let Some(end) = end {
                 batch.bytes.extend_from_slice(&chunk[end + 1..]);
@@ -312,6 +311,8 @@ fn full_block(batch: &Batch, filling: Filling, searched: usize) -> Option<usize>
 
 #[cfg(test)]
 mod tests {
+    use fs_err as fs;
+
     use super::super::source::{Compression, discover};
     use super::*;
 
@@ -329,7 +330,10 @@ mod tests {
                 }
             }
             for long in &batch.long_lines {
-                assert_eq!(fs::metadata(&long.file.0).unwrap().len(), long.bytes);
+                assert_eq!(
+                    std::io::copy(&mut long.file.contents().unwrap(), &mut std::io::sink()).unwrap(),
+                    long.bytes
+                );
                 lines.push((long.source, long.line, format!("long {}", long.bytes)));
             }
         }

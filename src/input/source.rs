@@ -20,6 +20,15 @@ pub struct Source {
     pub compression: Compression,
 }
 
+impl Source {
+    /// A source that nobody reads any more.
+    #[must_use]
+    pub fn absent(name: &str, bytes: u64) -> Self {
+        let compression = Compression::of(name).unwrap_or(Compression::None);
+        Self { name: name.to_owned(), path: PathBuf::from(name), bytes, compression }
+    }
+}
+
 /// How a source is compressed, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::OutputError;
 use super::counts::Counts;
-use super::data_set::{Created, DataSet};
+use super::data_set::{Created, DataSet, REJECTS, TemporaryFile};
 
 /// What a shard holds and where the unit stands after it.
 ///
@@ -97,20 +97,59 @@ pub struct ReaderPosition {
     pub file_sha256: String,
 }
 
+/// A file that is written, and the name it is to have.
+pub type Unnamed = (TemporaryFile, String);
+
 impl CommitRecord {
-    /// Writes the record, or finds that another attempt has written the same one.
+    /// Gives the shard's files their names, then writes the record; or finds that another attempt has done so.
     ///
     /// # Errors
     ///
-    /// [`OutputError::NotDeterministic`] if there is another record of that name.
-    pub fn write(&self, data_set: &DataSet) -> Result<(), OutputError> {
-        let name = DataSet::commit_name(self.unit, self.shard);
-        let bytes = to_json(self);
-        match data_set.create_only(&name, &bytes)? {
-            Created::New => Ok(()),
-            Created::Existing(existing) if existing == bytes => Ok(()),
-            Created::Existing(_) => Err(OutputError::NotDeterministic(data_set.path(&name))),
+    /// [`OutputError::NotDeterministic`] if another attempt made something else; it stays.
+    pub fn commit(&self, data_set: &DataSet, files: Vec<Unnamed>) -> Result<(), OutputError> {
+        if self.is_committed(data_set)? {
+            return Ok(());
         }
+        if self.rejects.is_some() {
+            data_set.create_folder(REJECTS)?;
+        }
+        for (file, name) in files {
+            if let Err(error) = data_set.publish(file, &name) {
+                // Whoever was faster may have finished the data set, and taken the file for a leftover.
+                return if self.is_committed(data_set)? { Ok(()) } else { Err(error.into()) };
+            }
+        }
+        let name = DataSet::commit_name(self.unit, self.shard);
+        match data_set.create_only(&name, &to_json(self)) {
+            Ok(Created::New) => Ok(()),
+            Ok(Created::Existing(_)) => self.is_committed(data_set).map(|_| ()),
+            Err(error) => {
+                if self.is_committed(data_set)? {
+                    Ok(())
+                } else {
+                    Err(error.into())
+                }
+            }
+        }
+    }
+
+    /// Whether this record is written already.
+    fn is_committed(&self, data_set: &DataSet) -> Result<bool, OutputError> {
+        let name = DataSet::commit_name(self.unit, self.shard);
+        match data_set.read(&name)? {
+            None => Ok(false),
+            Some(bytes) if bytes == to_json(self) => Ok(true),
+            Some(_) => Err(OutputError::NotDeterministic(data_set.path(&name))),
+        }
+    }
+
+    /// Whether all shards of a unit are committed.
+    ///
+    /// # Errors
+    ///
+    /// [`OutputError`] if a record cannot be read.
+    pub fn is_finished(data_set: &DataSet, unit: usize) -> Result<bool, OutputError> {
+        Ok(Self::read_unit(data_set, unit)?.last().is_some_and(|record| record.last))
     }
 
     /// All records of a unit, in order.

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 
+use super::faults::{Faults, Step};
+
 /// Shards. Loaders look here.
 pub const DATA: &str = "data";
 /// Rejected lines.
@@ -19,6 +21,12 @@ pub const MANIFEST: &str = "manifest.json";
 /// The data set card.
 pub const CARD: &str = "README.md";
 
+/// The plan of the `number`-th extension, counted from 1.
+#[must_use]
+pub fn extension(number: usize) -> String {
+    format!("{PRIVATE}/plan-{number:05}.json")
+}
+
 const COMMITS: &str = ".ul2-prep/commits";
 const TEMPORARY: &str = ".ul2-prep/tmp";
 
@@ -26,6 +34,7 @@ const TEMPORARY: &str = ".ul2-prep/tmp";
 #[derive(Debug, Clone)]
 pub struct DataSet {
     dir: PathBuf,
+    faults: Faults,
 }
 
 /// What [`DataSet::create_only`] found.
@@ -41,7 +50,13 @@ impl DataSet {
     /// The data set in `dir`. Nothing is touched.
     #[must_use]
     pub fn at(dir: &Path) -> Self {
-        Self { dir: dir.to_owned() }
+        Self { dir: dir.to_owned(), faults: Faults::default() }
+    }
+
+    /// The same, with a fault on purpose.
+    #[must_use]
+    pub fn with_faults(self, faults: Faults) -> Self {
+        Self { faults, ..self }
     }
 
     /// Whether `dir` holds something, but no data set.
@@ -63,10 +78,16 @@ impl DataSet {
     ///
     /// If one cannot be made.
     pub fn create_folders(&self) -> io::Result<()> {
-        for folder in [DATA, COMMITS, TEMPORARY] {
-            fs::create_dir_all(self.dir.join(folder))?;
-        }
-        Ok(())
+        [DATA, COMMITS, TEMPORARY].into_iter().try_for_each(|folder| self.create_folder(folder))
+    }
+
+    /// Makes a folder, unless it is there.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made.
+    pub fn create_folder(&self, relative: &str) -> io::Result<()> {
+        fs::create_dir_all(self.dir.join(relative))
     }
 
     /// The path of a file of the data set.
@@ -107,10 +128,15 @@ impl DataSet {
     /// If it cannot be made.
     pub fn temporary(&self, name: &str) -> io::Result<TemporaryFile> {
         let process = std::process::id();
+        self.faults.step(Step::BeforeCreate, name)?;
         for attempt in 0_u32.. {
             let path = self.dir.join(TEMPORARY).join(format!("{name}.{process}-{attempt}"));
             match fs::OpenOptions::new().write(true).create_new(true).open(&path) {
-                Ok(file) => return Ok(TemporaryFile { file, path: Some(path), bytes: 0, sha256: Sha256::new() }),
+                Ok(file) => {
+                    in_use(&file);
+                    let (name, faults) = (name.to_owned(), self.faults.clone());
+                    return Ok(TemporaryFile { file, name, path: Some(path), bytes: 0, sha256: Sha256::new(), faults });
+                }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
@@ -124,7 +150,7 @@ impl DataSet {
     ///
     /// If it cannot be synced or renamed.
     pub fn publish(&self, mut file: TemporaryFile, relative: &str) -> io::Result<()> {
-        file.file.sync_all()?;
+        file.sync()?;
         let target = self.dir.join(relative);
         if let Some(path) = file.path.take()
             && let Err(error) = fs::rename(&path, &target)
@@ -132,7 +158,7 @@ impl DataSet {
             file.path = Some(path);
             return Err(error);
         }
-        sync_folder_of(&target)
+        file.sync_folder_of(&target)
     }
 
     /// Writes a small file at once, replacing one of that name.
@@ -143,7 +169,13 @@ impl DataSet {
     pub fn replace(&self, relative: &str, bytes: &[u8]) -> io::Result<()> {
         let mut file = self.temporary(&relative.replace('/', "-"))?;
         file.write_all(bytes)?;
-        self.publish(file, relative)
+        match self.publish(file, relative) {
+            // Another process that finishes the same data set may have taken the temporary file for a leftover, and has written this one.
+            Err(error) if error.kind() == ErrorKind::NotFound && self.read(relative)?.as_deref() == Some(bytes) => {
+                Ok(())
+            }
+            published => published,
+        }
     }
 
     /// Writes a small file at once, unless there is one of that name: whoever comes first wins, the other reads.
@@ -154,12 +186,12 @@ impl DataSet {
     pub fn create_only(&self, relative: &str, bytes: &[u8]) -> io::Result<Created> {
         let mut file = self.temporary(&relative.replace('/', "-"))?;
         file.write_all(bytes)?;
-        file.file.sync_all()?;
+        file.sync()?;
         let target = self.dir.join(relative);
         let Some(path) = file.path.as_ref() else { return Err(io::Error::other("the temporary file is gone")) };
         match fs::hard_link(path, &target) {
             Ok(()) => {
-                sync_folder_of(&target)?;
+                file.sync_folder_of(&target)?;
                 Ok(Created::New)
             }
             // The reply to a link that was made may be lost: what counts is what is there.
@@ -170,15 +202,21 @@ impl DataSet {
         }
     }
 
-    /// Removes what interrupted runs left behind. Only for a finished data set: a temporary file may be another process's.
+    /// Removes what interrupted runs left behind. Files of processes that are alive stay.
     ///
     /// # Errors
     ///
     /// If a file cannot be removed.
     pub fn remove_temporaries(&self) -> io::Result<()> {
+        let gone = |error: &io::Error| error.kind() == ErrorKind::NotFound;
         for entry in fs::read_dir(self.temporary_folder())? {
-            match fs::remove_file(entry?.path()) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            let path = entry?.path();
+            let removed = match fs::File::open(&path) {
+                Ok(file) if is_in_use(&file) => continue,
+                _ => fs::remove_file(path),
+            };
+            match removed {
+                Err(error) if !gone(&error) => return Err(error),
                 _ => {}
             }
         }
@@ -186,13 +224,26 @@ impl DataSet {
     }
 }
 
+/// Marks a temporary file as one whose process is alive: the system takes the mark away with the process, however it ends. Where a file
+/// system has no locks there is no mark, and [`DataSet::remove_temporaries`] takes the file for a leftover.
+fn in_use(file: &fs::File) {
+    let _ = file.file().try_lock_shared();
+}
+
+fn is_in_use(file: &fs::File) -> bool {
+    matches!(file.file().try_lock(), Err(std::fs::TryLockError::WouldBlock))
+}
+
 /// A file without a final name. Counts and digests what is written to it.
 #[derive(Debug)]
 pub struct TemporaryFile {
     file: fs::File,
+    /// What it is to be, for messages.
+    name: String,
     path: Option<PathBuf>,
     bytes: u64,
     sha256: Sha256,
+    faults: Faults,
 }
 
 impl TemporaryFile {
@@ -207,11 +258,28 @@ impl TemporaryFile {
     pub fn sha256(&self) -> String {
         crate::digest::hex(&self.sha256.clone().finalize())
     }
+
+    /// Its bytes survive a power cut.
+    fn sync(&self) -> io::Result<()> {
+        self.faults.step(Step::BeforeSync, &self.name)?;
+        self.file.sync_all()?;
+        self.faults.step(Step::BeforeName, &self.name)
+    }
+
+    /// Its new name survives one as well.
+    fn sync_folder_of(&self, target: &Path) -> io::Result<()> {
+        self.faults.step(Step::AfterName, &self.name)?;
+        if let Some(folder) = target.parent() {
+            fs::File::open(folder)?.sync_all()?;
+        }
+        self.faults.step(Step::AfterFolderSync, &self.name)
+    }
 }
 
 impl Write for TemporaryFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
+        let room = self.faults.room(bytes.len())?;
+        let written = self.file.write(&bytes[..room])?;
         self.sha256.update(&bytes[..written]);
         self.bytes += written as u64;
         Ok(written)
@@ -227,14 +295,6 @@ impl Drop for TemporaryFile {
         if let Some(path) = &self.path {
             let _ = fs::remove_file(path); // a leftover goes when the data set is finished
         }
-    }
-}
-
-/// Makes a new name survive a power cut.
-fn sync_folder_of(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) => fs::File::open(folder)?.sync_all(),
-        None => Ok(()),
     }
 }
 
@@ -264,6 +324,18 @@ mod tests {
         file.write_all(b"half").unwrap();
         drop(file);
         assert_eq!(fs::read_dir(data_set.temporary_folder()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn leftovers_are_removed_but_not_the_files_of_a_process_that_is_alive() {
+        let (_folder, data_set) = data_set();
+        let mut alive = data_set.temporary("alive").unwrap();
+        alive.write_all(b"half").unwrap();
+        fs::write(data_set.temporary_folder().join("left.1-0"), "over").unwrap();
+        data_set.remove_temporaries().unwrap();
+        assert_eq!(fs::read_dir(data_set.temporary_folder()).unwrap().count(), 1);
+        data_set.publish(alive, "alive").unwrap();
+        assert_eq!(data_set.read("alive").unwrap().as_deref(), Some(&b"half"[..]));
     }
 
     #[test]

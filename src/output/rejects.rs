@@ -2,10 +2,9 @@
 
 use std::io::{self, BufWriter, Write as _};
 
-use fs_err as fs;
 use serde::Serialize;
 
-use super::commit::RejectFiles;
+use super::commit::{RejectFiles, Unnamed};
 use super::data_set::{DataSet, REJECTS, TemporaryFile};
 use crate::reject::{KeptBytes, Reason, Reject, Rejected};
 
@@ -54,7 +53,7 @@ impl RejectWriter {
                 self.lines.write_all(bytes)?;
                 bytes.len() as u64
             }
-            KeptBytes::File(file) => io::copy(&mut fs::File::open(&file.0)?, &mut self.lines)?,
+            KeptBytes::File(file) => io::copy(&mut file.contents()?, &mut self.lines)?,
         };
         self.lines.write_all(b"\n")?;
         let Rejected { reason, ref detail } = reject.rejected;
@@ -67,12 +66,12 @@ impl RejectWriter {
         Ok(())
     }
 
-    /// Gives the files their final names.
+    /// The files as a record describes them, and each with its final name, which it does not have yet.
     ///
     /// # Errors
     ///
-    /// If they cannot be written or renamed.
-    pub fn publish(self, data_set: &DataSet, stem: &str) -> io::Result<RejectFiles> {
+    /// If they cannot be written.
+    pub fn close(self, stem: &str) -> io::Result<(RejectFiles, [Unnamed; 2])> {
         let index = self.index.into_inner().map_err(io::IntoInnerError::into_error)?;
         let lines = self.lines.into_inner().map_err(io::IntoInnerError::into_error)?;
         let files = RejectFiles {
@@ -82,9 +81,7 @@ impl RejectWriter {
             lines_sha256: lines.sha256(),
             count: self.count,
         };
-        fs::create_dir_all(data_set.path(REJECTS))?;
-        data_set.publish(lines, &files.lines)?;
-        data_set.publish(index, &files.index)?;
-        Ok(files)
+        let unnamed = [(lines, files.lines.clone()), (index, files.index.clone())];
+        Ok((files, unnamed))
     }
 }

@@ -19,8 +19,6 @@ use crate::reject::Reject;
 /// What every shard of a data set has in common.
 #[derive(Clone)]
 pub struct ShardOptions {
-    /// Fingerprint of the plan.
-    pub plan: String,
     /// A shard is closed before a row group that would make it larger than this.
     pub shard_bytes: u64,
     /// What rows are made of.
@@ -62,7 +60,7 @@ struct OpenFile {
 }
 
 impl<'a> UnitWriter<'a> {
-    /// A writer that goes on after the shards that are committed. `None` if the unit is finished.
+    /// A writer that goes on after the shards that are committed. `None` if the unit is finished. `plan` is the fingerprint of the unit's plan.
     ///
     /// # Errors
     ///
@@ -70,6 +68,7 @@ impl<'a> UnitWriter<'a> {
     pub fn resume(
         data_set: &'a DataSet,
         options: &'a ShardOptions,
+        plan: &str,
         unit: usize,
     ) -> Result<Option<(Self, Vec<CommitRecord>)>, OutputError> {
         let records = CommitRecord::read_unit(data_set, unit)?;
@@ -77,7 +76,7 @@ impl<'a> UnitWriter<'a> {
             return Ok(None);
         }
         let next_batch = records.last().map_or(0, |record| record.end_batch);
-        let record = empty_record(options, unit, records.len(), next_batch);
+        let record = empty_record(plan.to_owned(), unit, records.len(), next_batch);
         Ok(Some((Self { data_set, options, record, file: None, rejects: None }, records)))
     }
 
@@ -130,19 +129,23 @@ impl<'a> UnitWriter<'a> {
     }
 
     fn commit(&mut self, last: bool) -> Result<(), OutputError> {
-        let next = empty_record(self.options, self.record.unit, self.record.shard + 1, self.record.end_batch);
+        let next =
+            empty_record(self.record.plan.clone(), self.record.unit, self.record.shard + 1, self.record.end_batch);
         let mut record = std::mem::replace(&mut self.record, next);
         let stem = format!("train-{:05}-{:05}", record.unit, record.shard);
         record.last = last;
-        record.file = match self.file.take() {
-            Some(file) => Some(file.publish(self.data_set, format!("{DATA}/{stem}.parquet"))?),
-            None => None,
-        };
-        record.rejects = match self.rejects.take() {
-            Some(rejects) => Some(rejects.publish(self.data_set, &stem)?),
-            None => None,
-        };
-        record.write(self.data_set)
+        let mut unnamed = Vec::new();
+        if let Some(file) = self.file.take() {
+            let (file, temporary) = file.close(format!("{DATA}/{stem}.parquet"))?;
+            unnamed.push((temporary, file.path.clone()));
+            record.file = Some(file);
+        }
+        if let Some(rejects) = self.rejects.take() {
+            let (files, temporaries) = rejects.close(&stem)?;
+            unnamed.extend(temporaries);
+            record.rejects = Some(files);
+        }
+        record.commit(self.data_set, unnamed)
     }
 }
 
@@ -166,19 +169,19 @@ impl OpenFile {
         Ok(())
     }
 
-    fn publish(self, data_set: &DataSet, path: String) -> Result<ShardFile, OutputError> {
+    /// The file as a record describes it, and itself, still without its name.
+    fn close(self, path: String) -> Result<(ShardFile, TemporaryFile), OutputError> {
         let mut file = self.parquet.into_inner()?;
         file.flush()?;
         let (bytes, sha256) = (file.bytes(), file.sha256());
-        data_set.publish(file, &path)?;
         let (rows, row_groups, rows_digest) = (self.rows, self.row_groups, self.digest.hex());
-        Ok(ShardFile { path, bytes, sha256, rows, row_groups, rows_digest })
+        Ok((ShardFile { path, bytes, sha256, rows, row_groups, rows_digest }, file))
     }
 }
 
-fn empty_record(options: &ShardOptions, unit: usize, shard: usize, first_batch: u64) -> CommitRecord {
+fn empty_record(plan: String, unit: usize, shard: usize, first_batch: u64) -> CommitRecord {
     CommitRecord {
-        plan: options.plan.clone(),
+        plan,
         unit,
         shard,
         first_batch,

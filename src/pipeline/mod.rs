@@ -15,6 +15,7 @@ pub mod arrange;
 pub mod document;
 pub mod ordered;
 pub mod plan;
+pub mod plans;
 pub mod progress;
 pub mod run;
 pub mod unit;

@@ -1,5 +1,6 @@
 //! What will be done: the spec, the sources and the units, fixed before the first byte is written.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -32,9 +33,9 @@ pub struct Plan {
     pub shard_bytes: u64,
     /// [`BLOCK_BYTES`].
     pub batch_bytes: u64,
-    /// The sources, in the order of names.
+    /// The sources, in the order of names; those of an extension behind them.
     pub sources: Vec<PlannedSource>,
-    /// The units, epoch by epoch.
+    /// The units, epoch by epoch; those of an extension behind them.
     pub units: Vec<Unit>,
 }
 
@@ -70,9 +71,8 @@ impl Plan {
     /// The plan for these sources, sorted by name.
     #[must_use]
     pub fn new(spec: &Spec, format: &RowFormat, sources: &[Source], shard_bytes: u64) -> Self {
-        let bytes: Vec<u64> = sources.iter().map(|source| source.bytes).collect();
-        let groups = group(&bytes);
-        let unit = |epoch, group: &Range<usize>| Unit { epoch, first_source: group.start, sources: group.len() };
+        let sources: Vec<PlannedSource> =
+            sources.iter().map(|source| PlannedSource { name: source.name.clone(), bytes: source.bytes }).collect();
         Self {
             plan_version: PLAN_VERSION,
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -80,13 +80,8 @@ impl Plan {
             columns: format.columns.iter().map(ToString::to_string).collect(),
             shard_bytes,
             batch_bytes: BLOCK_BYTES as u64,
-            sources: sources
-                .iter()
-                .map(|source| PlannedSource { name: source.name.clone(), bytes: source.bytes })
-                .collect(),
-            units: (0..spec.fields().epochs)
-                .flat_map(|epoch| groups.iter().map(move |group| unit(epoch, group)))
-                .collect(),
+            units: units(&sources, 0, spec.fields().epochs),
+            sources,
         }
     }
 
@@ -105,14 +100,54 @@ impl Plan {
 
     /// What differs between the plan in a data set and this one, a line each: what there is, what is asked for.
     #[must_use]
-    pub fn differences(&self, existing: &Value) -> Vec<String> {
-        let asked = serde_json::to_value(self).unwrap_or_default();
+    pub fn differences_from(&self, existing: &Self) -> Vec<String> {
+        let [existing, asked] = [existing, self].map(|plan| serde_json::to_value(plan).unwrap_or_default());
         let mut differences = Vec::new();
-        differ("", existing, &asked, &mut differences);
+        differ("", &existing, &asked, &mut differences);
         // The units follow from the rest; naming them as well would only hide it.
-        differences.retain(|line| !line.starts_with("`units") || differences_are_only_units(existing, &asked));
+        differences.retain(|line| !line.starts_with("`units") || differences_are_only_units(&existing, &asked));
         differences
     }
+
+    /// What is asked for, in the order of this plan, which is in a data set; and, to `extend` it, the sources that are new.
+    pub(super) fn split(&self, asked: Self, extend: bool) -> (Self, Vec<PlannedSource>) {
+        let mut given: BTreeMap<String, PlannedSource> =
+            asked.sources.into_iter().map(|source| (source.name.clone(), source)).collect();
+        let kept = |known: &PlannedSource| extend.then(|| known.clone());
+        let mut sources: Vec<PlannedSource> =
+            self.sources.iter().filter_map(|known| given.remove(&known.name).or_else(|| kept(known))).collect();
+        let mut new: Vec<PlannedSource> = given.into_values().collect();
+        if !extend {
+            sources.append(&mut new);
+        }
+        // Where an extension came, a unit ends: the units are those of the data set if the sources are.
+        let units = if sources == self.sources { self.units.clone() } else { asked.units };
+        (Self { sources, units, ..asked }, new)
+    }
+
+    /// This plan, and behind its units those of further sources.
+    pub(super) fn extended(&self, new: Vec<PlannedSource>) -> Self {
+        let epochs = self.units.iter().map(|unit| unit.epoch + 1).max().unwrap_or_default();
+        let mut extended = self.clone();
+        extended.units.extend(units(&new, self.sources.len(), epochs));
+        extended.sources.extend(new);
+        extended
+    }
+
+    /// Bytes on disk that all units read.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let of_unit = |unit: &Unit| self.sources[unit.range()].iter().map(|source| source.bytes).sum::<u64>();
+        self.units.iter().map(of_unit).sum()
+    }
+}
+
+/// The units of sources that stand from `first` on in a plan, epoch by epoch.
+fn units(sources: &[PlannedSource], first: usize, epochs: u32) -> Vec<Unit> {
+    let bytes: Vec<u64> = sources.iter().map(|source| source.bytes).collect();
+    let groups = group(&bytes);
+    let unit = |epoch, group: &Range<usize>| Unit { epoch, first_source: first + group.start, sources: group.len() };
+    (0..epochs).flat_map(|epoch| groups.iter().map(move |group| unit(epoch, group))).collect()
 }
 
 fn differences_are_only_units(existing: &Value, asked: &Value) -> bool {

@@ -10,6 +10,7 @@ use super::UnitError;
 use super::allowance::MaxRejects;
 use super::ordered::Crew;
 use super::plan::Plan;
+use super::plans::Plans;
 use super::progress::Progress;
 use super::unit::{mask_batch, run_unit};
 use super::worker::Shared;
@@ -18,15 +19,15 @@ use crate::input::source::Source;
 use crate::output::OutputError;
 use crate::output::card::card;
 use crate::output::commit::CommitRecord;
-use crate::output::data_set::{CARD, Created, DataSet, MANIFEST, PLAN};
+use crate::output::data_set::{CARD, DataSet, MANIFEST};
 use crate::output::manifest::Manifest;
 use crate::output::shard::ShardOptions;
 
 /// All that the units of a run share.
 pub struct Job {
     /// What to do.
-    pub plan: Plan,
-    /// The plan's sources and where they are.
+    pub plans: Plans,
+    /// The plan's sources in its order, and where they are.
     pub sources: Vec<Source>,
     /// Where to.
     pub data_set: DataSet,
@@ -63,6 +64,12 @@ pub enum RunError {
         /// What differs.
         differences: Vec<String>,
     },
+    /// A source that was not given has to be read.
+    #[error("{source_name}: the source is not finished in this data set, and is not among the SOURCEs")]
+    NotGiven {
+        /// The source.
+        source_name: String,
+    },
     /// A unit failed.
     #[error("unit {unit} of {units} failed")]
     Unit {
@@ -85,6 +92,12 @@ pub enum RunError {
 }
 
 impl Job {
+    /// All that is to be done.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        self.plans.whole()
+    }
+
     /// [`UnitError::Stopped`] if the run is to stop.
     ///
     /// # Errors
@@ -102,32 +115,16 @@ impl Job {
 ///
 /// [`RunError`]; finished shards stay, and the same run goes on after them.
 pub fn run(job: &Job) -> Result<Manifest, RunError> {
-    begin(job)?;
+    job.data_set.create_folders().map_err(OutputError::from)?;
+    job.plans.write(&job.data_set)?;
     run_units(job)?;
     finish(job)
-}
-
-/// Writes the plan, or checks that it is the one the data set was begun with.
-fn begin(job: &Job) -> Result<(), RunError> {
-    job.data_set.create_folders().map_err(OutputError::from)?;
-    let Created::Existing(existing) = job.data_set.create_only(PLAN, &job.plan.to_json()).map_err(OutputError::from)?
-    else {
-        return Ok(());
-    };
-    let path = job.data_set.path(PLAN);
-    let existing =
-        serde_json::from_slice(&existing).map_err(|source| OutputError::Damaged { path: path.clone(), source })?;
-    let differences = job.plan.differences(&existing);
-    if differences.is_empty() {
-        return Ok(());
-    }
-    Err(RunError::OtherPlan { dir: job.data_set.path("").display().to_string(), differences })
 }
 
 /// Each lane takes the next unit until there is none. The error of the lowest unit is the run's.
 fn run_units(job: &Job) -> Result<(), RunError> {
     let next = AtomicUsize::new(0);
-    let units = job.plan.units.len();
+    let units = job.plan().units.len();
     let lanes = job.lanes.min(units);
     let crew = Crew::new(lanes, job.permits, |batch| mask_batch(job, batch));
     let lane = || {
@@ -168,8 +165,8 @@ fn run_units(job: &Job) -> Result<(), RunError> {
 
 /// Writes manifest and card from the commit records.
 fn finish(job: &Job) -> Result<Manifest, RunError> {
-    let mut units = Vec::with_capacity(job.plan.units.len());
-    for (index, unit) in job.plan.units.iter().enumerate() {
+    let mut units = Vec::with_capacity(job.plan().units.len());
+    for (index, unit) in job.plan().units.iter().enumerate() {
         units.push((unit.epoch, CommitRecord::read_unit(&job.data_set, index)?));
     }
     let manifest = Manifest::new(&job.shared.spec, job.shared.tokenizer.path(), &units)?;

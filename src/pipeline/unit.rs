@@ -20,9 +20,11 @@ use crate::output::shard::{BatchOutput, UnitWriter};
 ///
 /// [`UnitError`]; the shards that are committed stay.
 pub fn run_unit(job: &Job, crew: &UnitCrew<'_>, index: usize) -> Result<(), UnitError> {
-    let unit = job.plan.units[index];
+    let unit = job.plan().units[index];
     let sources = &job.sources[unit.range()];
-    let Some((mut writer, committed)) = UnitWriter::resume(&job.data_set, &job.shard_options, index)? else {
+    let Some((mut writer, committed)) =
+        UnitWriter::resume(&job.data_set, &job.shard_options, job.plans.fingerprint(index), index)?
+    else {
         job.progress.add(done_before(sources));
         return Ok(());
     };
@@ -61,7 +63,7 @@ pub struct UnitBatch {
 ///
 /// [`UnitError`] if the rows cannot be encoded.
 pub fn mask_batch(job: &Job, UnitBatch { unit, batch }: UnitBatch) -> Result<(BatchOutput, Snapshot), UnitError> {
-    let unit = job.plan.units[unit];
+    let unit = job.plan().units[unit];
     let sources = &job.sources[unit.range()];
     let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
     let index = batch.index;

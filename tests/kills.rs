@@ -1,0 +1,315 @@
+//! Runs that are ended at every step of a file on its way to its name, at random moments, by a full disk, and by each other.
+//!
+//! Whatever happened, the same command goes on to the bytes of a run that nothing stopped, and leaves no other file. `just kills` runs
+//! the long form, by `UL2_PREP_LONG`.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "the long form says what it did")]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use support::{Fixture, Ran, read_rows, record, text};
+
+/// Whether the long form is asked for.
+fn long() -> bool {
+    std::env::var_os("UL2_PREP_LONG").is_some()
+}
+
+/// What is run, over sources that the fixture holds.
+struct Scene {
+    fixture: Fixture,
+    arguments: String,
+    /// The files of a run that nothing stopped.
+    whole: BTreeMap<String, String>,
+}
+
+impl Scene {
+    fn new(fixture: Fixture, arguments: &str) -> Self {
+        let whole = fixture.run("whole", arguments).digests();
+        Self { fixture, arguments: arguments.to_owned(), whole }
+    }
+
+    /// Three units, one for each epoch, with rejects beside the first.
+    fn small() -> Self {
+        let fixture = Fixture::new();
+        let lines: String = (0..40).map(|number| record(&text(number, 1500))).collect();
+        fixture.write_source("in/a.jsonl.zst", lines + "not JSON\n");
+        fixture.write_source("in/b.jsonl", record(&text(1, 900)));
+        Self::new(fixture, "in --epochs 3 --seed 5 --workers 1")
+    }
+
+    /// A source of several shards, with rejects beside all.
+    fn large() -> Self {
+        let fixture = Fixture::new();
+        let line = |number| if number % 100 == 7 { "{\"text\": 3}\n".to_owned() } else { record(&text(number, 4000)) };
+        fixture.write_source("in/large.jsonl.zst", (0..9_000).map(line).collect::<String>());
+        Self::new(fixture, "in --shard-size 1MiB --max-rejects 5% --seed 3 --recipe t5 --workers 2")
+    }
+
+    fn command(&self, out: &str, fault: Option<&str>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ul2-prep"));
+        command.arg("run").args(self.arguments.split(' ')).args(["--out", out, "--quiet"]);
+        command.current_dir(self.fixture.path("")).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if let Some(fault) = fault {
+            command.env("UL2_PREP_FAULT", fault);
+        }
+        command
+    }
+
+    /// How many steps a run takes.
+    fn steps(&self) -> u64 {
+        let (mut ended, mut over) = (0, 4096);
+        while over - ended > 1 {
+            let middle = u64::midpoint(ended, over);
+            let counter = if self.with_fault("counted", &format!("abort:{middle}")).code == Some(0) {
+                &mut over
+            } else {
+                &mut ended
+            };
+            *counter = middle;
+            fs_err::remove_dir_all(self.fixture.path("counted")).unwrap();
+        }
+        over
+    }
+
+    /// A run with a fault; how it ended.
+    fn with_fault(&self, out: &str, fault: &str) -> Ran {
+        Ran::new(self.command(out, Some(fault)).output().unwrap())
+    }
+
+    /// What has a final name is whole, whatever happened.
+    #[track_caller]
+    fn assert_shards_are_whole(&self, out: &str) {
+        let data_set = self.fixture.data_set(out);
+        if data_set.path("data").exists() {
+            for shard in data_set.shards() {
+                assert!(!read_rows(&shard).is_empty());
+            }
+        }
+    }
+
+    /// The same command goes on to the end, and there is nothing else in the folder, which is removed.
+    #[track_caller]
+    fn assert_goes_on(&self, out: &str, what: &str) {
+        self.assert_shards_are_whole(out);
+        let ran = Ran::new(self.command(out, None).output().unwrap());
+        assert_eq!(ran.code, Some(0), "{what}: {}", ran.stderr);
+        let found = self.fixture.data_set(out).digests();
+        assert!(found == self.whole, "{what}: {:?} instead of {:?}", found.keys(), self.whole.keys());
+        fs_err::remove_dir_all(self.fixture.path(out)).unwrap();
+    }
+}
+
+fn scenes() -> Vec<Scene> {
+    if long() { vec![Scene::small(), Scene::large()] } else { vec![Scene::small()] }
+}
+
+#[test]
+fn a_run_ended_at_any_step_goes_on_to_the_same_bytes() {
+    for scene in scenes() {
+        let steps = scene.steps();
+        for step in 0..steps {
+            let ran = scene.with_fault("ended", &format!("abort:{step}"));
+            assert_eq!(ran.code, None, "ended by a signal: {}", ran.stderr);
+            scene.assert_goes_on("ended", &format!("ended at step {step}"));
+        }
+        // A plan, three records, three shards, two files of rejects, card and manifest: five steps each.
+        assert!(steps >= 5 * 11, "{steps} steps");
+        println!("ended at each of {steps} steps");
+    }
+}
+
+#[test]
+fn a_run_that_fails_at_any_step_names_it_and_goes_on_to_the_same_bytes() {
+    for scene in scenes() {
+        let mut steps = BTreeSet::new();
+        for number in 0..scene.steps() {
+            let ran = scene.with_fault("failed", &format!("fail:{number}"));
+            let Some((_, named)) = ran.stderr.split_once("fault on purpose ") else {
+                // The reply was lost, the record is there, and that is what counts.
+                assert_eq!(ran.code, Some(0), "step {number}: {}", ran.stderr);
+                scene.assert_goes_on("failed", &format!("step {number} failed without harm"));
+                continue;
+            };
+            assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+            let (step, file) = named.trim_end().split_once(" of `").unwrap();
+            steps.insert(step.to_owned());
+            scene.assert_goes_on("failed", &format!("failed {step} of {file}"));
+        }
+        let named: Vec<&str> = steps.iter().map(String::as_str).collect();
+        assert_eq!(named, ["after folder sync", "after name", "before create", "before name", "before sync"]);
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_after_any_number_of_bytes_leaves_nothing_half_done() {
+    for scene in scenes() {
+        let whole: u64 = scene.fixture.data_set("whole").files().values().map(|bytes| bytes.len() as u64).sum();
+        let distance = match (long(), whole > 1 << 20) {
+            (true, false) => 1_000,
+            (true, true) => 1_000_003,
+            (false, _) => 20_011,
+        };
+        let mut full = 0;
+        for bytes in (0..).step_by(distance) {
+            let ran = scene.with_fault("full", &format!("full:{bytes}"));
+            if ran.code == Some(0) {
+                break;
+            }
+            assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+            assert!(ran.stderr.contains("no space left"), "{}", ran.stderr);
+            assert!(!scene.fixture.path("full/manifest.json").exists());
+            let left = fs_err::read_dir(scene.fixture.path("full/.ul2-prep/tmp")).unwrap().count();
+            assert_eq!(left, 0, "a run that can still act leaves no temporary file");
+            scene.assert_goes_on("full", &format!("full after {bytes} bytes"));
+            full += 1;
+        }
+        assert!(full >= 3, "{full}");
+        println!("full after {full} numbers of bytes");
+    }
+}
+
+#[test]
+fn a_run_killed_at_random_moments_goes_on_to_the_same_bytes() {
+    let scene = Scene::large();
+    let begin = Instant::now();
+    scene.assert_goes_on("timed", "nothing happened");
+    let whole = begin.elapsed();
+    let kills = if long() { 200 } else { 10 };
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let (mut killed, mut with_shards) = (0, 0);
+    for kill in 0..kills {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let moment = whole.mul_f64(f64::from(u32::try_from(state >> 33).unwrap()) / 2_f64.powi(31));
+        let mut child = scene.command("killed", None).spawn().unwrap();
+        std::thread::sleep(moment);
+        killed += usize::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        with_shards += usize::from(
+            scene.fixture.path("killed/.ul2-prep/commits").read_dir().is_ok_and(|mut commits| commits.next().is_some()),
+        );
+        // Every third is killed again while it goes on.
+        if kill % 3 == 2 {
+            let mut child = scene.command("killed", None).spawn().unwrap();
+            std::thread::sleep(moment / 2);
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        scene.assert_goes_on("killed", &format!("killed after {} ms", moment.as_millis()));
+    }
+    println!("{kills} kills, {killed} of them before the run had ended, {with_shards} of them after its first commit");
+    assert!(killed > 0, "every run ended before it was killed");
+}
+
+#[test]
+fn several_runs_at_once_in_one_folder_are_harmless() {
+    let scene = if long() { Scene::large() } else { Scene::small() };
+    for round in 0..if long() { 40 } else { 3 } {
+        let start = |process: u64| {
+            std::thread::sleep(Duration::from_millis(process * (round % 4) * 3));
+            scene.command("shared", None).spawn().unwrap()
+        };
+        let children: Vec<_> = (0..2 + round % 3).map(start).collect();
+        for child in children {
+            let ran = Ran::new(child.wait_with_output().unwrap());
+            assert_eq!(ran.code, Some(0), "round {round}: {}", ran.stderr);
+        }
+        scene.assert_goes_on("shared", "several at once");
+    }
+}
+
+// --- extending ---
+
+#[test]
+fn an_extended_data_set_has_the_rows_of_all_sources_and_its_old_shards_untouched() {
+    let fixture = Fixture::new();
+    let source = |seed: u64| -> String { (0..30).map(|number| record(&text(seed + number, 1200))).collect() };
+    fixture.write_source("old/m.jsonl.zst", source(1));
+    fixture.write_source("old/n.jsonl", source(100));
+    fixture.write_source("new/a.jsonl.gz", source(200));
+    fixture.write_source("new/z.jsonl", source(300));
+    for name in ["old/m.jsonl.zst", "old/n.jsonl", "new/a.jsonl.gz", "new/z.jsonl"] {
+        let to = name.replace("old/", "all/").replace("new/", "all/");
+        fixture.write(&to, fs_err::read(fixture.path(name)).unwrap());
+    }
+    let settings = "--epochs 2 --seed 9";
+    let before = fixture.run("masked", &format!("old {settings}")).digests();
+
+    let message = fixture.ran(&format!("run all {settings} --out masked --quiet")).failed(2);
+    insta::assert_snapshot!(message, @r"
+    error: the data set in `masked/` was begun with other settings: `sources[a.jsonl.gz]` is not in the data set, but asked for; `sources[z.jsonl]` is not in the data set, but asked for
+
+    hint: `--extend` adds the new sources to the data set
+    ");
+    let message = fixture.ran("run new --epochs 2 --seed 8 --out masked --quiet --extend").failed(2);
+    insta::assert_snapshot!(message, @r"
+    error: the data set in `masked/` was begun with other settings: `spec.seed` is 9 in the data set, but 8 is asked for
+
+    hint: use the same settings, or name another folder with `--out`
+    ");
+
+    // Interrupted on the way, then finished with the new sources alone.
+    let interrupted = Command::new(env!("CARGO_BIN_EXE_ul2-prep"))
+        .args(format!("run new {settings} --out masked --quiet --extend").split(' '))
+        .env("UL2_PREP_FAULT", "abort:12")
+        .current_dir(fixture.path(""))
+        .output()
+        .unwrap();
+    assert_eq!(interrupted.status.code(), None);
+    fixture.run("masked", &format!("new {settings} --extend"));
+    let extended = fixture.data_set("masked");
+    let after = extended.digests();
+    for (name, digest) in &before {
+        if name.starts_with("data/") || name.starts_with(".ul2-prep/") {
+            assert_eq!(after.get(name), Some(digest), "{name}");
+        }
+    }
+    let whole = fixture.run("whole", &format!("all {settings}"));
+    assert_eq!(extended.manifest()["totals"]["rows_digest"], whole.manifest()["totals"]["rows_digest"]);
+    let sorted = |mut rows: Vec<support::Row>| {
+        rows.sort();
+        rows
+    };
+    assert_eq!(sorted(extended.rows()), sorted(whole.rows()));
+    let names = |manifest: serde_json::Value| -> BTreeSet<String> {
+        manifest["sources"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|source| source["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(names(extended.manifest()), names(whole.manifest()));
+
+    // All sources again: nothing is left to do, with the flag or without.
+    fixture.run("masked", &format!("all {settings}"));
+    fixture.run("masked", &format!("all {settings} --extend"));
+    assert_eq!(fixture.data_set("masked").digests(), after);
+}
+
+#[test]
+fn an_extension_needs_the_sources_that_are_not_finished() {
+    let fixture = Fixture::new();
+    fixture.write_source("old/a.jsonl", record(&text(1, 900)));
+    fixture.write_source("new/b.jsonl", record(&text(2, 900)));
+    let begun = Command::new(env!("CARGO_BIN_EXE_ul2-prep"))
+        .args("run old --out masked --quiet".split(' '))
+        .env("UL2_PREP_FAULT", "abort:8")
+        .current_dir(fixture.path(""))
+        .output()
+        .unwrap();
+    assert_eq!(begun.status.code(), None);
+    let message = fixture.ran("run new --out masked --quiet --extend").failed(2);
+    insta::assert_snapshot!(message, @r"
+    error: a.jsonl: the source is not finished in this data set, and is not among the SOURCEs
+
+    hint: finish the data set first, or give all its sources
+    ");
+    fixture.run("masked", "old new --extend");
+    assert_eq!(fixture.data_set("masked").manifest()["totals"]["documents"], 2);
+}
