@@ -29,6 +29,7 @@ pub mod reject;
 pub mod report;
 pub mod settings;
 pub mod tokenize;
+pub mod verify;
 
 /// The pages of `docs/`, as they are.
 #[allow(clippy::doc_markdown, reason = "prose for readers outside rustdoc as well")]

@@ -11,13 +11,13 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use parquet::arrow::{ArrowSchemaConverter, ProjectionMask};
-use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::SerializedFileWriter;
 use sha2::{Digest as _, Sha256};
 
 use super::OutputError;
 use super::rows::{Provenance, RowGroup, RowsDigest, hash_example};
 use super::schema::{Column, KEY_FINGERPRINT, KEY_SPEC, KEY_VERSION, RowFormat};
+use super::shard::ShardOptions;
 
 /// Why a shard cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -252,10 +252,10 @@ impl ShardAgain {
     /// # Errors
     ///
     /// [`OutputError`] if Parquet refuses the format.
-    pub fn new(format: &RowFormat, properties: &WriterPropertiesPtr) -> Result<Self, OutputError> {
-        let schema = ArrowSchemaConverter::new().convert(&format.schema())?;
+    pub fn new(options: &ShardOptions) -> Result<Self, OutputError> {
+        let schema = ArrowSchemaConverter::new().convert(&options.format.schema())?;
         let nowhere = Nowhere { bytes: 0, sha256: Sha256::new(), kept: None };
-        let parquet = SerializedFileWriter::new(nowhere, schema.root_schema_ptr(), Arc::clone(properties))?;
+        let parquet = SerializedFileWriter::new(nowhere, schema.root_schema_ptr(), Arc::clone(&options.properties))?;
         Ok(Self { parquet })
     }
 
@@ -288,12 +288,8 @@ impl ShardAgain {
     /// # Errors
     ///
     /// [`OutputError`] if Parquet refuses it.
-    pub fn encode(
-        format: &RowFormat,
-        properties: &WriterPropertiesPtr,
-        row_group: RowGroup,
-    ) -> Result<Vec<u8>, OutputError> {
-        let mut shard = Self::new(format, properties)?;
+    pub fn encode(options: &ShardOptions, row_group: RowGroup) -> Result<Vec<u8>, OutputError> {
+        let mut shard = Self::new(options)?;
         shard.parquet.flush()?;
         shard.parquet.inner_mut().kept = Some(Vec::new());
         shard.append(row_group)?;
