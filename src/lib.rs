@@ -13,8 +13,11 @@
 //! - [`cli`], [`settings`] and [`recipe`] turn what a person writes into a [`denoise::Spec`] and a job; [`report`] and [`hint`] say what
 //!   became of it.
 //!
+//! - [`verify`] holds a data set to its laws; [`again`] goes from a manifest back to what made it.
+//!
 //! The pages of `docs/` are included under [`documentation`].
 
+pub mod again;
 pub mod app;
 pub mod cli;
 pub mod denoise;
@@ -42,6 +45,8 @@ pub mod documentation {
     pub mod format {}
     #[doc = include_str!("../docs/reproducibility.md")]
     pub mod reproducibility {}
+    #[doc = include_str!("../docs/verify.md")]
+    pub mod verify {}
     #[doc = include_str!("../docs/design.md")]
     pub mod design {}
 }

@@ -33,9 +33,13 @@ pub enum ReadError {
     Arrow(#[from] arrow::error::ArrowError),
 }
 
+/// What Parquet's readers ask for; errors of opening carry the path all the same.
+#[expect(clippy::disallowed_types, reason = "Parquet reads a plain file")]
+type PlainFile = std::fs::File;
+
 /// A shard that is open for reading.
 pub struct Shard {
-    file: std::fs::File,
+    file: PlainFile,
     metadata: ArrowReaderMetadata,
     format: RowFormat,
 }
@@ -143,7 +147,7 @@ impl Shard {
         Ok(bytes)
     }
 
-    fn builder(&self) -> Result<ParquetRecordBatchReaderBuilder<std::fs::File>, ReadError> {
+    fn builder(&self) -> Result<ParquetRecordBatchReaderBuilder<PlainFile>, ReadError> {
         Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.try_clone()?, self.metadata.clone()))
     }
 }

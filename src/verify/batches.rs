@@ -104,7 +104,8 @@ impl BatchLaws<'_> {
         for long in &batch.long_lines {
             counts.entry(names[long.source].to_owned()).or_default().lines += 1;
         }
-        let mut comparison = Comparison { laws: self, epoch, held: held.tokens, scratch: self.again.shared.tokenizer.scratch() };
+        let mut comparison =
+            Comparison { laws: self, epoch, held: held.tokens, scratch: self.again.shared.tokenizer.scratch() };
         for pieces in batch.pieces.chunk_by(|a, b| a.source == b.source) {
             let mut of_source = Findings::new(names[pieces[0].source]);
             let counted = comparison.block(&batch, pieces, names[pieces[0].source], &mut of_source);
@@ -153,20 +154,28 @@ impl BatchLaws<'_> {
             for row in 0..part.len() {
                 // Rows that break a law have been found already.
                 let Ok(taken) = example::take_apart(&part, row, self.described, self.reach) else { continue };
-                let source = taken.source.and_then(|source| Some((source, names.iter().position(|name| *name == source)?)));
+                let source =
+                    taken.source.and_then(|source| Some((source, names.iter().position(|name| *name == source)?)));
                 let mut hash = RowHash::default();
                 for example in &taken.examples {
                     let numbers = example.line.and_then(|line| u64::try_from(line).ok());
                     let numbers = numbers.zip(example.segment.and_then(|segment| u32::try_from(segment).ok()));
                     let (Some((name, source)), Some((line, segment))) = (source, numbers) else { continue };
-                    if self.compares_tokens() && let Ok(decoded) = example::tokens(example, spec) {
+                    if self.compares_tokens()
+                        && let Ok(decoded) = example::tokens(example, spec)
+                    {
                         held.tokens.entry((source, line)).or_default().insert(segment, decoded.segment);
                     }
                     if let Some(denoiser) = example.denoiser {
                         let denoiser = &spec.denoisers()[denoiser].name;
-                        let address = Address { line, segment, epoch };
+                        let address = Address { line, epoch, segment };
                         let prefix = example.prefix_length.filter(|_| self.described.format.causal);
-                        hash.add(Provenance { denoiser, source: name, address }, prefix, example.input_ids, example.labels);
+                        hash.add(
+                            Provenance { denoiser, source: name, address },
+                            prefix,
+                            example.input_ids,
+                            example.labels,
+                        );
                     }
                 }
                 digest.add(&hash.finish());
@@ -238,7 +247,8 @@ impl Comparison<'_, '_> {
     fn block(&mut self, batch: &Batch, pieces: &[Piece], name: &str, findings: &mut Findings) -> SourceCounts {
         let spec = &self.laws.described.spec;
         let source = pieces[0].source;
-        let mut counts = SourceCounts { lines: pieces.iter().map(|piece| piece.lines).sum(), ..SourceCounts::default() };
+        let mut counts =
+            SourceCounts { lines: pieces.iter().map(|piece| piece.lines).sum(), ..SourceCounts::default() };
         let compares = self.laws.compares_tokens();
         let keys = spec.source_keys(name);
         let between = match spec.fields().segmenting {

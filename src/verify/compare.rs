@@ -42,7 +42,9 @@ fn differ(path: &str, first: Option<&Value>, second: Option<&Value>, found: &mut
             let mut keys: Vec<&String> = old.keys().chain(new.keys()).collect();
             keys.sort();
             keys.dedup();
-            keys.into_iter().for_each(|key| differ(&below(key), old.get(key), new.get(key), found));
+            for key in keys {
+                differ(&below(key), old.get(key), new.get(key), found);
+            }
         }
         (Some(Value::Array(old)), Some(Value::Array(new))) => {
             let before = found.len();
@@ -90,10 +92,10 @@ mod tests {
 
     #[test]
     fn things_are_compared_by_name_and_the_rest_by_place() {
-        let first = serde_json::json!({"a": {"b": 1}, "list": [1, 2], "sources": [{"name": "x", "n": 1}, {"name": "y"}]});
+        let first =
+            serde_json::json!({"a": {"b": 1}, "list": [1, 2], "sources": [{"name": "x", "n": 1}, {"name": "y"}]});
         let second = serde_json::json!({"a": {"b": 2}, "list": [1], "sources": [{"name": "z"}, {"name": "x", "n": 2}]});
-        let shown: Vec<String> =
-            differences(&first, &second).iter().map(|one| one.shown("there", "here")).collect();
+        let shown: Vec<String> = differences(&first, &second).iter().map(|one| one.shown("there", "here")).collect();
         assert_eq!(
             shown,
             [

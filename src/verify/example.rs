@@ -9,6 +9,7 @@ use crate::output::schema::{Column, RowFormat};
 
 /// What the columns of a data set let us look at.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each group of laws")]
 pub struct Reach {
     /// Examples can be told apart and turned into tokens and masks.
     pub decodes: bool,
@@ -52,7 +53,11 @@ impl Reach {
     /// A line for each group of laws that cannot be looked at.
     #[must_use]
     pub fn not_checked(&self) -> Vec<String> {
-        let what = ["layout, tokens, lengths of segments, density and counts of examples", "order and uniqueness of rows", "digests of rows"];
+        let what = [
+            "layout, tokens, lengths of segments, density and counts of examples",
+            "order and uniqueness of rows",
+            "digests of rows",
+        ];
         let line = |(what, missing): (&str, &Vec<Column>)| {
             let names: Vec<String> = missing.iter().map(|column| format!("`{column}`")).collect();
             (!names.is_empty()).then(|| format!("{what}, since there is no column {}", names.join(", ")))
@@ -96,12 +101,7 @@ pub struct Example<'a> {
 /// # Errors
 ///
 /// The first law of ids, padding or packing that is broken.
-pub fn take_apart<'a>(
-    rows: &'a Rows,
-    row: usize,
-    described: &Described,
-    reach: &Reach,
-) -> Result<Row<'a>, String> {
+pub fn take_apart<'a>(rows: &'a Rows, row: usize, described: &Described, reach: &Reach) -> Result<Row<'a>, String> {
     let Described { spec, format, .. } = described;
     let input_ids = rows.int32(Column::InputIds, row);
     let labels = rows.int32(Column::Labels, row);
@@ -111,14 +111,15 @@ pub fn take_apart<'a>(
     let widths = check_widths(rows, row, input_ids, labels, format)?;
     let (of_inputs, of_labels) = if format.packed {
         let inputs = runs(rows, row, Column::InputSegmentIds, Column::InputPositions, format)?;
-        let labels = match format.causal {
-            true => inputs.clone(),
-            false => runs(rows, row, Column::LabelSegmentIds, Column::LabelPositions, format)?,
+        let labels = if format.causal {
+            inputs.clone()
+        } else {
+            runs(rows, row, Column::LabelSegmentIds, Column::LabelPositions, format)?
         };
         (inputs, labels)
     } else {
         let used = input_ids.zip(labels).map(|(inputs, labels)| used(inputs, labels, spec, format));
-        let whole = |end: Option<usize>| end.map(|end| vec![0..end]);
+        let whole = |end: Option<usize>| end.map(|end| std::iter::once(0..end).collect());
         (whole(used.map(|used| used.0)), whole(used.map(|used| used.1)))
     };
     let end = |runs: &Option<Vec<Range<usize>>>, width: usize| {
@@ -130,7 +131,9 @@ pub fn take_apart<'a>(
     let one = |name: &str| spec.denoisers().iter().position(|denoiser| denoiser.name == name);
     let example = |place: usize| -> Result<Example<'a>, String> {
         let denoiser = match rows.text(Column::Denoiser, row, place) {
-            Some(name) => Some(one(name).ok_or_else(|| format!("the denoiser is {name:?}, the spec has none of that name"))?),
+            Some(name) => {
+                Some(one(name).ok_or_else(|| format!("the denoiser is {name:?}, the spec has none of that name"))?)
+            }
             None => (spec.denoisers().len() == 1).then_some(0),
         };
         let slice = |ids: Option<&'a [i32]>, runs: Option<&Vec<Range<usize>>>| match (ids, runs) {
@@ -140,9 +143,7 @@ pub fn take_apart<'a>(
         let (input_ids, labels) = (slice(input_ids, of_inputs.as_ref()), slice(labels, of_labels.as_ref()));
         let stored = rows.int32(Column::PrefixLength, row).and_then(|lengths| lengths.get(place));
         let prefix_length = match (stored, spec.fields().causal) {
-            (Some(&length), _) => {
-                Some(u32::try_from(length).map_err(|_| format!("`prefix_length` is {length}"))?)
-            }
+            (Some(&length), _) => Some(u32::try_from(length).map_err(|_| format!("`prefix_length` is {length}"))?),
             (None, Some(Causal { loss: Loss::Targets, .. })) => {
                 u32::try_from(labels.iter().take_while(|label| **label == IGNORED).count()).ok()
             }
@@ -183,12 +184,7 @@ pub fn tokens(example: &Example<'_>, spec: &Spec) -> Result<Decoded, String> {
     decode(inputs, labels, form).map_err(|error| error.to_string())
 }
 
-fn check_ids(
-    column: Column,
-    ids: Option<&[i32]>,
-    spec: &Spec,
-    is_allowed: impl Fn(i32) -> bool,
-) -> Result<(), String> {
+fn check_ids(column: Column, ids: Option<&[i32]>, spec: &Spec, is_allowed: impl Fn(i32) -> bool) -> Result<(), String> {
     let size = spec.vocabulary().size();
     let is_id = |id: i32| u32::try_from(id).is_ok_and(|id| id < size);
     match ids.into_iter().flatten().position(|&id| !is_id(id) && !is_allowed(id)) {
@@ -314,7 +310,8 @@ fn examples(
         return Ok(1);
     }
     let items = |column: Column| rows.count(column, row).map(|count| (column, count));
-    let of_lists = [Column::Denoiser, Column::Line, Column::Segment, Column::PrefixLength].into_iter().filter_map(items);
+    let of_lists =
+        [Column::Denoiser, Column::Line, Column::Segment, Column::PrefixLength].into_iter().filter_map(items);
     let of_runs = [(Column::InputSegmentIds, of_inputs), (Column::LabelSegmentIds, of_labels)];
     let of_runs = of_runs.into_iter().filter_map(|(column, runs)| Some((column, runs?.len())));
     let counts: Vec<(Column, usize)> = of_runs.chain(of_lists).collect();

@@ -57,9 +57,8 @@ impl Files {
                 Some(known) if known.sha256 != sha256 => {
                     of_sums.add(&format!("`{path}` has {} here, but {sha256} in the manifest", known.sha256));
                 }
-                Some(_) => {}
                 None if sums.is_some() => of_sums.add(&format!("`{path}` is not in it, but in the manifest")),
-                None => {}
+                Some(_) | None => {}
             }
             expected.insert(path.to_owned(), Expected { sha256, by: "the manifest" });
         }

@@ -151,12 +151,16 @@ pub fn check(data_set: &DataSet, described: &Described) -> Findings {
 fn check_totals(manifest: &Manifest, findings: &mut Findings) {
     let Manifest { sources, denoisers, shards, totals, .. } = manifest;
     let mut lines = SourceCounts::default();
-    sources.iter().for_each(|source| lines += &source.counts);
+    for source in sources {
+        lines += &source.counts;
+    }
     if lines != totals.sources {
         findings.add("`totals` are not the sums over `sources`");
     }
     let mut ids = DenoiserCounts::default();
-    denoisers.values().for_each(|counts| ids += counts);
+    for counts in denoisers.values() {
+        ids += counts;
+    }
     findings.differ("`totals.input_ids`", &totals.input_ids, "`denoisers` add up to", &ids.input_ids);
     findings.differ("`totals.labels`", &totals.labels, "`denoisers` add up to", &ids.labels);
     findings.differ("`totals.examples`", &totals.sources.examples, "`denoisers` add up to", &ids.examples);

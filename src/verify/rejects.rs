@@ -47,7 +47,8 @@ pub fn check(data_set: &DataSet, manifest: &Manifest, damaged: &BTreeSet<String>
     for source in manifest.sources.iter().filter(|_| is_whole) {
         let counted = |(reason, count): (&Reason, &u64)| ((source.name.clone(), *reason), *count);
         let said: Reasons = source.counts.rejects.iter().map(counted).collect();
-        let kept: Reasons = reasons.iter().filter(|(key, _)| key.0 == source.name).map(|(key, n)| (key.clone(), *n)).collect();
+        let kept: Reasons =
+            reasons.iter().filter(|(key, _)| key.0 == source.name).map(|(key, n)| (key.clone(), *n)).collect();
         for key in said.keys().chain(kept.keys()).collect::<BTreeSet<_>>() {
             let of = |reasons: &Reasons| reasons.get(key).copied().unwrap_or_default();
             let place = format!("`sources[{}].rejects.{}`", source.name, key.1);

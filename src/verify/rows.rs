@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::Described;
 use super::example::{self, Example, Reach, Row};
 use super::findings::Findings;
 use super::manifest::place_of;
-use super::Described;
 use crate::denoise::{Address, Decoded, Law, NoiseMask, NoisePattern, Segmenting, Spec, Suffix};
 use crate::output::commit::ShardFile;
 use crate::output::counts::{DenoiserCounts, SourceCounts};
@@ -73,10 +73,9 @@ pub fn check_seams(shards: &mut [ShardRows]) {
                     shard.findings.add(&format!("the first row: {what}"));
                 }
             }
-            // The shard before could not be read.
-            Some((_, None)) => {}
             None if first.2 != 0 => shard.findings.add("the first row: segments before it are missing"),
-            None => {}
+            // The shard before could not be read, or there was none.
+            Some((_, None)) | None => {}
         }
         last = Some((shard.unit, Some(end)));
     }
@@ -84,14 +83,13 @@ pub fn check_seams(shards: &mut [ShardRows]) {
 
 /// How an address does not go on after the one before it.
 fn out_of_order(before: Option<Place>, place: Place) -> Option<String> {
-    let Some(before) = before else { return None };
+    let before = before?;
     let shown = |place: Place| format!("line {}, segment {}", place.1, place.2);
     if place <= before {
-        let again = if place == before { "comes twice" } else { "comes after" };
-        return Some(match again {
-            "comes twice" => format!("{} comes twice", shown(place)),
-            _ => format!("{} comes behind {}", shown(place), shown(before)),
-        });
+        if place == before {
+            return Some(format!("{} comes twice", shown(place)));
+        }
+        return Some(format!("{} comes behind {}", shown(place), shown(before)));
     }
     let next = if (place.0, place.1) == (before.0, before.1) { before.2 + 1 } else { 0 };
     (place.2 != next).then(|| format!("{} comes where segment {next} should", shown(place)))
@@ -118,7 +116,12 @@ impl ShardLaws<'_> {
         findings.differ("size in the manifest", &file.bytes, "the file has bytes", &bytes);
         let row_groups = shard.row_groups();
         findings.differ("`rows` in the manifest", &file.rows, "the footer says", &shard.rows());
-        findings.differ("`row_groups` in the manifest", &file.row_groups, "the footer says", &(row_groups.len() as u64));
+        findings.differ(
+            "`row_groups` in the manifest",
+            &file.row_groups,
+            "the footer says",
+            &(row_groups.len() as u64),
+        );
         if row_groups.contains(&0) {
             findings.add("has a row group without rows");
         }
@@ -204,9 +207,10 @@ impl ShardLaws<'_> {
                     Err(what) => found.findings.at_row(number, &what),
                 }
             }
-            let Some((place, address)) = source.zip(self.address(example, unit)).map(|(source, address)| {
-                ((source, address.line, address.segment), address)
-            }) else {
+            let Some((place, address)) = source
+                .zip(address(example, unit))
+                .map(|(source, address)| ((source, address.line, address.segment), address))
+            else {
                 continue;
             };
             places.push((place, number));
@@ -259,14 +263,6 @@ impl ShardLaws<'_> {
         too_many("input_ids", inputs, most_inputs).or_else(|| too_many("labels", labels, most_labels))
     }
 
-    fn address(&self, example: &Example<'_>, unit: Unit) -> Option<Address> {
-        Some(Address {
-            line: u64::try_from(example.line?).ok()?,
-            segment: u32::try_from(example.segment?).ok()?,
-            epoch: u16::try_from(unit.epoch).ok()?,
-        })
-    }
-
     /// Layout, tokens, lengths and density of an example. What its denoiser made.
     fn check_example(&self, example: &Example<'_>) -> Result<(String, DenoiserCounts), String> {
         let spec = &self.described.spec;
@@ -287,6 +283,12 @@ impl ShardLaws<'_> {
         };
         Ok((denoiser.name.clone(), counts))
     }
+}
+
+fn address(example: &Example<'_>, unit: Unit) -> Option<Address> {
+    let line = u64::try_from(example.line?).ok()?;
+    let segment = u32::try_from(example.segment?).ok()?;
+    Some(Address { line, epoch: u16::try_from(unit.epoch).ok()?, segment })
 }
 
 /// Whether a segment may hold an id: text gives no reserved one, joined documents and prompts may.

@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use rayon::ThreadPool;
 
@@ -72,7 +73,9 @@ pub fn check(
     let same_version = described.manifest.tool_version == env!("CARGO_PKG_VERSION");
     if again.rows != RowsAgain::None && !same_version {
         let version = &described.manifest.tool_version;
-        report.not_checked.push(format!("bytes of the rows made again, since version {version} of the tool wrote them"));
+        report
+            .not_checked
+            .push(format!("bytes of the rows made again, since version {version} of the tool wrote them"));
     }
     let checker = Checker {
         units: described.manifest.plan.units.len(),
@@ -96,7 +99,9 @@ fn match_sources(described: &Described, found: &[Source], report: &mut Report) -
         let source = found.iter().find(|source| source.name == entry.name);
         match source {
             None => findings.add("is not among the sources"),
-            Some(source) => findings.differ("size in the manifest", &entry.bytes, "the source has bytes", &source.bytes),
+            Some(source) => {
+                findings.differ("size in the manifest", &entry.bytes, "the source has bytes", &source.bytes);
+            }
         }
         matched.push(source.filter(|_| findings.count() == 0).cloned());
         report.push(findings);
@@ -124,6 +129,14 @@ struct UnitReport {
     batches: u64,
 }
 
+impl UnitReport {
+    fn panicked() -> Self {
+        let mut findings = Findings::new(DATA);
+        findings.add("cannot be compared with the sources: a worker panicked");
+        Self { unit: usize::MAX, findings: vec![findings], ..Self::default() }
+    }
+}
+
 impl Checker<'_> {
     fn check_units(&self, pool: &ThreadPool, report: &mut Report) {
         let next = AtomicUsize::new(0);
@@ -140,8 +153,10 @@ impl Checker<'_> {
             }
         };
         let reports = pool.broadcast(|worker| {
-            let reports = if worker.index() < lanes { lane() } else { Vec::new() };
+            let mut reports = Vec::new();
             if worker.index() < lanes {
+                // A file with the right digest and nonsense inside may make a library panic; the others must not wait for it.
+                reports = catch_unwind(AssertUnwindSafe(lane)).unwrap_or_else(|_| vec![UnitReport::panicked()]);
                 crew.leave();
             }
             crew.help();
@@ -159,7 +174,7 @@ impl Checker<'_> {
             report.not_checked.extend(unit.not_checked);
             report.extend(unit.findings);
         }
-        let counts = self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         for source in whole {
             let said = &self.laws.described.manifest.sources[source];
             let found = counts.get(&said.name).cloned().unwrap_or_default();
@@ -186,8 +201,7 @@ impl Checker<'_> {
             report.not_checked = Some(format!("unit {index} against the sources, since one is not as it was"));
             return report;
         };
-        let mut reader =
-            BatchReader::new(&sources, self.laws.described.spec.fields().max_line, &self.laws.again.spool);
+        let mut reader = BatchReader::new(&sources, self.laws.described.spec.fields().max_line, &self.laws.again.spool);
         let mut queue = Queue::new(&self.laws, shards.clone());
         let mut rebuilt = Rebuilt { laws: &self.laws, shards, place: 0, open: None, findings: Vec::new() };
         let result = crew.in_order(
@@ -208,7 +222,7 @@ impl Checker<'_> {
                 report.batches += u64::from(is_masked);
                 if unit.epoch == 0 {
                     report.lines += lines;
-                    let mut all = self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    let mut all = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
                     for (name, counts) in counts {
                         *all.entry(name).or_default() += &counts;
                     }
@@ -284,13 +298,16 @@ pub struct RowGroupPlace {
     pub row_group: usize,
 }
 
+/// A row group, and the source and line that it begins with.
+type Begins = (RowGroupPlace, String, u64);
+
 /// The row groups of a unit, in order, each with its first line.
 struct Queue<'a, 'b> {
     laws: &'a BatchLaws<'b>,
     /// The shards that are not opened yet.
     shards: std::vec::IntoIter<usize>,
     open: Option<(usize, Shard, Range<usize>)>,
-    peeked: Option<(RowGroupPlace, String, u64)>,
+    peeked: Option<Begins>,
     findings: Vec<Findings>,
 }
 
@@ -309,7 +326,8 @@ impl<'a, 'b> Queue<'a, 'b> {
         let mut places = Vec::new();
         while let Some((place, source, line)) = self.peek() {
             let is_inside = batch.pieces.iter().any(|piece| {
-                sources[piece.source].name == *source && (piece.first_line..piece.first_line + piece.lines).contains(line)
+                sources[piece.source].name == *source
+                    && (piece.first_line..piece.first_line + piece.lines).contains(line)
             });
             if !is_inside {
                 break;
@@ -320,7 +338,7 @@ impl<'a, 'b> Queue<'a, 'b> {
         places
     }
 
-    fn peek(&mut self) -> Option<&(RowGroupPlace, String, u64)> {
+    fn peek(&mut self) -> Option<&Begins> {
         if self.peeked.is_none() {
             self.peeked = self.next().unwrap_or_else(|(shard, error)| {
                 let mut findings = Findings::new(&self.laws.described.manifest.shards[shard].path);
@@ -334,7 +352,7 @@ impl<'a, 'b> Queue<'a, 'b> {
         self.peeked.as_ref()
     }
 
-    fn next(&mut self) -> Result<Option<(RowGroupPlace, String, u64)>, (usize, ReadError)> {
+    fn next(&mut self) -> Result<Option<Begins>, (usize, ReadError)> {
         loop {
             if let Some((shard, open, row_groups)) = &mut self.open
                 && let Some(row_group) = row_groups.next()
