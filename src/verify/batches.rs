@@ -28,6 +28,8 @@ pub struct BatchLaws<'a> {
     pub reach: &'a Reach,
     /// What masks again.
     pub again: &'a Again<'a>,
+    /// Which rows are made again.
+    pub rows: RowsAgain,
     /// Whether this version of the tool wrote it.
     pub same_version: bool,
 }
@@ -127,7 +129,7 @@ impl BatchLaws<'_> {
             if self.reach.addresses {
                 self.compare_rows(&again, &places, &held.digests, &mut findings);
             }
-            match self.again.rows {
+            match self.rows {
                 RowsAgain::Sample(_) => self.compare_bytes(again, &places, &mut findings)?,
                 RowsAgain::All => row_groups = again,
                 RowsAgain::None => {}

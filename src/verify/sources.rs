@@ -77,9 +77,19 @@ pub fn check(
             .not_checked
             .push(format!("bytes of the rows made again, since version {version} of the tool wrote them"));
     }
+    if !(reach.decodes && reach.addresses) && !described.spec.is_of_labels() {
+        report.not_checked.push("tokens of the rows, since they do not say whose they are".to_owned());
+    }
+    let rows = match again.rows {
+        RowsAgain::Sample(_) if !reach.addresses => {
+            report.not_checked.push("a sample, since rows do not say whose they are: all are made again".to_owned());
+            RowsAgain::All
+        }
+        rows => rows,
+    };
     let checker = Checker {
         units: described.manifest.plan.units.len(),
-        laws: BatchLaws { data_set, described, reach, again, same_version },
+        laws: BatchLaws { data_set, described, reach, again, rows, same_version },
         sources,
         damaged,
         counts: Mutex::default(),
@@ -209,7 +219,7 @@ impl Checker<'_> {
                 let Some(batch) = reader.next_batch()? else { return Ok(None) };
                 let row_groups = queue.of_batch(&batch, &sources);
                 let sampled = row_groups.iter().any(|place| self.is_sampled(*place));
-                let is_masked = match self.laws.again.rows {
+                let is_masked = match self.laws.rows {
                     RowsAgain::None => false,
                     RowsAgain::All => true,
                     RowsAgain::Sample(_) => sampled,
@@ -235,7 +245,7 @@ impl Checker<'_> {
                         report.findings.push(findings);
                     }
                 }
-                if self.laws.again.rows == RowsAgain::All {
+                if self.laws.rows == RowsAgain::All {
                     for row_group in row_groups {
                         rebuilt.append(row_group)?;
                     }
@@ -247,7 +257,7 @@ impl Checker<'_> {
             Ok(()) => {
                 report.is_whole = unit.epoch == 0;
                 report.findings.extend(queue.finish());
-                if self.laws.again.rows == RowsAgain::All {
+                if self.laws.rows == RowsAgain::All {
                     report.findings.extend(rebuilt.finish());
                 }
             }
@@ -263,7 +273,7 @@ impl Checker<'_> {
 
     /// Whether a row group is one of the sample.
     fn is_sampled(&self, place: RowGroupPlace) -> bool {
-        let RowsAgain::Sample(wanted) = self.laws.again.rows else { return false };
+        let RowsAgain::Sample(wanted) = self.laws.rows else { return false };
         let shards = &self.laws.described.manifest.shards;
         let all: u64 = shards.iter().map(|shard| shard.row_groups).sum();
         let before: u64 = shards[..place.shard].iter().map(|shard| shard.row_groups).sum();
