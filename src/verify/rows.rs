@@ -55,7 +55,8 @@ impl ShardRows {
     /// Nothing is known of a shard.
     #[must_use]
     pub fn not_read(path: &str) -> Self {
-        Self { findings: Findings::new(path), ..Self::default() }
+        let unit = place_of(path, DATA, ".parquet").map_or(0, |place| place.0);
+        Self { findings: Findings::new(path), unit, ..Self::default() }
     }
 }
 
@@ -100,7 +101,6 @@ impl ShardLaws<'_> {
     #[must_use]
     pub fn check(&self, file: &ShardFile) -> ShardRows {
         let mut rows = ShardRows::not_read(&file.path);
-        rows.unit = place_of(&file.path, DATA, ".parquet").map_or(0, |place| place.0);
         match self.check_shard(file, &mut rows) {
             Ok(is_whole) => rows.is_whole = is_whole,
             Err(error) => rows.findings.add(&format!("cannot be read: {error}")),
