@@ -150,9 +150,20 @@ fn rows_of_labels_are_clean_and_only_made_again_compared_with_the_sources() {
 fn what_columns_leave_out_is_said_and_the_rest_is_checked() {
     let fixture = small();
     let printed = check_clean(&fixture, "in", "--recipe ul2r --pack --columns input_ids,labels,input_segment_ids");
-    assert_snapshot!(printed, @"");
+    assert_snapshot!(printed, @r"
+    not checked: layout, tokens, lengths of segments, density and counts of examples, since there is no column `label_segment_ids`, `denoiser`
+    not checked: order and uniqueness of rows, since there is no column `source`, `line`, `segment`
+    not checked: digests of rows, since there is no column `label_segment_ids`, `denoiser`, `source`, `line`, `segment`
+    not checked: tokens of the rows, since they do not say whose they are
+    no finding in 7 files and 16 rows, 15 lines of sources, 1 batch made again
+    ");
     let printed = check_clean(&fixture, "in", "--recipe t5 --columns input_ids,labels");
-    assert_snapshot!(printed, @"");
+    assert_snapshot!(printed, @r"
+    not checked: order and uniqueness of rows, since there is no column `source`, `line`, `segment`
+    not checked: digests of rows, since there is no column `source`, `line`, `segment`
+    not checked: tokens of the rows, since they do not say whose they are
+    no finding in 7 files and 22 rows, 15 lines of sources, 1 batch made again
+    ");
 }
 
 #[test]
@@ -452,7 +463,7 @@ fn a_row_twice_or_lost_or_out_of_order_is_found() {
     assert_altered_is_found(
         "t5",
         first,
-        &["parquet: the first row: segments before it are missing", "`totals.examples`"],
+        &["parquet: the first row: segments before it are missing", "`denoisers.r.examples`"],
     );
     let lost = |rows: &mut Vec<Row>| drop(rows.remove(rows.len() - 3));
     assert_altered_is_found("t5", lost, &[" comes where segment ", "`sources[a.jsonl].rows`"]);
@@ -472,7 +483,10 @@ fn a_row_that_keeps_every_law_but_not_its_tokens_is_found_with_the_sources() {
     assert_eq!(findings(&data_set), [] as [&str; 0]);
     let ran = fixture.ran("verify masked --sources in");
     assert_eq!(ran.code, Some(1));
-    assert_snapshot!(ran.stdout, @"");
+    assert_snapshot!(ran.stdout, @r"
+    a.jsonl:1: the rows hold 703 tokens, the source gives 703; they differ from token 2 on
+    1 finding in 7 files and 12 rows, 8 lines of sources
+    ");
 }
 
 #[test]
@@ -520,22 +534,42 @@ fn a_damaged_manifest_is_named_by_what_is_wrong_with_it() {
         rewrite(&data_set, "manifest.json", change);
         findings(&data_set).join("\n")
     };
-    assert_snapshot!(damaged(&|json| json["manifest_version"] = 9.into()), @"");
-    assert_snapshot!(damaged(&|json| json["masking_version"] = 2.into()), @"");
-    assert_snapshot!(damaged(&|json| drop(json.as_object_mut().unwrap().remove("plan"))), @"");
-    assert_snapshot!(damaged(&|json| json["shards"][0]["rows"] = "many".into()), @"");
-    assert_snapshot!(damaged(&|json| json["spec"]["seed"] = 8.into()), @"");
-    assert_snapshot!(damaged(&|json| json["spec"]["denoisers"][0]["segment_length"] = 8.into()), @"");
-    assert_snapshot!(damaged(&|json| json["spec"]["inputs_length"] = 1.into()), @"");
-    assert_snapshot!(damaged(&|json| json["plan"]["columns"][0] = "ids".into()), @"");
-    assert_snapshot!(damaged(&|json| json["plan"]["units"][0]["sources"] = 1.into()), @"");
-    assert_snapshot!(damaged(&|json| json["plan"]["shard_bytes"] = 7.into()), @"");
-    assert_snapshot!(damaged(&|json| json["shards"][0]["path"] = "../secret.parquet".into()), @"");
-    assert_snapshot!(damaged(&|json| json["totals"]["tokens"] = 7.into()), @"");
-    assert_snapshot!(damaged(&|json| json["denoisers"]["r"]["spans"] = 7.into()), @"");
-    assert_snapshot!(damaged(&|json| json["sources"][0]["rejects"] = serde_json::json!({"invalid-json": 2})), @"");
-    assert_snapshot!(damaged(&|json| json["sources"][1]["sha256"] = "00".into()), @"");
-    assert_snapshot!(damaged(&|json| json["tool_version"] = "0.0.9".into()), @"");
+    assert_snapshot!(damaged(&|json| json["manifest_version"] = 9.into()), @"manifest.json: `manifest_version` is 9, this tool reads 1");
+    assert_snapshot!(damaged(&|json| json["masking_version"] = 2.into()), @"manifest.json: `masking_version` is 2, this tool makes rows of version 1");
+    assert_snapshot!(damaged(&|json| drop(json.as_object_mut().unwrap().remove("plan"))), @"manifest.json: cannot be read: missing field `plan`");
+    assert_snapshot!(damaged(&|json| json["shards"][0]["rows"] = "many".into()), @r#"manifest.json: cannot be read: invalid type: string "many", expected u64"#);
+    assert_snapshot!(damaged(&|json| json["spec"]["seed"] = 8.into()), @r#"
+    manifest.json: `spec_fingerprint` is b01df191142f3220256d19840b6c9c633e64df7dfdee68e7275d40b8e80d2469, the spec has 885e16f9078babf8041ed2f7758454b8135d33d27f628f4ed9e5ed658aabea87
+    manifest.json: `spec`: `seed` is 0 in the plan, but 8 in the manifest
+    manifest.json: `spec_fingerprint` is "b01df191142f3220256d19840b6c9c633e64df7dfdee68e7275d40b8e80d2469" in the manifest, but "885e16f9078babf8041ed2f7758454b8135d33d27f628f4ed9e5ed658aabea87" by plan and commit records
+    data/train-00000-00000.parquet: the footer has another version or spec than the manifest
+    "#);
+    assert_snapshot!(damaged(&|json| json["spec"]["denoisers"][0]["segment_length"] = 8.into()), @"manifest.json: `spec`: the recorded segment length of `r` is 8, but the spec gives 568");
+    assert_snapshot!(damaged(&|json| json["spec"]["inputs_length"] = 1.into()), @"manifest.json: `spec`: `inputs_length` must be between 2 and 131072, found 1");
+    assert_snapshot!(damaged(&|json| json["plan"]["columns"][0] = "ids".into()), @"manifest.json: `plan.columns` names `ids`, which is no column");
+    assert_snapshot!(damaged(&|json| json["plan"]["units"][0]["sources"] = 1.into()), @"manifest.json: `plan.units[1]` is not the next group of sources of its epoch");
+    assert_snapshot!(damaged(&|json| json["plan"]["shard_bytes"] = 7.into()), @"manifest.json: `plan.shard_bytes` is 7 in the manifest, but 268435456 by plan and commit records");
+    assert_snapshot!(damaged(&|json| json["shards"][0]["path"] = "../secret.parquet".into()), @"manifest.json: `../secret.parquet` is no path of a shard or of rejects");
+    assert_snapshot!(damaged(&|json| json["totals"]["tokens"] = 7.into()), @r"
+    manifest.json: `totals` are not the sums over `sources`
+    manifest.json: `totals.tokens` is 7 in the manifest, but 9520 by plan and commit records
+    ");
+    assert_snapshot!(damaged(&|json| json["denoisers"]["r"]["spans"] = 7.into()), @r"
+    manifest.json: `denoisers.r.spans` is 7 in the manifest, but 471 by plan and commit records
+    manifest.json: `denoisers.r.spans` is 7, the rows give 471
+    ");
+    assert_snapshot!(damaged(&|json| json["sources"][0]["rejects"] = serde_json::json!({"invalid-json": 2})), @r"
+    manifest.json: `totals` are not the sums over `sources`
+    manifest.json: `sources[a.jsonl].rejects.invalid-json` is 2 in the manifest, but 1 by plan and commit records
+    manifest.json: `sources[a.jsonl].rejects.text-not-a-string` is not in the manifest, but by plan and commit records
+    manifest.json: `sources[a.jsonl].rejects.invalid-json` is 2, kept are 1
+    manifest.json: `sources[a.jsonl].rejects.text-not-a-string` is 0, kept are 1
+    ");
+    assert_snapshot!(damaged(&|json| json["sources"][0]["sha256"] = "00".into()), @r#"manifest.json: `sources[a.jsonl].sha256` is "00" in the manifest, but "f9256df2190deb09034a237c2944e22ccc08a70b25fe827c014a01ccfe587277" by plan and commit records"#);
+    assert_snapshot!(damaged(&|json| json["tool_version"] = "0.0.9".into()), @r#"
+    manifest.json: `tool_version` is "0.0.9" in the manifest, but "0.1.0" by plan and commit records
+    data/train-00000-00000.parquet: the footer has another version or spec than the manifest
+    "#);
 }
 
 #[test]
@@ -546,9 +580,18 @@ fn a_manifest_that_is_no_json_or_a_folder_that_is_no_data_set_is_said_so() {
     reseal_sums(&data_set);
     let ran = fixture.ran("verify masked --sources in");
     assert_eq!(ran.code, Some(1));
-    assert_snapshot!(ran.stdout, @"");
-    assert_snapshot!(fixture.ran("verify in").failed(2), @"");
-    assert_snapshot!(fixture.ran("verify nowhere").failed(2), @"");
+    assert_snapshot!(ran.stdout, @r"
+    manifest.json: cannot be read: EOF while parsing an object at line 2 column 0
+    not checked: rows, since the manifest cannot be read
+    not checked: the sources, since the manifest cannot be read
+    1 finding in 7 files and 0 rows
+    ");
+    assert_snapshot!(fixture.ran("verify in").failed(2), @r"
+    error: `in` holds no data set of `ul2-prep`
+
+    hint: DIR is what `--out` of `ul2-prep run` was
+    ");
+    assert_snapshot!(fixture.ran("verify nowhere").failed(2), @"error: failed to read directory `nowhere`: No such file or directory (os error 2)");
 }
 
 // --- the sources ---
@@ -565,12 +608,24 @@ fn sources_that_changed_are_found() {
     let same_size = fs::read_to_string(fixture.path("in/a.jsonl")).unwrap().replacen("0:", "9:", 1);
     fixture.write("same-size/a.jsonl", &same_size);
     fs::copy(fixture.path("in/b.jsonl.gz"), fixture.path("same-size/b.jsonl.gz")).unwrap();
-    assert_snapshot!(changed("same-size"), @"");
+    assert_snapshot!(changed("same-size"), @r"
+    a.jsonl:1: the rows hold 703 tokens, the source gives 703; they differ from token 0 on
+    a.jsonl: has SHA-256 025295698a39bba7945b5e191d2812992f9be36c5dd43fc11a65692861aa19b2, the manifest says f9256df2190deb09034a237c2944e22ccc08a70b25fe827c014a01ccfe587277
+    2 findings in 7 files and 22 rows, 15 lines of sources
+    ");
     // A line more, a line less.
     fixture.write("longer/a.jsonl", same_size.clone() + "\n");
     fs::copy(fixture.path("in/b.jsonl.gz"), fixture.path("longer/b.jsonl.gz")).unwrap();
-    assert_snapshot!(changed("longer"), @"");
-    assert_snapshot!(changed("in/b.jsonl.gz"), @"");
+    assert_snapshot!(changed("longer"), @r"
+    a.jsonl: has 5188 bytes, the manifest says 5187
+    not checked: unit 0 against the sources, since one is not as it was
+    1 finding in 7 files and 22 rows
+    ");
+    assert_snapshot!(changed("in/b.jsonl.gz"), @r"
+    a.jsonl: is not among the sources
+    not checked: unit 0 against the sources, since one is not as it was
+    1 finding in 7 files and 22 rows
+    ");
     // Damaged on the way.
     let mut bytes = fs::read(fixture.path("in/b.jsonl.gz")).unwrap();
     let middle = bytes.len() / 2;
@@ -609,23 +664,42 @@ fn what_differs_is_named_before_anything_is_made() {
     };
     let tokenizer = format!("in --tokenizer {}", repository("fixtures/tokenizer").display());
     let digest = hex(&Sha256::digest(fs::read(repository("fixtures/tokenizer/tokenizer.json")).unwrap()));
-    assert_snapshot!(differs("masked", &tokenizer).replace(&digest, "[digest]"), @"");
-    assert_snapshot!(differs("masked/manifest.json", "in/b.jsonl.gz"), @"");
+    assert_snapshot!(differs("masked", &tokenizer).replace(&digest, "[digest]"), @r"
+    differs: the data set was made with the tokenizer `bytes`, not with `tokenizer.json` of SHA-256 [digest]
+    1 difference
+    ");
+    assert_snapshot!(differs("masked/manifest.json", "in/b.jsonl.gz"), @r"
+    differs: the source `a.jsonl` of the manifest is not among those given
+    1 difference
+    ");
     let edited = |name: &str, change: &dyn Fn(&mut Value)| {
         let mut manifest = data_set.manifest();
         change(&mut manifest);
         fixture.write(name, manifest.to_string());
     };
     edited("sizes.json", &|json| json["sources"][0]["bytes"] = 7.into());
-    assert_snapshot!(differs("sizes.json", "in"), @"");
+    assert_snapshot!(differs("sizes.json", "in"), @r"
+    differs: the source `a.jsonl` has 7 bytes in the manifest, but 5187 here
+    1 difference
+    ");
     edited("masking.json", &|json| json["masking_version"] = 2.into());
-    assert_snapshot!(differs("masking.json", "in"), @"");
+    assert_snapshot!(differs("masking.json", "in"), @r"
+    differs: `masking_version` is 2, this tool makes rows of version 1
+    1 difference
+    ");
     edited("batches.json", &|json| json["plan"]["batch_bytes"] = 7.into());
-    assert_snapshot!(differs("batches.json", "in"), @"");
+    assert_snapshot!(differs("batches.json", "in"), @r"
+    differs: batches end at 7 bytes in the manifest, but at 8388608 in this tool
+    1 difference
+    ");
     // What is no manifest at all is another matter.
     let same = fixture.ran("reproduce masked in --out masked").failed(2);
-    assert_snapshot!(same, @"");
-    assert_snapshot!(fixture.ran("reproduce in/a.jsonl in --out again").failed(2), @"");
+    assert_snapshot!(same, @r"
+    error: `masked` is the data set to be made again
+
+    hint: name a new or an empty folder with `--out`
+    ");
+    assert_snapshot!(fixture.ran("reproduce in/a.jsonl in --out again").failed(2), @"error: `in/a.jsonl`: cannot be read: trailing characters at line 2 column 1");
 }
 
 #[test]
@@ -650,8 +724,8 @@ fn what_differs_is_named_when_it_has_been_made() {
     };
     let (code, stdout, stderr) = made("version.json", &other, "in");
     assert_eq!(code, Some(0));
-    assert_snapshot!(stdout, @"");
-    assert_snapshot!(stderr, @"");
+    assert_snapshot!(stdout, @"equal: 22 rows; their bytes are not compared, since version 0.0.9 of the tool wrote them");
+    assert_snapshot!(stderr, @"warning: the data set was made by version 0.0.9 of the tool, this is 0.1.0: bytes may differ");
     // A source of the same size with other bytes: its digest comes first.
     let source = fs::read_to_string(fixture.path("in/a.jsonl")).unwrap().replacen("0:", "9:", 1);
     fixture.write("other/a.jsonl", source);
@@ -664,7 +738,7 @@ fn what_differs_is_named_when_it_has_been_made() {
     fixture.write_source("in/c.jsonl", source_of_one_line());
     let (code, _, stderr) = made("more.json", &|_| (), "in");
     assert_eq!(code, Some(0));
-    assert_snapshot!(stderr, @"");
+    assert_snapshot!(stderr, @"warning: the manifest does not name `c.jsonl`: it is left out");
 }
 
 fn source_of_one_line() -> String {

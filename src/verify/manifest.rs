@@ -22,7 +22,7 @@ use crate::pipeline::plan::Plan;
 pub enum ManifestError {
     /// It is no JSON, or lacks something.
     #[error("cannot be read: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(serde_json::Error),
     /// It is of another format.
     #[error("`manifest_version` is {found}, this tool reads {MANIFEST_VERSION}")]
     Version {
@@ -43,7 +43,7 @@ pub enum ManifestError {
     Column(String),
     /// Columns that its rows cannot have.
     #[error("`plan.columns`: {0}")]
-    Columns(#[from] ColumnError),
+    Columns(ColumnError),
     /// Units that are not those of its sources.
     #[error("`plan.units[{unit}]` is not the next group of sources of its epoch")]
     Units {
@@ -71,18 +71,18 @@ fn chain(error: &SpecError) -> String {
 ///
 /// [`ManifestError`] if a data set cannot be held to it.
 pub fn read(bytes: &[u8]) -> Result<Described, ManifestError> {
-    let json: Value = serde_json::from_slice(bytes)?;
+    let json: Value = serde_json::from_slice(bytes).map_err(ManifestError::Json)?;
     if json["manifest_version"] != MANIFEST_VERSION {
         return Err(ManifestError::Version { found: json["manifest_version"].clone() });
     }
     if json["masking_version"] != MASKING_VERSION {
         return Err(ManifestError::MaskingVersion { found: json["masking_version"].clone() });
     }
-    let manifest: Manifest = serde_json::from_value(json)?;
+    let manifest: Manifest = serde_json::from_value(json).map_err(ManifestError::Json)?;
     let spec = Spec::from_json(manifest.spec.clone()).map_err(ManifestError::Spec)?;
     let column = |name: &String| Column::named(name).ok_or_else(|| ManifestError::Column(name.clone()));
     let columns = manifest.plan.columns.iter().map(column).collect::<Result<Vec<_>, _>>()?;
-    let format = RowFormat::new(&spec, Some(&columns))?;
+    let format = RowFormat::new(&spec, Some(&columns)).map_err(ManifestError::Columns)?;
     check_units(&manifest, &spec)?;
     for shard in &manifest.shards {
         let unit = place_of(&shard.path, DATA, ".parquet").map(|place| place.0);
