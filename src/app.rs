@@ -7,7 +7,8 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::cli::{Cli, Command, PlanArgs, RecipesArgs, RunArgs};
+use crate::again;
+use crate::cli::{Cli, Command, PlanArgs, RecipesArgs, ReproduceArgs, RunArgs, VerifyArgs};
 use crate::output::data_set::{DataSet, PLAN};
 use crate::pipeline::plans::Plans;
 use crate::pipeline::run::{RunError, run};
@@ -50,17 +51,53 @@ impl From<RunError> for Failure {
     }
 }
 
-/// Does what the command line says.
+/// Done.
+const EXIT_DONE: u8 = 0;
+
+/// Does what the command line says. The exit code.
 ///
 /// # Errors
 ///
 /// [`Failure`] with the exit code.
-pub fn execute(cli: &Cli) -> Result<(), Failure> {
+pub fn execute(cli: &Cli) -> Result<u8, Failure> {
     match &cli.command {
-        Command::Run(args) => execute_run(args),
-        Command::Plan(args) => Ok(execute_plan(args)?),
-        Command::Recipes(args) => Ok(execute_recipes(args)?),
+        Command::Run(args) => execute_run(args)?,
+        Command::Plan(args) => execute_plan(args)?,
+        Command::Recipes(args) => execute_recipes(args)?,
+        Command::Verify(args) => return Ok(execute_verify(args)?),
+        Command::Reproduce(args) => return execute_reproduce(args),
     }
+    Ok(EXIT_DONE)
+}
+
+fn execute_verify(args: &VerifyArgs) -> Result<u8> {
+    let found = again::verify(args)?;
+    report::data(&report::verification(&found))?;
+    Ok(if found.count() == 0 { EXIT_DONE } else { EXIT_DATA })
+}
+
+fn execute_reproduce(args: &ReproduceArgs) -> Result<u8, Failure> {
+    let begun = match again::begin(args)? {
+        Ok(begun) => begun,
+        Err(differences) => {
+            report::data(&report::differences(&differences, "")).map_err(anyhow::Error::from)?;
+            return Ok(EXIT_DATA);
+        }
+    };
+    let again::Begun { described, settings } = begun;
+    for warning in &settings.warnings {
+        report::message(&format!("warning: {warning}"));
+    }
+    let signals = interruption().context("cannot listen for signals")?;
+    let job = settings.into_job(&args.out, false, again::ALL_REJECTS, signals)?;
+    let made = {
+        let _shown = (!args.quiet).then(|| report::ProgressReport::start(job.progress.clone(), job.plan().bytes()));
+        run(&job)?
+    };
+    let differences = again::compare(&described.manifest, &made);
+    let equal = report::equal(&made, &described.manifest.tool_version);
+    report::data(&report::differences(&differences, &equal)).map_err(anyhow::Error::from)?;
+    Ok(if differences.is_empty() { EXIT_DONE } else { EXIT_DATA })
 }
 
 fn execute_run(args: &RunArgs) -> Result<(), Failure> {
@@ -69,7 +106,8 @@ fn execute_run(args: &RunArgs) -> Result<(), Failure> {
     for warning in &settings.warnings {
         report::message(&format!("warning: {warning}"));
     }
-    let job = settings.into_job(args, interruption().context("cannot listen for signals")?)?;
+    let signals = interruption().context("cannot listen for signals")?;
+    let job = settings.into_job(&args.out, args.extend, args.max_rejects, signals)?;
     let manifest = {
         let _shown = (!args.quiet).then(|| report::ProgressReport::start(job.progress.clone(), job.plan().bytes()));
         run(&job)?

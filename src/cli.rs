@@ -21,7 +21,7 @@ pub struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    the run failed on its data or its output
+  1    the run failed on its data or its output; `verify` or `reproduce` found something
   2    usage, recipe or environment
   130  interrupted by Ctrl-C, 143 by a termination request; the same command goes on";
 
@@ -45,6 +45,20 @@ Examples:
   ul2-prep recipes ul2r > my-mixture.toml
   ul2-prep recipes ul2 --example \"The quick brown fox jumps over the lazy dog.\"";
 
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  ul2-prep verify masked
+  ul2-prep verify masked --sources shards/ --tokenizer t5/tokenizer.json
+  ul2-prep verify masked --sources shards/ --tokenizer t5/tokenizer.json --reproduce 10
+
+One line for each finding on standard output; the exit code is 1 if there is one.";
+
+const REPRODUCE_EXAMPLES: &str = "\
+Example:
+  ul2-prep reproduce masked/manifest.json shards/ --tokenizer t5/tokenizer.json --out again
+
+One line for each difference on standard output; the exit code is 1 if there is one.";
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -54,6 +68,12 @@ pub enum Command {
     /// Show what `run` would do, refuse or shorten, before a byte is written.
     #[command(after_help = PLAN_EXAMPLES)]
     Plan(PlanArgs),
+    /// Check a data set: its files against their digests, its rows against the laws of the spec, and both against the sources.
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify(VerifyArgs),
+    /// Make a data set again from its manifest, or say what differs.
+    #[command(after_help = REPRODUCE_EXAMPLES)]
+    Reproduce(ReproduceArgs),
     /// List the built-in recipes, print one as the TOML file it is, or show what it does to a text.
     #[command(after_help = RECIPES_EXAMPLES)]
     Recipes(RecipesArgs),
@@ -88,6 +108,49 @@ pub struct PlanArgs {
     /// The folder of the data set, to see whether it could go on there.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+}
+
+/// `ul2-prep verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The folder of the data set.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The sources that it was made from: their tokens are compared with those of the rows.
+    #[arg(long, value_name = "SOURCE", num_args = 1..)]
+    pub sources: Vec<String>,
+    /// The tokenizer that it was made with [default: bytes].
+    #[arg(long, value_name = "FILE|bytes", requires = "sources")]
+    pub tokenizer: Option<String>,
+    /// Make the rows again and compare them and their bytes: those of SAMPLE batches, or all.
+    #[arg(long, value_name = "SAMPLE", num_args = 0..=1, default_missing_value = "0", hide_default_value = true, requires = "sources", value_parser = clap::value_parser!(u64))]
+    pub reproduce: Option<u64>,
+    /// Threads [default: one a core].
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+}
+
+/// `ul2-prep reproduce`.
+#[derive(Debug, Args)]
+pub struct ReproduceArgs {
+    /// The manifest of the data set, or the folder that it is in.
+    #[arg(value_name = "MANIFEST")]
+    pub manifest: PathBuf,
+    /// The sources that it was made from, so that their names are the same.
+    #[arg(required = true, value_name = "SOURCE")]
+    pub sources: Vec<String>,
+    /// The folder to make it in: new, empty, or one that an interrupted command has begun.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// The tokenizer that it was made with [default: bytes].
+    #[arg(long, value_name = "FILE|bytes")]
+    pub tokenizer: Option<String>,
+    /// Threads [default: one a core].
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+    /// Do not show how far it is.
+    #[arg(long, short)]
+    pub quiet: bool,
 }
 
 /// What is read and how it is masked.

@@ -55,7 +55,11 @@ fn settings(error: &SettingsError) -> Option<String> {
         ),
         SettingsError::OnlyCausal { .. } => Some("`--layout causal` makes rows for decoder-only models".into()),
         SettingsError::TakenSeparator { .. } => Some("a separator is a token that nothing else uses, or EOS".into()),
-        SettingsError::ForeignFolder(_) => Some("name a new or an empty folder with `--out`".into()),
+        SettingsError::ForeignFolder(_) | SettingsError::SameFolder(_) => {
+            Some("name a new or an empty folder with `--out`".into())
+        }
+        SettingsError::NoDataSet(_) => Some("DIR is what `--out` of `ul2-prep run` was".into()),
+        SettingsError::OtherTokenizer { .. } => Some("name the file with `--tokenizer`".into()),
         SettingsError::NoWorkers => None,
     }
 }

@@ -13,8 +13,11 @@
 //! - [`cli`], [`settings`] and [`recipe`] turn what a person writes into a [`denoise::Spec`] and a job; [`report`] and [`hint`] say what
 //!   became of it.
 //!
+//! - [`verify`] holds a data set to its laws; [`again`] goes from a manifest back to what made it.
+//!
 //! The pages of `docs/` are included under [`documentation`].
 
+pub mod again;
 pub mod app;
 pub mod cli;
 pub mod denoise;
@@ -29,6 +32,7 @@ pub mod reject;
 pub mod report;
 pub mod settings;
 pub mod tokenize;
+pub mod verify;
 
 /// The pages of `docs/`, as they are.
 #[allow(clippy::doc_markdown, reason = "prose for readers outside rustdoc as well")]
@@ -43,6 +47,8 @@ pub mod documentation {
     pub mod reproducibility {}
     #[doc = include_str!("../docs/reliability.md")]
     pub mod reliability {}
+    #[doc = include_str!("../docs/verify.md")]
+    pub mod verify {}
     #[doc = include_str!("../docs/design.md")]
     pub mod design {}
 }

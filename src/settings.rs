@@ -1,11 +1,12 @@
 //! From arguments and recipe to a job. The only reader of the environment.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result};
 
-use crate::cli::{MaskingArgs, RunArgs, SpecArgs};
+use crate::cli::{MaskingArgs, SpecArgs};
 use crate::denoise::{
     Causal, Denoiser, EosPolicy, Layout, MASKING_VERSION, MultipleChoice, NoisePattern, SSentinel, Seed, Spec,
     SpecError, SpecFields, Vocabulary,
@@ -16,6 +17,7 @@ use crate::output::faults::Faults;
 use crate::output::rows::RowGroupEncoder;
 use crate::output::schema::{self, Column, RowFormat};
 use crate::output::shard::ShardOptions;
+use crate::pipeline::allowance::MaxRejects;
 use crate::pipeline::document::Fields;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::plans::Plans;
@@ -113,6 +115,20 @@ pub enum SettingsError {
     /// No worker.
     #[error("`--workers` must be at least 1")]
     NoWorkers,
+    /// A folder without a data set.
+    #[error("`{0}` holds no data set of `ul2-prep`")]
+    NoDataSet(String),
+    /// A data set that cannot be made where its manifest is.
+    #[error("`{0}` is the data set to be made again")]
+    SameFolder(String),
+    /// Another tokenizer than the data set was made with.
+    #[error("the data set was made with the tokenizer {recorded}, not with {given}")]
+    OtherTokenizer {
+        /// Of the data set.
+        recorded: String,
+        /// The one given.
+        given: String,
+    },
     /// A folder with something else in it.
     #[error("`{0}` is not empty and holds no data set of `ul2-prep`")]
     ForeignFolder(String),
@@ -154,11 +170,7 @@ impl Settings {
         warnings.extend(missing_columns(&format));
         let sources = discover(sources)?;
         let plan = Plan::new(&spec, &format, &sources, *shard_size);
-        let workers = match workers {
-            Some(0) => return Err(SettingsError::NoWorkers.into()),
-            Some(workers) => *workers,
-            None => std::thread::available_parallelism().map_or(1, usize::from),
-        };
+        let workers = self::workers(*workers)?;
         Ok(Self { spec, format, tokenizer, sources, plan, workers, warnings })
     }
 
@@ -167,40 +179,31 @@ impl Settings {
     /// # Errors
     ///
     /// If the folder holds something else, or the workers cannot be started.
-    pub fn into_job(self, args: &RunArgs, interrupted: Arc<AtomicUsize>) -> Result<Job> {
-        let RunArgs { masking: _, out, extend, max_rejects, quiet: _ } = args;
+    pub fn into_job(
+        self,
+        out: &Path,
+        extend: bool,
+        max_rejects: MaxRejects,
+        interrupted: Arc<AtomicUsize>,
+    ) -> Result<Job> {
         let Self { spec, format, tokenizer, sources, plan, workers, warnings: _ } = self;
         let data_set = DataSet::at(out).with_faults(faults()?);
         if data_set.is_foreign()? {
             return Err(SettingsError::ForeignFolder(out.display().to_string()).into());
         }
-        let plans = Plans::resolve(&data_set, plan, *extend)?;
+        let plans = Plans::resolve(&data_set, plan, extend)?;
         let sources = plans.sources(sources, &data_set)?;
-        let properties = schema::properties(&spec)?;
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(workers)
-            .thread_name(|worker| format!("worker-{worker}"))
-            .build()
-            .context("cannot start the workers")?;
+        let (shared, shard_options) = shared(spec, format, tokenizer, plans.whole())?;
+        let pool = pool(workers)?;
         // One lane decompresses and commits for about eight workers; one more, so that they are busy while a unit ends.
         let lanes = workers.min(1 + workers.div_ceil(8));
         Ok(Job {
-            shard_options: ShardOptions {
-                shard_bytes: plans.whole().shard_bytes,
-                format: format.clone(),
-                properties: properties.clone(),
-            },
+            shard_options,
             plans,
             sources,
             data_set,
-            shared: Shared {
-                fields: Fields::new(&spec),
-                spec,
-                tokenizer,
-                encoder: RowGroupEncoder::new(format, properties)?,
-                scratches: Mutex::default(),
-            },
-            max_rejects: *max_rejects,
+            shared,
+            max_rejects,
             pool,
             permits: workers + 1,
             lanes,
@@ -218,6 +221,78 @@ fn faults() -> Result<Faults> {
     match std::env::var("UL2_PREP_FAULT") {
         Err(_) => Ok(Faults::default()),
         Ok(fault) => fault.parse().map_err(anyhow::Error::msg).context("UL2_PREP_FAULT"),
+    }
+}
+
+/// What workers share, and how they encode the shards of a plan.
+///
+/// # Errors
+///
+/// If Parquet refuses the format.
+pub fn shared(
+    spec: Spec,
+    format: RowFormat,
+    tokenizer: Box<dyn Tokenizer>,
+    plan: &Plan,
+) -> Result<(Shared, ShardOptions)> {
+    let properties = schema::properties(&spec)?;
+    let encoder = RowGroupEncoder::new(format.clone(), properties.clone())?;
+    let shared = Shared { fields: Fields::new(&spec), spec, tokenizer, encoder, scratches: Mutex::default() };
+    let options = ShardOptions { shard_bytes: plan.shard_bytes, format, properties };
+    Ok((shared, options))
+}
+
+/// The number of workers: what is asked for, or one a core.
+///
+/// # Errors
+///
+/// [`SettingsError::NoWorkers`] if none is asked for.
+pub fn workers(asked: Option<usize>) -> Result<usize, SettingsError> {
+    match asked {
+        Some(0) => Err(SettingsError::NoWorkers),
+        Some(workers) => Ok(workers),
+        None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
+    }
+}
+
+/// The workers.
+///
+/// # Errors
+///
+/// If they cannot be started.
+pub fn pool(workers: usize) -> Result<rayon::ThreadPool> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(workers)
+        .thread_name(|worker| format!("worker-{worker}"))
+        .build()
+        .context("cannot start the workers")
+}
+
+/// A folder that is removed with its owner, for a command that may not write where it reads.
+pub struct Spool(PathBuf);
+
+impl Spool {
+    /// A new folder where the system keeps temporary files.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made.
+    pub fn new() -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("ul2-prep-{}", std::process::id()));
+        fs_err::create_dir_all(&folder)?;
+        Ok(Self(folder))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        let _ = fs_err::remove_dir_all(&self.0); // the system clears it some day
     }
 }
 

@@ -152,8 +152,12 @@ fn the_pipeline_does_not_know_who_calls_it() {
 }
 
 #[test]
+fn verify_does_not_know_who_calls_it() {
+    assert_imports("verify", &["denoise", "digest", "input", "output", "pipeline", "reject", "tokenize"]);
+}
+
+#[test]
 fn only_settings_reads_the_environment() {
-    // Nothing does so far.
     for Code { file, lines } in code().into_iter().filter(|code| code.file != "settings.rs") {
         for (number, line) in lines {
             assert!(!line.contains("std::env") && !line.contains("env::var"), "src/{file}:{number}: {line}");
@@ -175,7 +179,7 @@ fn only_output_names_arrow_or_parquet() {
 
 #[test]
 fn below_main_errors_are_typed() {
-    let shell = ["main.rs", "app.rs", "settings.rs", "preview.rs", "hint.rs"];
+    let shell = ["main.rs", "app.rs", "again.rs", "settings.rs", "preview.rs", "hint.rs"];
     assert_only(
         |file| shell.contains(&file),
         |line| line.contains("anyhow"),

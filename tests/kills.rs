@@ -286,6 +286,16 @@ fn an_extended_data_set_has_the_rows_of_all_sources_and_its_old_shards_untouched
     };
     assert_eq!(names(extended.manifest()), names(whole.manifest()));
 
+    // It is checked and made again as any other.
+    let verified = fixture.ran("verify masked --sources all --reproduce").succeeded().stdout;
+    assert!(verified.starts_with("no finding in "), "{verified}");
+    let again = fixture.ran("reproduce masked/manifest.json all --out again --quiet").succeeded().stdout;
+    assert!(again.starts_with("equal: "), "{again}");
+    let plan = fs_err::read_to_string(extended.path(".ul2-prep/plan-00001.json")).unwrap();
+    fs_err::write(extended.path(".ul2-prep/plan-00001.json"), plan.replacen("\"seed\": 9", "\"seed\": 8", 1)).unwrap();
+    assert!(fixture.ran("verify masked").code == Some(1), "an extension's plan is looked at too");
+    fs_err::write(extended.path(".ul2-prep/plan-00001.json"), plan).unwrap();
+
     // All sources again: nothing is left to do, with the flag or without.
     fixture.run("masked", &format!("all {settings}"));
     fixture.run("masked", &format!("all {settings} --extend"));

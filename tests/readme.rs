@@ -91,10 +91,11 @@ fn console_blocks_give_what_they_show() {
         }
         let copy = fixture.write(Path::new(&name).file_name().unwrap().to_str().unwrap(), text);
         // `trycmd` runs commands in the package's folder: what another run has left there would go on.
-        let left = repository("masked");
         let clear = || {
-            if left.exists() {
-                fs::remove_dir_all(&left).unwrap();
+            for left in ["masked", "masked-again"].map(repository) {
+                if left.exists() {
+                    fs::remove_dir_all(&left).unwrap();
+                }
             }
         };
         clear();

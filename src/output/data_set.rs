@@ -18,6 +18,8 @@ pub const PRIVATE: &str = ".ul2-prep";
 pub const PLAN: &str = ".ul2-prep/plan.json";
 /// What was made.
 pub const MANIFEST: &str = "manifest.json";
+/// The digests of all files.
+pub const SUMS: &str = "SHA256SUMS";
 /// The data set card.
 pub const CARD: &str = "README.md";
 
@@ -27,7 +29,8 @@ pub fn extension(number: usize) -> String {
     format!("{PRIVATE}/plan-{number:05}.json")
 }
 
-const COMMITS: &str = ".ul2-prep/commits";
+/// The commit records.
+pub const COMMITS: &str = ".ul2-prep/commits";
 const TEMPORARY: &str = ".ul2-prep/tmp";
 
 /// The folder that a data set is written to.

@@ -1,6 +1,7 @@
 //! `manifest.json`: what was made, from what. Equal runs write equal bytes: no clock, host, path or worker count.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -31,7 +32,9 @@ pub struct Manifest {
     pub spec_fingerprint: String,
     /// Denoisers that the vocabulary has too few sentinels for.
     pub shortened: Vec<Shortening>,
-    /// What was read, in the order of names.
+    /// What decides files but no row.
+    pub plan: PlanParts,
+    /// What was read, in the order of the plan.
     pub sources: Vec<SourceEntry>,
     /// What was written, in the order of names.
     pub shards: Vec<ShardFile>,
@@ -41,6 +44,38 @@ pub struct Manifest {
     pub denoisers: BTreeMap<String, DenoiserCounts>,
     /// Sums.
     pub totals: Totals,
+}
+
+/// The parts of a plan that decide files but no row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanParts {
+    /// The columns of the shards.
+    pub columns: Vec<String>,
+    /// `--shard-size`.
+    pub shard_bytes: u64,
+    /// Text at which a block or a batch ends.
+    pub batch_bytes: u64,
+    /// The units, whose sources are those of the manifest.
+    pub units: Vec<Unit>,
+}
+
+/// All work for one source, or for several small neighbours, in one epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unit {
+    /// 0-based epoch.
+    pub epoch: u32,
+    /// Index of the first source.
+    pub first_source: usize,
+    /// Number of sources.
+    pub sources: usize,
+}
+
+impl Unit {
+    /// The indices of its sources in the plan.
+    #[must_use]
+    pub fn range(self) -> Range<usize> {
+        self.first_source..self.first_source + self.sources
+    }
 }
 
 /// A source in the manifest.
@@ -77,18 +112,24 @@ pub struct Totals {
 }
 
 impl Manifest {
-    /// The manifest of all units' records. A unit is its epoch and its records. `tokenizer_path` says which code made the ids.
+    /// The manifest of the records of all units of a plan whose sources are `names`. `tokenizer_path` says which code made the ids.
     ///
     /// # Errors
     ///
     /// [`OutputError`] if a unit is not finished or two epochs saw different sources.
-    pub fn new(spec: &Spec, tokenizer_path: String, units: &[(u32, Vec<CommitRecord>)]) -> Result<Self, OutputError> {
+    pub fn new(
+        spec: &Spec,
+        tokenizer_path: String,
+        plan: PlanParts,
+        names: &[&str],
+        records: &[Vec<CommitRecord>],
+    ) -> Result<Self, OutputError> {
         let mut files: BTreeMap<&str, &FinishedFile> = BTreeMap::new();
         let mut counts: BTreeMap<&str, SourceCounts> = BTreeMap::new();
         let mut denoisers: BTreeMap<String, DenoiserCounts> = BTreeMap::new();
         let mut digest = RowsDigest::default();
         let (mut shards, mut rejects) = (Vec::new(), Vec::new());
-        for (unit, (epoch, records)) in units.iter().enumerate() {
+        for (unit, (Unit { epoch, .. }, records)) in plan.units.iter().zip(records).enumerate() {
             if !records.last().is_some_and(|record| record.last) {
                 return Err(OutputError::Unfinished(unit));
             }
@@ -120,8 +161,9 @@ impl Manifest {
             }
         }
         let mut sums = SourceCounts::default();
-        let sources: Vec<SourceEntry> = files
-            .into_values()
+        let sources: Vec<SourceEntry> = names
+            .iter()
+            .filter_map(|name| files.remove(name))
             .map(|file| {
                 let counts = counts.remove(file.name.as_str()).unwrap_or_default();
                 sums += &counts;
@@ -146,6 +188,7 @@ impl Manifest {
             spec: spec.to_json(),
             spec_fingerprint: crate::digest::fingerprint(&spec.to_json()),
             shortened: spec.shortenings().cloned().collect(),
+            plan,
             sources,
             shards,
             rejects,

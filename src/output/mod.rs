@@ -14,10 +14,12 @@ pub mod counts;
 pub mod data_set;
 pub mod faults;
 pub mod manifest;
+pub mod read;
 pub mod rejects;
 pub mod rows;
 pub mod schema;
 pub mod shard;
+pub mod sums;
 
 use std::path::PathBuf;
 

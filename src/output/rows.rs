@@ -347,7 +347,7 @@ impl RowGroupBuilder<'_> {
 }
 
 /// Adds an example to the hash of its row, in the canonical encoding of `docs/format.md`.
-fn hash_example(
+pub(super) fn hash_example(
     hash: &mut Sha256,
     from: Provenance<'_>,
     prefix_length: Option<u32>,
@@ -394,7 +394,7 @@ impl RowsDigest {
         }
     }
 
-    fn from_bytes(bytes: [u8; 32]) -> Self {
+    pub(super) fn from_bytes(bytes: [u8; 32]) -> Self {
         let mut limbs = [0; 4];
         for (limb, bytes) in limbs.iter_mut().zip(bytes.as_chunks().0) {
             *limb = u64::from_le_bytes(*bytes);

@@ -10,6 +10,8 @@ use crate::denoise::Spec;
 use crate::input::batch::BLOCK_BYTES;
 use crate::input::source::Source;
 use crate::output::commit::to_json;
+use crate::output::manifest::PlanParts;
+pub use crate::output::manifest::Unit;
 use crate::output::schema::RowFormat;
 
 /// The version of the plan's own format.
@@ -48,25 +50,6 @@ pub struct PlannedSource {
     pub bytes: u64,
 }
 
-/// All work for one source, or for several small neighbours, in one epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unit {
-    /// 0-based epoch.
-    pub epoch: u32,
-    /// Index of the first source.
-    pub first_source: usize,
-    /// Number of sources.
-    pub sources: usize,
-}
-
-impl Unit {
-    /// The indices of its sources in the plan.
-    #[must_use]
-    pub fn range(self) -> Range<usize> {
-        self.first_source..self.first_source + self.sources
-    }
-}
-
 impl Plan {
     /// The plan for these sources, sorted by name.
     #[must_use]
@@ -82,6 +65,18 @@ impl Plan {
             batch_bytes: BLOCK_BYTES as u64,
             units: units(&sources, 0, spec.fields().epochs),
             sources,
+        }
+    }
+
+    /// What the manifest says of it beside spec and sources.
+    #[must_use]
+    pub fn parts(&self) -> PlanParts {
+        let Self { columns, shard_bytes, batch_bytes, units, .. } = self;
+        PlanParts {
+            columns: columns.clone(),
+            shard_bytes: *shard_bytes,
+            batch_bytes: *batch_bytes,
+            units: units.clone(),
         }
     }
 

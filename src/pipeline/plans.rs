@@ -39,6 +39,16 @@ impl Plans {
         Ok(Self::new(plans))
     }
 
+    /// The plans in a folder; `None` if there is no data set.
+    ///
+    /// # Errors
+    ///
+    /// [`OutputError`] if one cannot be read.
+    pub fn read(data_set: &DataSet) -> Result<Option<Self>, OutputError> {
+        let plans = read(data_set)?;
+        Ok((!plans.is_empty()).then(|| Self::new(plans)))
+    }
+
     fn new(plans: Vec<Plan>) -> Self {
         let fingerprints = plans.iter().map(Plan::fingerprint).collect();
         Self { plans, fingerprints }
@@ -55,6 +65,11 @@ impl Plans {
     pub fn fingerprint(&self, unit: usize) -> &str {
         let plan = self.plans.iter().position(|plan| unit < plan.units.len());
         &self.fingerprints[plan.unwrap_or(self.plans.len() - 1)]
+    }
+
+    /// The file of each plan, relative to the data set, and its bytes.
+    pub fn files(&self) -> impl Iterator<Item = (String, Vec<u8>)> {
+        self.plans.iter().enumerate().map(|(number, plan)| (name(number), plan.to_json()))
     }
 
     /// Writes the plans that are not written yet; another run may have been faster, with the same ones.

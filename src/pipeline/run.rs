@@ -19,9 +19,10 @@ use crate::input::source::Source;
 use crate::output::OutputError;
 use crate::output::card::card;
 use crate::output::commit::CommitRecord;
-use crate::output::data_set::{CARD, DataSet, MANIFEST};
+use crate::output::data_set::{CARD, DataSet, MANIFEST, SUMS};
 use crate::output::manifest::Manifest;
 use crate::output::shard::ShardOptions;
+use crate::output::sums::Sums;
 
 /// All that the units of a run share.
 pub struct Job {
@@ -163,14 +164,17 @@ fn run_units(job: &Job) -> Result<(), RunError> {
     }
 }
 
-/// Writes manifest and card from the commit records.
+/// Writes card, digests and manifest from the commit records; the manifest comes last.
 fn finish(job: &Job) -> Result<Manifest, RunError> {
-    let mut units = Vec::with_capacity(job.plan().units.len());
-    for (index, unit) in job.plan().units.iter().enumerate() {
-        units.push((unit.epoch, CommitRecord::read_unit(&job.data_set, index)?));
-    }
-    let manifest = Manifest::new(&job.shared.spec, job.shared.tokenizer.path(), &units)?;
-    job.data_set.replace(CARD, card(&manifest).as_bytes()).map_err(OutputError::from)?;
+    let records = (0..job.plan().units.len())
+        .map(|unit| CommitRecord::read_unit(&job.data_set, unit))
+        .collect::<Result<Vec<_>, _>>()?;
+    let names: Vec<&str> = job.plan().sources.iter().map(|source| source.name.as_str()).collect();
+    let manifest = Manifest::new(&job.shared.spec, job.shared.tokenizer.path(), job.plan().parts(), &names, &records)?;
+    let card = card(&manifest);
+    job.data_set.replace(CARD, card.as_bytes()).map_err(OutputError::from)?;
+    let sums = Sums::new(&manifest, &card, job.plans.files(), records.iter().flatten());
+    job.data_set.replace(SUMS, &sums.to_bytes()).map_err(OutputError::from)?;
     job.data_set.replace(MANIFEST, &manifest.to_json()).map_err(OutputError::from)?;
     job.data_set.remove_temporaries().map_err(OutputError::from)?;
     Ok(manifest)

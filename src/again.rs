@@ -1,0 +1,214 @@
+//! From a manifest back to what made it: for `verify` with sources, and for `reproduce`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::cli::{ReproduceArgs, VerifyArgs};
+use crate::denoise::{Spec, TokenizerId};
+use crate::input::batch::BLOCK_BYTES;
+use crate::input::source::{Source, discover};
+use crate::output::data_set::{DataSet, MANIFEST, PRIVATE};
+use crate::output::manifest::{Manifest, PlanParts, SourceEntry};
+use crate::pipeline::allowance::MaxRejects;
+use crate::pipeline::plan::{PLAN_VERSION, Plan, PlannedSource};
+use crate::settings::{self, Settings, SettingsError, Spool};
+use crate::tokenize::hf::{BYTES, TokenizerFile};
+use crate::tokenize::{Tokenizer, TokenizerPath};
+use crate::verify::compare::differences;
+use crate::verify::findings::Report;
+use crate::verify::manifest::{ManifestError, read};
+use crate::verify::sources::{Again, RowsAgain};
+use crate::verify::{Described, Opened, verify as verify_data_set};
+
+/// The rejects of a data set were allowed when it was made.
+pub const ALL_REJECTS: MaxRejects = MaxRejects::Share(1_000_000);
+
+/// A data set that can be made again.
+pub struct Begun {
+    /// What its manifest says.
+    pub described: Described,
+    /// What makes it.
+    pub settings: Settings,
+}
+
+/// What `verify` finds.
+///
+/// # Errors
+///
+/// If the folder, a source or the tokenizer cannot be used.
+pub fn verify(args: &VerifyArgs) -> Result<Report> {
+    let VerifyArgs { dir, sources, tokenizer, reproduce, workers } = args;
+    let workers = settings::workers(*workers)?;
+    fs_err::read_dir(dir)?;
+    if !dir.join(MANIFEST).exists() && !dir.join(PRIVATE).exists() {
+        return Err(SettingsError::NoDataSet(dir.display().to_string()).into());
+    }
+    let opened = Opened::new(DataSet::at(dir));
+    let pool = settings::pool(workers)?;
+    let (Some(described), false) = (opened.described(), sources.is_empty()) else {
+        let mut report = verify_data_set(opened, None, &pool);
+        if !sources.is_empty() {
+            report.not_checked.push("the sources, since the manifest cannot be read".to_owned());
+        }
+        return Ok(report);
+    };
+    let Described { manifest, spec, format } = described;
+    let (tokenizer, other_library) = given_tokenizer(spec, tokenizer.as_deref())?;
+    let sources = discover(sources)?;
+    let plan = planned(manifest, spec);
+    let (shared, options) = settings::shared(spec.clone(), format.clone(), tokenizer, &plan)?;
+    let spool = Spool::new()?;
+    let rows = match reproduce {
+        None => RowsAgain::None,
+        Some(0) => RowsAgain::All,
+        Some(batches) => RowsAgain::Sample(*batches),
+    };
+    let again = Again {
+        shared: &shared,
+        options: &options,
+        sources,
+        rows,
+        spool: spool.path().to_owned(),
+        permits: workers + 1,
+    };
+    let mut report = verify_data_set(opened, Some(&again), &pool);
+    report.not_checked.extend(other_library);
+    Ok(report)
+}
+
+/// Gets ready to make a data set again, or says what differs already.
+///
+/// # Errors
+///
+/// If manifest, source, tokenizer or folder cannot be used at all.
+pub fn begin(args: &ReproduceArgs) -> Result<Result<Begun, Vec<String>>> {
+    let ReproduceArgs { manifest: path, sources, out, tokenizer, workers, quiet: _ } = args;
+    let path = if path.is_dir() { path.join(MANIFEST) } else { path.clone() };
+    if same_folder(path.parent(), out) {
+        return Err(SettingsError::SameFolder(out.display().to_string()).into());
+    }
+    let described = match read(&fs_err::read(&path)?) {
+        Ok(described) => described,
+        Err(error @ ManifestError::MaskingVersion { .. }) => return Ok(Err(vec![error.to_string()])),
+        Err(error) => return Err(error).with_context(|| format!("`{}`", path.display())),
+    };
+    let Described { manifest, spec, format } = &described;
+    let mut differ = Vec::new();
+    let (mut tokenizer, mut warnings) = match given_tokenizer(spec, tokenizer.as_deref()) {
+        Ok((tokenizer, warning)) => (Some(tokenizer), Vec::from_iter(warning)),
+        Err(error) if error.is::<SettingsError>() => {
+            differ.push(error.to_string());
+            (None, Vec::new())
+        }
+        Err(error) => return Err(error),
+    };
+    if manifest.plan.batch_bytes != BLOCK_BYTES as u64 {
+        let said = manifest.plan.batch_bytes;
+        differ.push(format!("batches end at {said} bytes in the manifest, but at {BLOCK_BYTES} in this tool"));
+    }
+    let (sources, unknown) = matching(&manifest.sources, discover(sources)?, &mut differ);
+    let Some(tokenizer) = tokenizer.take().filter(|_| differ.is_empty()) else { return Ok(Err(differ)) };
+    let version = &manifest.tool_version;
+    if version != env!("CARGO_PKG_VERSION") {
+        let ours = env!("CARGO_PKG_VERSION");
+        warnings
+            .push(format!("the data set was made by version {version} of the tool, this is {ours}: bytes may differ"));
+    }
+    warnings.extend(unknown.iter().map(|name| format!("the manifest does not name `{name}`: it is left out")));
+    let settings = Settings {
+        plan: planned(manifest, spec),
+        spec: spec.clone(),
+        format: format.clone(),
+        tokenizer,
+        sources,
+        workers: settings::workers(*workers)?,
+        warnings,
+    };
+    Ok(Ok(Begun { described, settings }))
+}
+
+/// How a data set made again differs from the one of a manifest.
+#[must_use]
+pub fn compare(said: &Manifest, made: &Manifest) -> Vec<String> {
+    let same_version = said.tool_version == made.tool_version;
+    let json = |manifest: &Manifest| {
+        let mut json = serde_json::to_value(manifest).unwrap_or_default();
+        // Both paths make the same ids.
+        json["tokenizer_path"] = Value::Null;
+        if !same_version {
+            json["tool_version"] = Value::Null;
+            json["totals"]["shard_bytes"] = Value::Null;
+            for shard in json["shards"].as_array_mut().into_iter().flatten() {
+                shard["bytes"] = Value::Null;
+                shard["sha256"] = Value::Null;
+            }
+        }
+        json
+    };
+    let mut found = differences(&json(said), &json(made));
+    // What the sources are comes first: the rest follows from them.
+    found.sort_by_key(|one| !(one.path.starts_with("sources[") && one.path.ends_with("].sha256")));
+    found.iter().map(|one| one.shown("in the manifest", "made again")).collect()
+}
+
+/// The plan that a manifest tells of.
+fn planned(manifest: &Manifest, spec: &Spec) -> Plan {
+    let PlanParts { columns, shard_bytes, batch_bytes, units } = manifest.plan.clone();
+    let planned = |source: &SourceEntry| PlannedSource { name: source.name.clone(), bytes: source.bytes };
+    Plan {
+        plan_version: PLAN_VERSION,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        spec: spec.to_json(),
+        columns,
+        shard_bytes,
+        batch_bytes,
+        sources: manifest.sources.iter().map(planned).collect(),
+        units,
+    }
+}
+
+/// The sources of a manifest, in its order, and the names of those that it does not name.
+fn matching(entries: &[SourceEntry], found: Vec<Source>, differ: &mut Vec<String>) -> (Vec<Source>, Vec<String>) {
+    let mut sources = Vec::new();
+    for entry in entries {
+        match found.iter().find(|source| source.name == entry.name) {
+            None => differ.push(format!("the source `{}` of the manifest is not among those given", entry.name)),
+            Some(source) if source.bytes != entry.bytes => differ.push(format!(
+                "the source `{}` has {} bytes in the manifest, but {} here",
+                entry.name, entry.bytes, source.bytes
+            )),
+            Some(source) => sources.push(source.clone()),
+        }
+    }
+    let is_unknown = |source: &Source| entries.iter().all(|entry| entry.name != source.name);
+    let unknown = found.into_iter().filter(is_unknown).map(|source| source.name).collect();
+    (sources, unknown)
+}
+
+/// The tokenizer that a spec names, and what is to be said if another version of the library reads it.
+fn given_tokenizer(spec: &Spec, name: Option<&str>) -> Result<(Box<dyn Tokenizer>, Option<String>)> {
+    let file = TokenizerFile::named(name.unwrap_or(BYTES))?;
+    let (given, recorded) = (settings::names(file.as_ref()).identity(), &spec.fields().tokenizer);
+    if (&given.kind, &given.sha256) != (&recorded.kind, &recorded.sha256) {
+        return Err(SettingsError::OtherTokenizer { recorded: shown(recorded), given: shown(&given) }.into());
+    }
+    let warning = (given.library != recorded.library)
+        .then(|| format!("that ids are the same: the library was {}, now it is {}", recorded.library, given.library));
+    Ok((settings::tokenizer(file, spec, TokenizerPath::Auto), warning))
+}
+
+fn shown(tokenizer: &TokenizerId) -> String {
+    match tokenizer.sha256.as_str() {
+        "" => format!("`{}`", tokenizer.kind),
+        sha256 => format!("`{}` of SHA-256 {sha256}", tokenizer.kind),
+    }
+}
+
+fn same_folder(first: Option<&Path>, second: &Path) -> bool {
+    let first = first.map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    let canonical = |folder: &Path| fs_err::canonicalize(folder).ok();
+    let (first, second): (Option<PathBuf>, Option<PathBuf>) = (first.and_then(canonical), canonical(second));
+    first.is_some() && first == second
+}

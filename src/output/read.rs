@@ -1,0 +1,318 @@
+//! Shards read again: their rows as they stand, and the bytes that rows become.
+
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{AsArray as _, RecordBatch};
+use arrow::datatypes::{Int32Type, Int64Type};
+use fs_err as fs;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::arrow::{ArrowSchemaConverter, ProjectionMask};
+use parquet::file::writer::SerializedFileWriter;
+use sha2::{Digest as _, Sha256};
+
+use super::OutputError;
+use super::rows::{Provenance, RowGroup, RowsDigest, hash_example};
+use super::schema::{Column, KEY_FINGERPRINT, KEY_SPEC, KEY_VERSION, RowFormat};
+use super::shard::ShardOptions;
+
+/// Why a shard cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The system's reason.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// Parquet's reason.
+    #[error(transparent)]
+    Parquet(#[from] parquet::errors::ParquetError),
+    /// Arrow's reason.
+    #[error(transparent)]
+    Arrow(#[from] arrow::error::ArrowError),
+}
+
+/// What Parquet's readers ask for; errors of opening carry the path all the same.
+#[expect(clippy::disallowed_types, reason = "Parquet reads a plain file")]
+type PlainFile = std::fs::File;
+
+/// A shard that is open for reading.
+pub struct Shard {
+    file: PlainFile,
+    metadata: ArrowReaderMetadata,
+    format: RowFormat,
+}
+
+/// What a shard's footer says of its making.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Footer {
+    /// The tool's version.
+    pub version: Option<String>,
+    /// The spec as JSON.
+    pub spec: Option<String>,
+    /// Its fingerprint.
+    pub fingerprint: Option<String>,
+}
+
+impl Shard {
+    /// Opens a shard that should be of this format.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if it is no Parquet file.
+    pub fn open(path: &Path, format: RowFormat) -> Result<Self, ReadError> {
+        let file = fs::File::open(path)?.into_file();
+        let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
+        Ok(Self { file, metadata, format })
+    }
+
+    /// Number of rows, as the footer says.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.metadata.metadata().file_metadata().num_rows().try_into().unwrap_or_default()
+    }
+
+    /// Number of rows of each row group, as the footer says.
+    #[must_use]
+    pub fn row_groups(&self) -> Vec<u64> {
+        let row_groups = self.metadata.metadata().row_groups().iter();
+        row_groups.map(|row_group| row_group.num_rows().try_into().unwrap_or_default()).collect()
+    }
+
+    /// What stands in the footer.
+    #[must_use]
+    pub fn footer(&self) -> Footer {
+        let values = self.metadata.metadata().file_metadata().key_value_metadata();
+        let value = |key: &str| {
+            let found = values.into_iter().flatten().find(|value| value.key == key);
+            found.and_then(|found| found.value.clone())
+        };
+        Footer { version: value(KEY_VERSION), spec: value(KEY_SPEC), fingerprint: value(KEY_FINGERPRINT) }
+    }
+
+    /// The names of the columns if they, or their types, are not those of the format. Rows can be read only if they are.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if the format has no schema.
+    pub fn other_columns(&self) -> Result<Option<Vec<String>>, ReadError> {
+        let expected = ArrowSchemaConverter::new().convert(&self.format.schema())?;
+        let found = self.metadata.metadata().file_metadata().schema_descr();
+        let names = || found.root_schema().get_fields().iter().map(|field| field.name().to_owned()).collect();
+        Ok((expected.root_schema().get_fields() != found.root_schema().get_fields()).then(names))
+    }
+
+    /// The rows of a row group, `at_once` in memory at a time.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if it cannot be read; so each part.
+    pub fn read(&self, row_group: usize, at_once: usize) -> Result<RowParts, ReadError> {
+        let reader = self.builder()?.with_row_groups(vec![row_group]).with_batch_size(at_once).build()?;
+        Ok(RowParts { reader, format: self.format.clone() })
+    }
+
+    /// Source and line of the first example of a row group, of a format with these columns.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if it cannot be read.
+    pub fn first_line(&self, row_group: usize) -> Result<Option<(String, i64)>, ReadError> {
+        let names = [Column::Source.name(), Column::Line.name()];
+        let mask = ProjectionMask::columns(self.metadata.parquet_schema(), names);
+        let builder = self.builder()?.with_row_groups(vec![row_group]).with_projection(mask).with_limit(1);
+        let mut format = self.format.clone();
+        format.columns.retain(|column| matches!(column, Column::Source | Column::Line));
+        let Some(batch) = builder.build()?.next().transpose()? else { return Ok(None) };
+        let rows = Rows { batch, format };
+        let line = rows.int64(Column::Line, 0).and_then(<[i64]>::first).copied();
+        Ok(rows.text(Column::Source, 0, 0).map(str::to_owned).zip(line))
+    }
+
+    /// The bytes of a row group: its column chunks, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if they cannot be read.
+    pub fn encoded(&self, row_group: usize) -> Result<Vec<u8>, ReadError> {
+        let chunks = self.metadata.metadata().row_group(row_group).columns().iter();
+        let ranges: Vec<(u64, u64)> = chunks.map(parquet::file::metadata::ColumnChunkMetaData::byte_range).collect();
+        let start = ranges.iter().map(|range| range.0).min().unwrap_or_default();
+        let end = ranges.iter().map(|range| range.0 + range.1).max().unwrap_or_default();
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(start))?;
+        let mut bytes = Vec::new();
+        file.take(end - start).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn builder(&self) -> Result<ParquetRecordBatchReaderBuilder<PlainFile>, ReadError> {
+        Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.try_clone()?, self.metadata.clone()))
+    }
+}
+
+/// The rows of a row group, part by part.
+pub struct RowParts {
+    reader: ParquetRecordBatchReader,
+    format: RowFormat,
+}
+
+impl Iterator for RowParts {
+    type Item = Result<Rows, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.reader.next()?;
+        Some(batch.map(|batch| Rows { batch, format: self.format.clone() }).map_err(ReadError::from))
+    }
+}
+
+/// Some rows in memory.
+pub struct Rows {
+    batch: RecordBatch,
+    format: RowFormat,
+}
+
+impl Rows {
+    /// Their number.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "Parquet's readers give no part without rows")]
+    pub fn len(&self) -> usize {
+        self.batch.num_rows()
+    }
+
+    /// The items that a row has in a column of 32-bit numbers: one, or a list. `None` if the format is without the column.
+    #[must_use]
+    pub fn int32(&self, column: Column, row: usize) -> Option<&[i32]> {
+        let (array, items) = self.items(column, row)?;
+        Some(&array.as_primitive_opt::<Int32Type>()?.values()[items])
+    }
+
+    /// As [`Rows::int32`], in a column of 64-bit numbers.
+    #[must_use]
+    pub fn int64(&self, column: Column, row: usize) -> Option<&[i64]> {
+        let (array, items) = self.items(column, row)?;
+        Some(&array.as_primitive_opt::<Int64Type>()?.values()[items])
+    }
+
+    /// Number of items that a row has in a column.
+    #[must_use]
+    pub fn count(&self, column: Column, row: usize) -> Option<usize> {
+        self.items(column, row).map(|(_, items)| items.len())
+    }
+
+    /// An item of a row in a column of texts.
+    #[must_use]
+    pub fn text(&self, column: Column, row: usize, item: usize) -> Option<&str> {
+        let (array, items) = self.items(column, row)?;
+        let place = items.start + item;
+        (place < items.end).then(|| array.as_string_opt::<i32>().map(|texts| texts.value(place))).flatten()
+    }
+
+    fn items(&self, column: Column, row: usize) -> Option<(&dyn arrow::array::Array, std::ops::Range<usize>)> {
+        let place = self.format.columns.iter().position(|other| *other == column)?;
+        let array = self.batch.columns().get(place)?;
+        if !self.format.is_list(column) {
+            return Some((array.as_ref(), row..row + 1));
+        }
+        let lists = array.as_list_opt::<i32>()?;
+        let offset = |place: usize| lists.value_offsets()[place].cast_unsigned() as usize;
+        Some((lists.values().as_ref(), offset(row)..offset(row + 1)))
+    }
+}
+
+/// The digest of one row, example by example.
+#[derive(Default)]
+pub struct RowHash(Sha256);
+
+impl RowHash {
+    /// Adds the next example of the row; `prefix_length` of a causal one.
+    pub fn add(&mut self, from: Provenance<'_>, prefix_length: Option<u32>, input_ids: &[i32], labels: &[i32]) {
+        hash_example(&mut self.0, from, prefix_length, input_ids, labels);
+    }
+
+    /// The digest of the row alone.
+    #[must_use]
+    pub fn finish(self) -> RowsDigest {
+        RowsDigest::from_bytes(self.0.finalize().into())
+    }
+}
+
+/// A shard that is written nowhere: its size and its digest.
+pub struct ShardAgain {
+    parquet: SerializedFileWriter<Nowhere>,
+}
+
+/// Size and digest of what is written; the bytes since the last [`Nowhere::kept`] if they are wanted.
+struct Nowhere {
+    bytes: u64,
+    sha256: Sha256,
+    kept: Option<Vec<u8>>,
+}
+
+impl ShardAgain {
+    /// A shard without row groups.
+    ///
+    /// # Errors
+    ///
+    /// [`OutputError`] if Parquet refuses the format.
+    pub fn new(options: &ShardOptions) -> Result<Self, OutputError> {
+        let schema = ArrowSchemaConverter::new().convert(&options.format.schema())?;
+        let nowhere = Nowhere { bytes: 0, sha256: Sha256::new(), kept: None };
+        let parquet = SerializedFileWriter::new(nowhere, schema.root_schema_ptr(), Arc::clone(&options.properties))?;
+        Ok(Self { parquet })
+    }
+
+    /// Appends a row group.
+    ///
+    /// # Errors
+    ///
+    /// [`OutputError`] if Parquet refuses it.
+    pub fn append(&mut self, row_group: RowGroup) -> Result<(), OutputError> {
+        let mut writer = self.parquet.next_row_group()?;
+        for chunk in row_group.chunks {
+            chunk.append_to_row_group(&mut writer)?;
+        }
+        writer.close()?;
+        Ok(())
+    }
+
+    /// Size and SHA-256 of the whole file.
+    ///
+    /// # Errors
+    ///
+    /// [`OutputError`] if the footer cannot be written.
+    pub fn finish(self) -> Result<(u64, String), OutputError> {
+        let Nowhere { bytes, sha256, .. } = self.parquet.into_inner()?;
+        Ok((bytes, crate::digest::hex(&sha256.finalize())))
+    }
+
+    /// The bytes of one row group, as [`Shard::encoded`] reads them.
+    ///
+    /// # Errors
+    ///
+    /// [`OutputError`] if Parquet refuses it.
+    pub fn encode(options: &ShardOptions, row_group: RowGroup) -> Result<Vec<u8>, OutputError> {
+        let mut shard = Self::new(options)?;
+        shard.parquet.flush()?;
+        shard.parquet.inner_mut().kept = Some(Vec::new());
+        shard.append(row_group)?;
+        shard.parquet.flush()?;
+        Ok(shard.parquet.inner_mut().kept.take().unwrap_or_default())
+    }
+}
+
+impl Write for Nowhere {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes += bytes.len() as u64;
+        self.sha256.update(bytes);
+        if let Some(kept) = &mut self.kept {
+            kept.extend_from_slice(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

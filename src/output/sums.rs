@@ -1,0 +1,109 @@
+//! `SHA256SUMS`: the digests of all files of a data set, in the format of `sha256sum`.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest as _, Sha256};
+
+use super::commit::{CommitRecord, to_json};
+use super::data_set::{CARD, DataSet, MANIFEST};
+use super::manifest::Manifest;
+
+/// Digests by path, in hex.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sums(pub BTreeMap<String, String>);
+
+/// Why bytes are no [`Sums`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SumsError {
+    /// A line that is not a digest, two spaces and a path.
+    #[error("line {line} is not a SHA-256 in lower-case hex, two spaces and a path")]
+    Line {
+        /// 1-based.
+        line: usize,
+    },
+    /// A path that does not come behind the one before it.
+    #[error("line {line} is not in the order of paths")]
+    Order {
+        /// 1-based.
+        line: usize,
+    },
+}
+
+impl Sums {
+    /// The digests of a data set: those of shards and rejects from the records, the others from what is written.
+    #[must_use]
+    pub fn new<'a>(
+        manifest: &Manifest,
+        card: &str,
+        plans: impl Iterator<Item = (String, Vec<u8>)>,
+        records: impl Iterator<Item = &'a CommitRecord>,
+    ) -> Self {
+        let digest = |bytes: &[u8]| crate::digest::hex(&Sha256::digest(bytes));
+        let mut sums = BTreeMap::from([
+            (MANIFEST.to_owned(), digest(&manifest.to_json())),
+            (CARD.to_owned(), digest(card.as_bytes())),
+        ]);
+        sums.extend(plans.map(|(path, bytes)| (path, digest(&bytes))));
+        for record in records {
+            sums.insert(DataSet::commit_name(record.unit, record.shard), digest(&to_json(record)));
+            sums.extend(record.file.iter().map(|file| (file.path.clone(), file.sha256.clone())));
+            if let Some(files) = &record.rejects {
+                sums.insert(files.index.clone(), files.index_sha256.clone());
+                sums.insert(files.lines.clone(), files.lines_sha256.clone());
+            }
+        }
+        Self(sums)
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.0.iter().flat_map(|(path, digest)| format!("{digest}  {path}\n").into_bytes()).collect()
+    }
+
+    /// What [`Sums::to_bytes`] wrote, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// [`SumsError`] for the first bad line.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SumsError> {
+        let mut sums = BTreeMap::new();
+        for (line, text) in (1..).zip(bytes.split_inclusive(|&byte| byte == b'\n')) {
+            let (digest, path) = entry(text).ok_or(SumsError::Line { line })?;
+            if sums.last_key_value().is_some_and(|(last, _): (&String, _)| last.as_str() >= path) {
+                return Err(SumsError::Order { line });
+            }
+            sums.insert(path.to_owned(), digest.to_owned());
+        }
+        Ok(Self(sums))
+    }
+}
+
+fn entry(line: &[u8]) -> Option<(&str, &str)> {
+    let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
+    let (digest, path) = line.split_at_checked(64)?;
+    let path = path.strip_prefix("  ")?;
+    let is_digest = digest.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    // A path that left the folder would make us read what is none of the data set's.
+    let is_inside = path.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
+    (is_digest && is_inside && !path.contains(char::is_control)).then_some((digest, path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_written_is_read() {
+        let digest = "0f".repeat(32);
+        let sums = Sums(BTreeMap::from([("a".to_owned(), digest.clone()), ("data/b".to_owned(), digest.clone())]));
+        let bytes = sums.to_bytes();
+        assert_eq!(Sums::from_bytes(&bytes), Ok(sums));
+        let bad = |text: String| Sums::from_bytes(text.as_bytes()).unwrap_err();
+        assert_eq!(bad(format!("{digest} *a\n")), SumsError::Line { line: 1 });
+        assert_eq!(bad(format!("{digest}  a")), SumsError::Line { line: 1 });
+        assert_eq!(bad(format!("{}  a\n", digest.to_uppercase())), SumsError::Line { line: 1 });
+        assert_eq!(bad(format!("{digest}  ../a\n")), SumsError::Line { line: 1 });
+        assert_eq!(bad(format!("{digest}  b\n{digest}  a\n")), SumsError::Order { line: 2 });
+    }
+}

@@ -1,0 +1,354 @@
+//! One batch of a source against its rows, on any thread.
+
+use std::collections::BTreeMap;
+
+use super::Described;
+use super::example::{self, Reach};
+use super::findings::Findings;
+use super::sources::{Again, RowGroupPlace, RowsAgain};
+use crate::denoise::{Address, Segmenting, Spec};
+use crate::input::batch::{Batch, Piece};
+use crate::input::jsonl;
+use crate::output::counts::SourceCounts;
+use crate::output::data_set::DataSet;
+use crate::output::read::{ReadError, RowHash, Shard, ShardAgain};
+use crate::output::rows::{Provenance, RowGroup, RowsDigest};
+use crate::pipeline::UnitError;
+use crate::pipeline::worker::{BatchMasker, Masked};
+use crate::reject::Rejected;
+use crate::tokenize::Scratch;
+
+/// What batches are held to.
+pub struct BatchLaws<'a> {
+    /// The data set.
+    pub data_set: &'a DataSet,
+    /// What it should be.
+    pub described: &'a Described,
+    /// What its columns let us look at.
+    pub reach: &'a Reach,
+    /// What masks again.
+    pub again: &'a Again<'a>,
+    /// Which rows are made again.
+    pub rows: RowsAgain,
+    /// Whether this version of the tool wrote it.
+    pub same_version: bool,
+}
+
+/// A batch on its way, with the row groups that were made of it.
+pub struct Task {
+    /// Index of the unit.
+    pub unit: usize,
+    /// The batch.
+    pub batch: Batch,
+    /// Its row groups.
+    pub row_groups: Vec<RowGroupPlace>,
+    /// Whether its rows are made again.
+    pub is_masked: bool,
+}
+
+/// What a batch gave.
+pub struct Outcome {
+    /// What is wrong.
+    pub findings: Vec<Findings>,
+    /// The rows made again, if all are.
+    pub row_groups: Vec<RowGroup>,
+    /// Lines, documents and tokens of each source.
+    pub counts: BTreeMap<String, SourceCounts>,
+    /// Sources that ended in it, with their digests.
+    pub finished: Vec<(String, String)>,
+    /// Lines.
+    pub lines: u64,
+    /// Whether its rows were made again.
+    pub is_masked: bool,
+}
+
+/// The rows of a batch, as the shards hold them.
+#[derive(Default)]
+struct Held {
+    /// The tokens of each line's segments, by index of the source in the unit and by line.
+    tokens: BTreeMap<(usize, u64), BTreeMap<u32, Vec<u32>>>,
+    /// The digest of each row group.
+    digests: Vec<RowsDigest>,
+}
+
+impl BatchLaws<'_> {
+    /// Opens a shard of the manifest.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if it cannot be read.
+    pub fn open(&self, shard: usize) -> Result<Shard, ReadError> {
+        let path = self.data_set.path(&self.described.manifest.shards[shard].path);
+        Shard::open(&path, self.described.format.clone())
+    }
+
+    /// Compares a batch with its rows.
+    ///
+    /// # Errors
+    ///
+    /// [`UnitError`] if its rows cannot be made again.
+    pub fn check(&self, task: Task) -> Result<Outcome, UnitError> {
+        let Task { unit, batch, row_groups: places, is_masked } = task;
+        let unit = self.described.manifest.plan.units[unit];
+        let names: Vec<&str> =
+            self.described.manifest.sources[unit.range()].iter().map(|source| source.name.as_str()).collect();
+        #[expect(clippy::cast_possible_truncation, reason = "a spec has at most 2^16 epochs")]
+        let epoch = unit.epoch as u16;
+        let (mut findings, mut held) = (Vec::new(), Held::default());
+        for place in &places {
+            if let Err(error) = self.hold(*place, epoch, &names, &mut held) {
+                let mut of_shard = self.of_shard(*place);
+                of_shard.add(&format!("cannot be read: {error}"));
+                findings.push(of_shard);
+            }
+        }
+        let mut counts: BTreeMap<String, SourceCounts> = BTreeMap::new();
+        for long in &batch.long_lines {
+            counts.entry(names[long.source].to_owned()).or_default().lines += 1;
+        }
+        let mut comparison =
+            Comparison { laws: self, epoch, held: held.tokens, scratch: self.again.shared.tokenizer.scratch() };
+        for pieces in batch.pieces.chunk_by(|a, b| a.source == b.source) {
+            let mut of_source = Findings::new(names[pieces[0].source]);
+            let counted = comparison.block(&batch, pieces, names[pieces[0].source], &mut of_source);
+            *counts.entry(names[pieces[0].source].to_owned()).or_default() += &counted;
+            findings.push(of_source);
+        }
+        for ((source, line), _) in comparison.held {
+            let mut of_source = Findings::new(names[source]);
+            of_source.at_line(line, "has rows, but no text for them");
+            findings.push(of_source);
+        }
+        let lines = counts.values().map(|counts| counts.lines).sum();
+        let hex = |sha256: &[u8; 32]| crate::digest::hex(sha256);
+        let finished = batch.finished.iter();
+        let finished = finished.map(|one| (names[one.source].to_owned(), hex(&one.file.sha256))).collect();
+        let mut row_groups = Vec::new();
+        if is_masked {
+            let Masked { row_groups: again, .. } = BatchMasker::new(self.again.shared, epoch)?.mask(batch, &names)?;
+            if self.reach.addresses {
+                self.compare_rows(&again, &places, &held.digests, &mut findings);
+            }
+            match self.rows {
+                RowsAgain::Sample(_) => self.compare_bytes(again, &places, &mut findings)?,
+                RowsAgain::All => row_groups = again,
+                RowsAgain::None => {}
+            }
+        }
+        Ok(Outcome { findings, row_groups, counts, finished, lines, is_masked })
+    }
+
+    fn of_shard(&self, place: RowGroupPlace) -> Findings {
+        Findings::new(&self.described.manifest.shards[place.shard].path)
+    }
+
+    /// Reads a row group.
+    fn hold(&self, place: RowGroupPlace, epoch: u16, names: &[&str], held: &mut Held) -> Result<(), ReadError> {
+        let Described { spec, .. } = self.described;
+        let shard = self.open(place.shard)?;
+        let (inputs, labels) = spec.row_lengths();
+        let mut digest = RowsDigest::default();
+        if shard.other_columns()?.is_some() {
+            return Ok(());
+        }
+        for part in shard.read(place.row_group, ((1 << 21) / (inputs + labels)).max(1) as usize)? {
+            let part = part?;
+            for row in 0..part.len() {
+                // Rows that break a law have been found already.
+                let Ok(taken) = example::take_apart(&part, row, self.described, self.reach) else { continue };
+                let source =
+                    taken.source.and_then(|source| Some((source, names.iter().position(|name| *name == source)?)));
+                let mut hash = RowHash::default();
+                for example in &taken.examples {
+                    let numbers = example.line.and_then(|line| u64::try_from(line).ok());
+                    let numbers = numbers.zip(example.segment.and_then(|segment| u32::try_from(segment).ok()));
+                    let (Some((name, source)), Some((line, segment))) = (source, numbers) else { continue };
+                    if self.compares_tokens()
+                        && let Ok(decoded) = example::tokens(example, spec)
+                    {
+                        held.tokens.entry((source, line)).or_default().insert(segment, decoded.segment);
+                    }
+                    if let Some(denoiser) = example.denoiser {
+                        let denoiser = &spec.denoisers()[denoiser].name;
+                        let address = Address { line, epoch, segment };
+                        let prefix = example.prefix_length.filter(|_| self.described.format.causal);
+                        hash.add(
+                            Provenance { denoiser, source: name, address },
+                            prefix,
+                            example.input_ids,
+                            example.labels,
+                        );
+                    }
+                }
+                digest.add(&hash.finish());
+            }
+        }
+        held.digests.push(digest);
+        Ok(())
+    }
+
+    fn compares_tokens(&self) -> bool {
+        self.reach.decodes && self.reach.addresses && !self.described.spec.is_of_labels()
+    }
+
+    fn compare_rows(
+        &self,
+        again: &[RowGroup],
+        places: &[RowGroupPlace],
+        digests: &[RowsDigest],
+        findings: &mut Vec<Findings>,
+    ) {
+        let Some(last) = places.last() else {
+            // A batch whose row groups were not found: the shard's bytes tell.
+            return;
+        };
+        if again.len() != places.len() {
+            let mut of_shard = self.of_shard(*last);
+            of_shard.add(&format!("a batch has {} row groups, made again it has {}", places.len(), again.len()));
+            findings.push(of_shard);
+        }
+        for ((place, again), digest) in places.iter().zip(again).zip(digests) {
+            if self.reach.digests && again.digest != *digest {
+                let mut of_shard = self.of_shard(*place);
+                of_shard.add(&format!("row group {} has other rows than those made again", place.row_group));
+                findings.push(of_shard);
+            }
+        }
+    }
+
+    fn compare_bytes(
+        &self,
+        again: Vec<RowGroup>,
+        places: &[RowGroupPlace],
+        findings: &mut Vec<Findings>,
+    ) -> Result<(), UnitError> {
+        for (place, again) in places.iter().zip(again).filter(|_| self.same_version) {
+            let mut of_shard = self.of_shard(*place);
+            let again = ShardAgain::encode(self.again.options, again)?;
+            match self.open(place.shard).and_then(|shard| shard.encoded(place.row_group)) {
+                Ok(found) if found == again => {}
+                Ok(_) => of_shard.add(&format!("row group {} has other bytes than made again", place.row_group)),
+                Err(error) => of_shard.add(&format!("cannot be read: {error}")),
+            }
+            findings.push(of_shard);
+        }
+        Ok(())
+    }
+}
+
+/// Tokens made anew against those of the rows.
+struct Comparison<'a, 'b> {
+    laws: &'a BatchLaws<'b>,
+    epoch: u16,
+    held: BTreeMap<(usize, u64), BTreeMap<u32, Vec<u32>>>,
+    scratch: Scratch,
+}
+
+impl Comparison<'_, '_> {
+    /// The lines of one source in the batch: each by itself, or joined.
+    fn block(&mut self, batch: &Batch, pieces: &[Piece], name: &str, findings: &mut Findings) -> SourceCounts {
+        let spec = &self.laws.described.spec;
+        let source = pieces[0].source;
+        let mut counts =
+            SourceCounts { lines: pieces.iter().map(|piece| piece.lines).sum(), ..SourceCounts::default() };
+        let compares = self.laws.compares_tokens();
+        let keys = spec.source_keys(name);
+        let between = match spec.fields().segmenting {
+            Segmenting::Concat(concat) => Some(spec.vocabulary().eos().filter(|_| concat.eos_between)),
+            Segmenting::Document | Segmenting::Window(_) => None,
+        };
+        let (mut tokens, mut joined) = (Vec::new(), Vec::new());
+        for (line, bytes) in pieces.iter().flat_map(|piece| batch.lines(piece)) {
+            tokens.clear();
+            let made = self.tokens(line, bytes, &mut tokens);
+            if let Made::Tokens = made {
+                counts.documents += 1;
+                counts.tokens += tokens.len() as u64;
+            }
+            if !compares {
+                continue;
+            }
+            match (between, spec.fields().segmenting) {
+                (Some(between), _) => {
+                    if let Made::Tokens = made {
+                        joined.extend(between.filter(|_| !joined.is_empty()));
+                        joined.append(&mut tokens);
+                    }
+                }
+                (None, segmenting) => {
+                    let used = match segmenting {
+                        Segmenting::Window(window) if !tokens.is_empty() => {
+                            let place = window.place(spec, &keys, line, self.epoch, length(&tokens));
+                            &tokens[place.start as usize..place.end as usize]
+                        }
+                        _ => &tokens[..],
+                    };
+                    let rows = self.held.remove(&(source, line));
+                    let rows = rows.map(|segments| segments.into_values().flatten().collect::<Vec<u32>>());
+                    if let Some(what) = compare(spec, rows.as_deref(), used, &made) {
+                        findings.at_line(line, &what);
+                    }
+                }
+            }
+        }
+        if between.is_some() && compares {
+            let first = pieces[0].first_line;
+            let last = pieces.last().map_or(first, |piece| piece.first_line + piece.lines - 1);
+            let lines: Vec<u64> = self.held.range((source, first)..=(source, last)).map(|(place, _)| place.1).collect();
+            let rows = lines.iter().filter_map(|line| self.held.remove(&(source, *line)));
+            let rows: Vec<u32> = rows.flat_map(BTreeMap::into_values).flatten().collect();
+            let rows = (!lines.is_empty()).then_some(rows.as_slice());
+            if let Some(what) = compare(spec, rows, &joined, &Made::Tokens) {
+                findings.at_line(first, &format!("in the lines from here to {last}, {what}"));
+            }
+        }
+        counts
+    }
+
+    /// Appends the tokens of a line.
+    fn tokens(&mut self, line: u64, bytes: &[u8], tokens: &mut Vec<u32>) -> Made {
+        let shared = self.laws.again.shared;
+        if bytes.len() as u64 <= shared.spec.fields().max_line && jsonl::is_blank(bytes) {
+            return Made::Blank;
+        }
+        let made = if shared.spec.is_of_labels() {
+            shared.append_record(line, bytes, &mut self.scratch, tokens).map(|_| ())
+        } else {
+            shared.append_document(line, bytes, &mut self.scratch, tokens)
+        };
+        made.map_or_else(Made::Reject, |()| Made::Tokens)
+    }
+}
+
+/// What a line became.
+enum Made {
+    Blank,
+    Reject(Rejected),
+    Tokens,
+}
+
+/// How the rows of a line, or of a block, do not hold its tokens.
+fn compare(spec: &Spec, rows: Option<&[u32]>, tokens: &[u32], made: &Made) -> Option<String> {
+    match (rows, made) {
+        (None, Made::Blank | Made::Reject(_)) => None,
+        (Some(_), Made::Blank) => Some("has rows, but is blank".to_owned()),
+        (Some(_), Made::Reject(rejected)) => Some(format!("has rows, but is a reject: {}", rejected.detail)),
+        (None, Made::Tokens) if length(tokens) < spec.min_segment() => None,
+        (None, Made::Tokens) => Some(format!("the {} tokens are in no row", tokens.len())),
+        (Some(rows), Made::Tokens) if rows == tokens => None,
+        (Some(rows), Made::Tokens) => {
+            let same = rows.iter().zip(tokens).take_while(|(a, b)| a == b).count();
+            Some(format!(
+                "the rows hold {} tokens, the source gives {}; they differ from token {same} on",
+                rows.len(),
+                tokens.len()
+            ))
+        }
+    }
+}
+
+/// A line has at most 2^30 bytes, and a token at least one.
+#[expect(clippy::cast_possible_truncation, reason = "a block has fewer than 2^31 tokens")]
+fn length(tokens: &[u32]) -> u32 {
+    tokens.len() as u32
+}

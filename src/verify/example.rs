@@ -1,0 +1,324 @@
+//! From a row of a shard to its examples, and from an example to tokens and mask.
+
+use std::ops::Range;
+
+use super::Described;
+use crate::denoise::{Causal, Decoded, IGNORED, Loss, RowForm, Spec, decode, split_causal};
+use crate::output::read::Rows;
+use crate::output::schema::{Column, RowFormat};
+
+/// What the columns of a data set let us look at.
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each group of laws")]
+pub struct Reach {
+    /// Examples can be told apart and turned into tokens and masks.
+    pub decodes: bool,
+    /// Examples have addresses.
+    pub addresses: bool,
+    /// The digest of rows can be computed.
+    pub digests: bool,
+    /// The spans of ids of a packed row are known.
+    splits: bool,
+    /// What is missing for the first three.
+    missing: [Vec<Column>; 3],
+}
+
+impl Reach {
+    /// What rows of this format let us look at.
+    #[must_use]
+    pub fn new(spec: &Spec, format: &RowFormat) -> Self {
+        let lacks = |column: &Column| !format.columns.contains(column);
+        let mut ids = vec![Column::InputIds, Column::Labels];
+        if format.packed {
+            ids.push(Column::InputSegmentIds);
+            ids.extend((!format.causal).then_some(Column::LabelSegmentIds));
+        }
+        // One denoiser needs no name, and the labels say how long a prefix without loss is.
+        ids.extend((spec.denoisers().len() > 1).then_some(Column::Denoiser));
+        ids.extend(spec.fields().causal.filter(|causal| causal.loss == Loss::All).map(|_| Column::PrefixLength));
+        let mut addresses = vec![Column::Source, Column::Line, Column::Segment];
+        let splits = !format.packed || !ids[2..].iter().any(|column| *column != Column::Denoiser && lacks(column));
+        ids.retain(lacks);
+        addresses.retain(lacks);
+        let both = ids.iter().chain(&addresses).copied().collect::<Vec<_>>();
+        Self {
+            decodes: ids.is_empty(),
+            addresses: addresses.is_empty(),
+            digests: both.is_empty(),
+            splits,
+            missing: [ids, addresses, both],
+        }
+    }
+
+    /// A line for each group of laws that cannot be looked at.
+    #[must_use]
+    pub fn not_checked(&self) -> Vec<String> {
+        let what = [
+            "layout, tokens, lengths of segments, density and counts of examples",
+            "order and uniqueness of rows",
+            "digests of rows",
+        ];
+        let line = |(what, missing): (&str, &Vec<Column>)| {
+            let names: Vec<String> = missing.iter().map(|column| format!("`{column}`")).collect();
+            (!names.is_empty()).then(|| format!("{what}, since there is no column {}", names.join(", ")))
+        };
+        what.into_iter().zip(&self.missing).filter_map(line).collect()
+    }
+}
+
+/// A row taken apart.
+#[derive(Debug)]
+pub struct Row<'a> {
+    /// Its source.
+    pub source: Option<&'a str>,
+    /// Its epoch.
+    pub epoch: Option<i32>,
+    /// Ids of `input_ids` and of `labels`, padding left out.
+    pub lengths: (usize, usize),
+    /// Its examples.
+    pub examples: Vec<Example<'a>>,
+}
+
+/// An example as its row holds it; without ids if the columns do not say which are its own.
+#[derive(Debug)]
+pub struct Example<'a> {
+    /// Its denoiser in the spec.
+    pub denoiser: Option<usize>,
+    /// Its line.
+    pub line: Option<i64>,
+    /// Its segment.
+    pub segment: Option<i32>,
+    /// Ids that are given, of a causal row.
+    pub prefix_length: Option<u32>,
+    /// Its part of `input_ids`.
+    pub input_ids: &'a [i32],
+    /// Its part of `labels`.
+    pub labels: &'a [i32],
+}
+
+/// Takes a row apart.
+///
+/// # Errors
+///
+/// The first law of ids, padding or packing that is broken.
+pub fn take_apart<'a>(rows: &'a Rows, row: usize, described: &Described, reach: &Reach) -> Result<Row<'a>, String> {
+    let Described { spec, format, .. } = described;
+    let input_ids = rows.int32(Column::InputIds, row);
+    let labels = rows.int32(Column::Labels, row);
+    check_ids(Column::InputIds, input_ids, spec, |_| false)?;
+    let ignores = format.padding.is_some() || spec.fields().causal.is_some_and(|causal| causal.loss == Loss::Targets);
+    check_ids(Column::Labels, labels, spec, |id| ignores && id == IGNORED)?;
+    let widths = check_widths(rows, row, input_ids, labels, format)?;
+    let (of_inputs, of_labels) = if format.packed {
+        let inputs = runs(rows, row, Column::InputSegmentIds, Column::InputPositions, format)?;
+        let labels = if format.causal {
+            inputs.clone()
+        } else {
+            runs(rows, row, Column::LabelSegmentIds, Column::LabelPositions, format)?
+        };
+        (inputs, labels)
+    } else {
+        let used = input_ids.zip(labels).map(|(inputs, labels)| used(inputs, labels, spec, format));
+        let whole = |end: Option<usize>| end.map(|end| std::iter::once(0..end).collect());
+        (whole(used.map(|used| used.0)), whole(used.map(|used| used.1)))
+    };
+    let end = |runs: &Option<Vec<Range<usize>>>, width: usize| {
+        runs.as_ref().map_or(width, |runs| runs.last().map_or(0, |run| run.end))
+    };
+    let lengths = (end(&of_inputs, widths.0), end(&of_labels, widths.1));
+    check_padding(rows, row, described, lengths, of_inputs.is_some() && of_labels.is_some())?;
+    let examples = examples(rows, row, format, of_inputs.as_ref(), of_labels.as_ref())?;
+    let one = |name: &str| spec.denoisers().iter().position(|denoiser| denoiser.name == name);
+    let example = |place: usize| -> Result<Example<'a>, String> {
+        let denoiser = match rows.text(Column::Denoiser, row, place) {
+            Some(name) => {
+                Some(one(name).ok_or_else(|| format!("the denoiser is {name:?}, the spec has none of that name"))?)
+            }
+            None => (spec.denoisers().len() == 1).then_some(0),
+        };
+        let slice = |ids: Option<&'a [i32]>, runs: Option<&Vec<Range<usize>>>| match (ids, runs) {
+            (Some(ids), Some(runs)) if reach.splits => ids.get(runs[place].clone()).unwrap_or_default(),
+            _ => &[],
+        };
+        let (input_ids, labels) = (slice(input_ids, of_inputs.as_ref()), slice(labels, of_labels.as_ref()));
+        let stored = rows.int32(Column::PrefixLength, row).and_then(|lengths| lengths.get(place));
+        let prefix_length = match (stored, spec.fields().causal) {
+            (Some(&length), _) => Some(u32::try_from(length).map_err(|_| format!("`prefix_length` is {length}"))?),
+            (None, Some(Causal { loss: Loss::Targets, .. })) => {
+                u32::try_from(labels.iter().take_while(|label| **label == IGNORED).count()).ok()
+            }
+            (None, _) => None,
+        };
+        Ok(Example {
+            denoiser,
+            line: rows.int64(Column::Line, row).and_then(|lines| lines.get(place)).copied(),
+            segment: rows.int32(Column::Segment, row).and_then(|segments| segments.get(place)).copied(),
+            prefix_length,
+            input_ids,
+            labels,
+        })
+    };
+    Ok(Row {
+        source: rows.text(Column::Source, row, 0),
+        epoch: rows.int32(Column::Epoch, row).and_then(<[i32]>::first).copied(),
+        lengths,
+        examples: (0..examples).map(example).collect::<Result<_, _>>()?,
+    })
+}
+
+/// Tokens and mask of an example, if the columns are enough for it.
+///
+/// # Errors
+///
+/// The law of the layout that is broken.
+pub fn tokens(example: &Example<'_>, spec: &Spec) -> Result<Decoded, String> {
+    let denoiser = example.denoiser.ok_or("the denoiser is not known")?;
+    let form: &RowForm = spec.form(denoiser);
+    let (inputs, labels) = match (form.causal, example.prefix_length) {
+        (None, _) => (example.input_ids, example.labels),
+        (Some(causal), Some(prefix)) => {
+            split_causal(example.input_ids, example.labels, prefix, causal).map_err(|error| error.to_string())?
+        }
+        (Some(_), None) => return Err("the length of the prefix is not known".to_owned()),
+    };
+    decode(inputs, labels, form).map_err(|error| error.to_string())
+}
+
+fn check_ids(column: Column, ids: Option<&[i32]>, spec: &Spec, is_allowed: impl Fn(i32) -> bool) -> Result<(), String> {
+    let size = spec.vocabulary().size();
+    let is_id = |id: i32| u32::try_from(id).is_ok_and(|id| id < size);
+    match ids.into_iter().flatten().position(|&id| !is_id(id) && !is_allowed(id)) {
+        Some(place) => {
+            let id = ids.unwrap_or_default()[place];
+            Err(format!("`{column}` has {id} at {place}, the ids of the vocabulary are those below {size}"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The lengths of a row's two sequences, padding included: every list has one of them.
+fn check_widths(
+    rows: &Rows,
+    row: usize,
+    input_ids: Option<&[i32]>,
+    labels: Option<&[i32]>,
+    format: &RowFormat,
+) -> Result<(usize, usize), String> {
+    let of_inputs = [Column::InputIds, Column::AttentionMask, Column::InputSegmentIds, Column::InputPositions];
+    let of_labels = [Column::Labels, Column::LabelSegmentIds, Column::LabelPositions];
+    let width = |ids: Option<&[i32]>, others: &[Column], padded: Option<usize>| {
+        let some = padded.or(ids.map(<[i32]>::len));
+        let some = some.or_else(|| others.iter().find_map(|column| rows.count(*column, row)));
+        for column in others {
+            match (some, rows.count(*column, row)) {
+                (Some(expected), Some(found)) if expected != found => {
+                    return Err(format!("`{column}` has {found} items, not {expected}"));
+                }
+                _ => {}
+            }
+        }
+        Ok(some.unwrap_or_default())
+    };
+    let inputs = width(input_ids, &of_inputs, format.padding.map(|padding| padding.input_ids))?;
+    let targets = width(labels, &of_labels, format.padding.map(|padding| padding.labels))?;
+    if format.causal && input_ids.is_some() && labels.is_some() && inputs != targets {
+        return Err(format!("`{}` has {targets} items, `{}` has {inputs}", Column::Labels, Column::InputIds));
+    }
+    Ok((inputs, targets))
+}
+
+/// Where the examples of a packed row stand.
+fn runs(
+    rows: &Rows,
+    row: usize,
+    column: Column,
+    positions: Column,
+    format: &RowFormat,
+) -> Result<Option<Vec<Range<usize>>>, String> {
+    let Some(numbers) = rows.int32(column, row) else { return Ok(None) };
+    let (mut runs, mut start) = (Vec::new(), 0);
+    for (number, run) in (1..).zip(numbers.chunk_by(|a, b| a == b)) {
+        if run[0] == 0 && format.padding.is_some() && start + run.len() == numbers.len() {
+            break;
+        }
+        if run[0] != number {
+            return Err(format!("`{column}` has {} at {start}, where example {number} begins", run[0]));
+        }
+        runs.push(start..start + run.len());
+        start += run.len();
+    }
+    if let Some(found) = rows.int32(positions, row) {
+        let expected = runs.iter().flat_map(|run| 0..run.len()).chain(std::iter::repeat(0));
+        let wrong = |(found, expected): (&i32, usize)| usize::try_from(*found) != Ok(expected);
+        if let Some(place) = found.iter().zip(expected).position(wrong) {
+            return Err(format!("`{positions}` has {} at {place}", found[place]));
+        }
+    }
+    Ok(Some(runs))
+}
+
+/// How many ids of the sequences of an unpacked row are no padding.
+fn used(inputs: &[i32], labels: &[i32], spec: &Spec, format: &RowFormat) -> (usize, usize) {
+    let Some(padding) = format.padding else { return (inputs.len(), labels.len()) };
+    // Every row ends with an id that a loss is taken on.
+    let labelled = labels.iter().rposition(|&label| label != IGNORED).map_or(0, |last| last + 1);
+    if format.causal {
+        return (labelled, labelled);
+    }
+    let used = inputs.iter().rposition(|&id| id != padding.pad).map_or(0, |last| last + 1);
+    // EOS may be the pad as well.
+    let ends_with_pad = spec.fields().eos.ends_inputs() && spec.vocabulary().eos() == spec.vocabulary().pad();
+    (inputs.len().min(used + usize::from(ends_with_pad)), labelled)
+}
+
+/// What stands behind the ids, and the mask of attention.
+fn check_padding(
+    rows: &Rows,
+    row: usize,
+    described: &Described,
+    (inputs, labels): (usize, usize),
+    are_known: bool,
+) -> Result<(), String> {
+    if !are_known {
+        return Ok(());
+    }
+    if let Some(mask) = rows.int32(Column::AttentionMask, row)
+        && let Some(place) = (0..mask.len()).find(|&place| mask[place] != i32::from(place < inputs))
+    {
+        return Err(format!("`{}` has {} at {place}, the row has {inputs} ids", Column::AttentionMask, mask[place]));
+    }
+    let Some(padding) = described.format.padding else { return Ok(()) };
+    let behind = [(Column::InputIds, inputs, padding.pad), (Column::Labels, labels, IGNORED)];
+    for (column, used, pad) in behind {
+        let ids = rows.int32(column, row).unwrap_or_default();
+        if let Some(place) = (used..ids.len()).find(|&place| ids[place] != pad) {
+            return Err(format!("`{column}` has {} at {place}, where {pad} fills the row", ids[place]));
+        }
+    }
+    Ok(())
+}
+
+/// The number of a row's examples: every list of them has as many.
+fn examples(
+    rows: &Rows,
+    row: usize,
+    format: &RowFormat,
+    of_inputs: Option<&Vec<Range<usize>>>,
+    of_labels: Option<&Vec<Range<usize>>>,
+) -> Result<usize, String> {
+    if !format.packed {
+        return Ok(1);
+    }
+    let items = |column: Column| rows.count(column, row).map(|count| (column, count));
+    let of_lists =
+        [Column::Denoiser, Column::Line, Column::Segment, Column::PrefixLength].into_iter().filter_map(items);
+    let of_runs = [(Column::InputSegmentIds, of_inputs), (Column::LabelSegmentIds, of_labels)];
+    let of_runs = of_runs.into_iter().filter_map(|(column, runs)| Some((column, runs?.len())));
+    let counts: Vec<(Column, usize)> = of_runs.chain(of_lists).collect();
+    let Some(&(first, count)) = counts.first() else { return Ok(0) };
+    match counts.iter().find(|(_, other)| *other != count) {
+        Some((column, other)) => Err(format!("`{column}` tells of {other} examples, `{first}` of {count}")),
+        None if count == 0 => Err("has no example".to_owned()),
+        None => Ok(count),
+    }
+}

@@ -1,0 +1,146 @@
+//! The files of a data set: which are there, and whether they have the bytes they were written with.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use fs_err as fs;
+use rayon::prelude::*;
+use sha2::{Digest as _, Sha256};
+
+use super::findings::Findings;
+use crate::output::data_set::{CARD, COMMITS, DATA, DataSet, MANIFEST, PLAN, PRIVATE, REJECTS, SUMS};
+use crate::output::manifest::Manifest;
+use crate::output::sums::Sums;
+
+/// What is known of the files.
+pub struct Files {
+    /// What is wrong with them.
+    pub findings: Vec<Findings>,
+    /// Files that are missing or do not have their bytes.
+    pub damaged: BTreeSet<String>,
+    /// Number of files looked at.
+    pub count: u64,
+}
+
+/// Who says that a file has a digest.
+struct Expected<'a> {
+    sha256: &'a str,
+    by: &'static str,
+}
+
+impl Files {
+    /// Looks for all files and computes their digests, on the threads of the pool it runs in.
+    #[must_use]
+    pub fn check(data_set: &DataSet, manifest: Option<&Manifest>) -> Self {
+        let mut of_sums = Findings::new(SUMS);
+        let sums = match data_set.read(SUMS) {
+            Ok(Some(bytes)) => Sums::from_bytes(&bytes).map_err(|error| of_sums.add(&error.to_string())).ok(),
+            Ok(None) => {
+                of_sums.add("is missing");
+                None
+            }
+            Err(error) => {
+                of_sums.add(&format!("cannot be read: {error}"));
+                None
+            }
+        };
+        let is_public = !data_set.path(PRIVATE).exists();
+        let mut expected: BTreeMap<String, Expected<'_>> = BTreeMap::new();
+        for (path, sha256) in sums.iter().flat_map(|sums| &sums.0) {
+            if !(is_public && path.starts_with(PRIVATE)) {
+                expected.insert(path.clone(), Expected { sha256, by: SUMS });
+            }
+        }
+        for (path, sha256) in manifest.into_iter().flat_map(named) {
+            match expected.get(path) {
+                Some(known) if known.sha256 != sha256 => {
+                    of_sums.add(&format!("`{path}` has {} here, but {sha256} in the manifest", known.sha256));
+                }
+                None if sums.is_some() => of_sums.add(&format!("`{path}` is not in it, but in the manifest")),
+                Some(_) | None => {}
+            }
+            expected.insert(path.to_owned(), Expected { sha256, by: "the manifest" });
+        }
+        let (mut found, error) = walk(data_set);
+        let listed = |path: &String| expected.contains_key(path);
+        found.extend(expected.keys().cloned());
+        // Without sums only what the manifest names has a known digest.
+        let without_sums = |path: &str| sums.is_none() && !path.starts_with(DATA) && !path.starts_with(REJECTS);
+        let check = |path: &String| {
+            let mut findings = Findings::new(path);
+            match (expected.get(path), digest(&data_set.path(path))) {
+                (None, Ok(_)) if without_sums(path) => {}
+                (None, Ok(_)) => findings.add("is in no list of the data set"),
+                (Some(_), Err(error)) if error.kind() == io::ErrorKind::NotFound => findings.add("is missing"),
+                // Neither there nor in the sums: `found` holds what every data set has.
+                (None, Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
+                (_, Err(error)) => findings.add(&format!("cannot be read: {error}")),
+                (Some(Expected { sha256, by }), Ok(found)) if *sha256 != found => {
+                    findings.add(&format!("has SHA-256 {found}, {by} says {sha256}"));
+                }
+                (Some(_), Ok(_)) => {}
+            }
+            findings
+        };
+        let paths: Vec<&String> = found.iter().collect();
+        let of_files: Vec<Findings> = paths.par_iter().map(|path| check(path)).collect();
+        let damaged = paths.iter().zip(&of_files).filter(|(_, findings)| findings.count() > 0);
+        let damaged = damaged.map(|(path, _)| (*path).clone()).filter(listed).collect();
+        if let Some(error) = error {
+            of_sums.add(&format!("the folder cannot be listed: {error}"));
+        }
+        let mut findings = vec![of_sums];
+        findings.extend(of_files);
+        Self { findings, damaged, count: paths.len() as u64 }
+    }
+}
+
+/// Files that the manifest gives the digest of.
+fn named(manifest: &Manifest) -> impl Iterator<Item = (&str, &str)> {
+    let shards = manifest.shards.iter().map(|shard| (shard.path.as_str(), shard.sha256.as_str()));
+    let rejects = manifest.rejects.iter().flat_map(|files| {
+        [(files.index.as_str(), files.index_sha256.as_str()), (files.lines.as_str(), files.lines_sha256.as_str())]
+    });
+    shards.chain(rejects)
+}
+
+/// The files that are there, in the folders where no others may be, and those that every data set has.
+fn walk(data_set: &DataSet) -> (BTreeSet<String>, Option<io::Error>) {
+    let mut found: BTreeSet<String> = [MANIFEST, CARD, PLAN].map(str::to_owned).into_iter().collect();
+    let mut folders: Vec<String> = [DATA, REJECTS, COMMITS].map(str::to_owned).into();
+    while let Some(folder) = folders.pop() {
+        let entries = match fs::read_dir(data_set.path(&folder)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return (found, Some(error)),
+        };
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => return (found, Some(error)),
+            };
+            let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
+            if entry.path().is_dir() {
+                folders.push(name);
+            } else {
+                found.insert(name);
+            }
+        }
+    }
+    (found, None)
+}
+
+/// SHA-256 of a file, in hex.
+fn digest(path: &Path) -> io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    let mut sha256 = Sha256::new();
+    let mut buffer = vec![0; 1 << 17];
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(crate::digest::hex(&sha256.finalize()));
+        }
+        sha256.update(&buffer[..read]);
+    }
+}

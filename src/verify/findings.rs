@@ -1,0 +1,121 @@
+//! What is found, as lines.
+
+use std::fmt::Display;
+
+/// Findings of one file or source that are shown one by one.
+const MOST: usize = 20;
+
+/// The findings of one file or source, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Findings {
+    place: String,
+    lines: Vec<String>,
+    more: u64,
+}
+
+/// Everything that a verification found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// By file, then by source.
+    findings: Vec<Findings>,
+    /// What could not be looked at, and why.
+    pub not_checked: Vec<String>,
+    /// Files whose digest was computed.
+    pub files: u64,
+    /// Rows that were looked at.
+    pub rows: u64,
+    /// Lines of sources that were tokenized again.
+    pub lines: u64,
+    /// Batches that were masked again.
+    pub batches: u64,
+}
+
+impl Findings {
+    /// None yet, of the file or source `place`.
+    #[must_use]
+    pub fn new(place: &str) -> Self {
+        Self { place: place.to_owned(), lines: Vec::new(), more: 0 }
+    }
+
+    /// Adds one about the whole.
+    pub fn add(&mut self, what: &str) {
+        self.push(format!("{}: {what}", self.place));
+    }
+
+    /// Adds one that says itself where it is.
+    pub fn verbatim(&mut self, line: String) {
+        self.push(line);
+    }
+
+    /// Adds one about row `row` of a shard, counted from 0.
+    pub fn at_row(&mut self, row: u64, what: &str) {
+        self.push(format!("{}:row {row}: {what}", self.place));
+    }
+
+    /// Adds one about a line of a source.
+    pub fn at_line(&mut self, line: u64, what: &str) {
+        self.push(format!("{}:{line}: {what}", self.place));
+    }
+
+    /// Adds one if what is said and what is found are not the same.
+    pub fn differ<T: PartialEq + Display>(&mut self, what: &str, said: &T, who: &str, found: &T) {
+        if said != found {
+            self.add(&format!("{what} is {said}, {who} {found}"));
+        }
+    }
+
+    /// Takes over those of another of the same place.
+    pub fn append(&mut self, other: Self) {
+        self.more += other.more;
+        other.lines.into_iter().for_each(|line| self.push(line));
+    }
+
+    /// Their number.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.lines.len() as u64 + self.more
+    }
+
+    fn push(&mut self, line: String) {
+        if self.lines.len() < MOST {
+            self.lines.push(line);
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+impl Report {
+    /// Adds the findings of a file or source.
+    pub fn push(&mut self, findings: Findings) {
+        match self.findings.iter_mut().find(|other| other.place == findings.place) {
+            _ if findings.count() == 0 => {}
+            Some(same) => same.append(findings),
+            None => self.findings.push(findings),
+        }
+    }
+
+    /// Adds the findings of several.
+    pub fn extend(&mut self, findings: impl IntoIterator<Item = Findings>) {
+        findings.into_iter().for_each(|findings| self.push(findings));
+    }
+
+    /// Number of findings.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.findings.iter().map(Findings::count).sum()
+    }
+
+    /// A line for each finding, and one where more are left out.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for Findings { place, lines: some, more } in &self.findings {
+            lines.extend(some.iter().cloned());
+            if *more > 0 {
+                lines.push(format!("{place}: and {more} more"));
+            }
+        }
+        lines
+    }
+}

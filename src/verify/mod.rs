@@ -1,0 +1,211 @@
+//! Holds a data set to its laws (`docs/verify.md`).
+//!
+//! ```text
+//! SHA256SUMS ──▶ files ─┐
+//! manifest ────▶ itself, plan and commit records ─┼──▶ findings, in the order of files, then of sources
+//! shards ──────▶ rows ─┤
+//! sources ─────▶ tokens, rows made again ─┘
+//! ```
+//!
+//! Nothing is written and nothing is mended. What masks rows again is [`pipeline`](crate::pipeline), so there is no second
+//! implementation of it here; what takes rows apart is [`decode`](crate::denoise::decode()).
+
+pub mod batches;
+pub mod compare;
+pub mod example;
+pub mod files;
+pub mod findings;
+pub mod manifest;
+pub mod rejects;
+pub mod rows;
+pub mod sources;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use self::example::Reach;
+use self::files::Files;
+use self::findings::{Findings, Report};
+use self::rows::{ShardLaws, ShardRows};
+use self::sources::Again;
+use crate::denoise::Spec;
+use crate::output::commit::ShardFile;
+use crate::output::counts::{DenoiserCounts, SourceCounts};
+use crate::output::data_set::{DataSet, MANIFEST};
+use crate::output::manifest::Manifest;
+use crate::output::rows::RowsDigest;
+use crate::output::schema::{Column, RowFormat};
+
+/// A manifest whose parts go together: what a data set can be held to.
+pub struct Described {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// Its spec.
+    pub spec: Spec,
+    /// What its rows are made of.
+    pub format: RowFormat,
+}
+
+/// A data set whose manifest has been read.
+pub struct Opened {
+    data_set: DataSet,
+    described: Option<Described>,
+    findings: Findings,
+}
+
+impl Opened {
+    /// Reads the manifest of a data set.
+    #[must_use]
+    pub fn new(data_set: DataSet) -> Self {
+        let mut findings = Findings::new(MANIFEST);
+        let described = match data_set.read(MANIFEST) {
+            Ok(Some(bytes)) => manifest::read(&bytes).map_err(|error| findings.add(&error.to_string())).ok(),
+            Ok(None) => {
+                findings.add("is missing: the data set is not finished");
+                None
+            }
+            Err(error) => {
+                findings.add(&format!("cannot be read: {error}"));
+                None
+            }
+        };
+        Self { data_set, described, findings }
+    }
+
+    /// What the manifest says, if it can be read.
+    #[must_use]
+    pub fn described(&self) -> Option<&Described> {
+        self.described.as_ref()
+    }
+
+    /// The data set.
+    #[must_use]
+    pub fn data_set(&self) -> &DataSet {
+        &self.data_set
+    }
+}
+
+/// Looks at everything. `again` are the sources, if they are to be read again.
+#[must_use]
+pub fn verify(opened: Opened, again: Option<&Again<'_>>, pool: &ThreadPool) -> Report {
+    let Opened { data_set, described, findings } = opened;
+    let mut report = Report::default();
+    let files = pool.install(|| Files::check(&data_set, described.as_ref().map(|described| &described.manifest)));
+    let damaged = files.damaged;
+    report.files = files.count;
+    report.extend(files.findings);
+    let Some(described) = &described else {
+        report.push(findings);
+        report.not_checked.push("rows, since the manifest cannot be read".to_owned());
+        return report;
+    };
+    report.push(manifest::check(&data_set, described));
+    report.extend(rejects::check(&data_set, &described.manifest, &damaged));
+    let reach = Reach::new(&described.spec, &described.format);
+    report.not_checked.extend(reach.not_checked());
+    check_rows(&data_set, described, &reach, &damaged, pool, &mut report);
+    if let Some(again) = again {
+        sources::check(&data_set, described, &reach, again, pool, &damaged, &mut report);
+    }
+    report
+}
+
+/// The laws of rows, shard by shard, and the counts that all shards give together.
+fn check_rows(
+    data_set: &DataSet,
+    described: &Described,
+    reach: &Reach,
+    damaged: &BTreeSet<String>,
+    pool: &ThreadPool,
+    report: &mut Report,
+) {
+    let laws = ShardLaws { data_set, described, reach };
+    let check = |shard: &ShardFile| {
+        if damaged.contains(&shard.path) {
+            return ShardRows::not_read(&shard.path);
+        }
+        // Files with the right digest and nonsense inside may make a library panic.
+        catch_unwind(AssertUnwindSafe(|| laws.check(shard))).unwrap_or_else(|_| {
+            let mut rows = ShardRows::not_read(&shard.path);
+            rows.findings.add("cannot be read: Parquet's reader panicked");
+            rows
+        })
+    };
+    let mut shards: Vec<ShardRows> =
+        pool.install(|| described.manifest.shards.par_iter().map(check).collect::<Vec<_>>());
+    rows::check_seams(&mut shards);
+    let is_whole = shards.iter().all(|shard| shard.is_whole);
+    let mut sums = Sums::default();
+    for shard in shards {
+        sums.add(&shard);
+        report.rows += shard.rows;
+        report.push(shard.findings);
+    }
+    if is_whole {
+        report.push(sums.compare(described, reach));
+    } else {
+        report.not_checked.push("counts of rows, since not every shard can be read".to_owned());
+    }
+}
+
+/// What all shards give together.
+#[derive(Default)]
+struct Sums {
+    denoisers: BTreeMap<String, DenoiserCounts>,
+    sources: BTreeMap<String, SourceCounts>,
+    rows: u64,
+    digest: RowsDigest,
+}
+
+impl Sums {
+    fn add(&mut self, shard: &ShardRows) {
+        for (name, counts) in &shard.denoisers {
+            *self.denoisers.entry(name.clone()).or_default() += counts;
+        }
+        for (name, counts) in &shard.sources {
+            *self.sources.entry(name.clone()).or_default() += counts;
+        }
+        self.rows += shard.rows;
+        self.digest.add(&shard.digest);
+    }
+
+    fn compare(&self, described: &Described, reach: &Reach) -> Findings {
+        let Manifest { denoisers, sources, totals, .. } = &described.manifest;
+        let mut findings = Findings::new(MANIFEST);
+        findings.differ("`totals.rows`", &totals.sources.rows, "the shards have", &self.rows);
+        if reach.digests {
+            findings.differ("`totals.rows_digest`", &totals.rows_digest, "the rows give", &self.digest.hex());
+        }
+        if reach.decodes {
+            let names: BTreeSet<&String> = denoisers.keys().chain(self.denoisers.keys()).collect();
+            for name in names {
+                let of = |counts: &BTreeMap<String, DenoiserCounts>| counts.get(name).copied().unwrap_or_default();
+                let (said, found) = (of(denoisers), of(&self.denoisers));
+                let pairs = [
+                    ("examples", said.examples, found.examples),
+                    ("tokens", said.tokens, found.tokens),
+                    ("noise_tokens", said.noise_tokens, found.noise_tokens),
+                    ("spans", said.spans, found.spans),
+                    ("input_ids", said.input_ids, found.input_ids),
+                    ("labels", said.labels, found.labels),
+                ];
+                for (key, said, found) in pairs {
+                    findings.differ(&format!("`denoisers.{name}.{key}`"), &said, "the rows give", &found);
+                }
+            }
+        }
+        let has_sources = described.format.columns.contains(&Column::Source);
+        for source in sources.iter().filter(|_| has_sources) {
+            let found = self.sources.get(&source.name).cloned().unwrap_or_default();
+            let place = |key: &str| format!("`sources[{}].{key}`", source.name);
+            findings.differ(&place("rows"), &source.counts.rows, "the shards have", &found.rows);
+            if reach.decodes {
+                findings.differ(&place("examples"), &source.counts.examples, "the shards have", &found.examples);
+            }
+        }
+        findings
+    }
+}

@@ -1,0 +1,474 @@
+//! Rows against the sources that they were made from: their tokens, and the rows themselves, made again.
+//!
+//! Sources and shards are read in step, batch by batch, as a run reads and writes them; a batch and its row groups are in memory, and
+//! nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rayon::ThreadPool;
+
+use super::Described;
+use super::batches::{BatchLaws, Outcome, Task};
+use super::example::Reach;
+use super::findings::{Findings, Report};
+use super::manifest::place_of;
+use crate::input::batch::{Batch, BatchReader};
+use crate::input::source::Source;
+use crate::output::commit::ShardFile;
+use crate::output::counts::SourceCounts;
+use crate::output::data_set::{DATA, DataSet};
+use crate::output::read::{ReadError, Shard, ShardAgain};
+use crate::output::rows::RowGroup;
+use crate::output::shard::ShardOptions;
+use crate::pipeline::UnitError;
+use crate::pipeline::ordered::Crew;
+use crate::pipeline::worker::Shared;
+
+/// What is to be compared with the sources.
+pub struct Again<'a> {
+    /// What masks, with the spec of the manifest.
+    pub shared: &'a Shared,
+    /// How shards are encoded.
+    pub options: &'a ShardOptions,
+    /// The sources that were found.
+    pub sources: Vec<Source>,
+    /// Which rows are made again.
+    pub rows: RowsAgain,
+    /// A folder for lines that are too long.
+    pub spool: PathBuf,
+    /// Batches in memory at once.
+    pub permits: usize,
+}
+
+/// Which rows are made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowsAgain {
+    /// None: their tokens are compared.
+    None,
+    /// Those of so many batches, spread evenly.
+    Sample(u64),
+    /// All, and the bytes of every shard.
+    All,
+}
+
+/// Compares all units that can be.
+pub fn check(
+    data_set: &DataSet,
+    described: &Described,
+    reach: &Reach,
+    again: &Again<'_>,
+    pool: &ThreadPool,
+    damaged: &BTreeSet<String>,
+    report: &mut Report,
+) {
+    let sources = match_sources(described, &again.sources, report);
+    if described.spec.is_of_labels() && again.rows == RowsAgain::None {
+        report.not_checked.push("tokens of records of two fields: `--reproduce` compares their rows".to_owned());
+    }
+    let same_version = described.manifest.tool_version == env!("CARGO_PKG_VERSION");
+    if again.rows != RowsAgain::None && !same_version {
+        let version = &described.manifest.tool_version;
+        report
+            .not_checked
+            .push(format!("bytes of the rows made again, since version {version} of the tool wrote them"));
+    }
+    if !(reach.decodes && reach.addresses) && !described.spec.is_of_labels() {
+        report.not_checked.push("tokens of the rows, since they do not say whose they are".to_owned());
+    }
+    let rows = match again.rows {
+        RowsAgain::Sample(_) if !reach.addresses => {
+            report.not_checked.push("a sample, since rows do not say whose they are: all are made again".to_owned());
+            RowsAgain::All
+        }
+        rows => rows,
+    };
+    let checker = Checker {
+        units: described.manifest.plan.units.len(),
+        laws: BatchLaws { data_set, described, reach, again, rows, same_version },
+        sources,
+        damaged,
+        counts: Mutex::default(),
+    };
+    checker.check_units(pool, report);
+}
+
+/// The sources of the manifest, in its order, as far as they were found as they should be.
+fn match_sources(described: &Described, found: &[Source], report: &mut Report) -> Vec<Option<Source>> {
+    let known: BTreeSet<&str> = described.manifest.sources.iter().map(|source| source.name.as_str()).collect();
+    for source in found.iter().filter(|source| !known.contains(source.name.as_str())) {
+        report.not_checked.push(format!("`{}`, which the manifest does not name", source.name));
+    }
+    let mut matched = Vec::new();
+    for entry in &described.manifest.sources {
+        let mut findings = Findings::new(&entry.name);
+        let source = found.iter().find(|source| source.name == entry.name);
+        match source {
+            None => findings.add("is not among the sources"),
+            Some(source) if source.bytes != entry.bytes => {
+                findings.add(&format!("has {} bytes, the manifest says {}", source.bytes, entry.bytes));
+            }
+            Some(_) => {}
+        }
+        matched.push(source.filter(|_| findings.count() == 0).cloned());
+        report.push(findings);
+    }
+    matched
+}
+
+struct Checker<'a> {
+    units: usize,
+    laws: BatchLaws<'a>,
+    sources: Vec<Option<Source>>,
+    damaged: &'a BTreeSet<String>,
+    /// Lines, documents and tokens of each source, counted in epoch 0.
+    counts: Mutex<BTreeMap<String, SourceCounts>>,
+}
+
+/// What a unit gave.
+#[derive(Default)]
+struct UnitReport {
+    unit: usize,
+    findings: Vec<Findings>,
+    not_checked: Option<String>,
+    is_whole: bool,
+    lines: u64,
+    batches: u64,
+}
+
+impl UnitReport {
+    fn panicked() -> Self {
+        let mut findings = Findings::new(DATA);
+        findings.add("cannot be compared with the sources: a worker panicked");
+        Self { unit: usize::MAX, findings: vec![findings], ..Self::default() }
+    }
+}
+
+impl Checker<'_> {
+    fn check_units(&self, pool: &ThreadPool, report: &mut Report) {
+        let next = AtomicUsize::new(0);
+        let lanes = pool.current_num_threads().min(self.units).max(1);
+        let crew = Crew::new(lanes, self.laws.again.permits, |task| self.laws.check(task));
+        let lane = || {
+            let mut reports = Vec::new();
+            loop {
+                let unit = next.fetch_add(1, Ordering::Relaxed);
+                if unit >= self.units {
+                    return reports;
+                }
+                reports.push(self.check_unit(&crew, unit));
+            }
+        };
+        let reports = pool.broadcast(|worker| {
+            let mut reports = Vec::new();
+            if worker.index() < lanes {
+                // A file with the right digest and nonsense inside may make a library panic; the others must not wait for it.
+                reports = catch_unwind(AssertUnwindSafe(lane)).unwrap_or_else(|_| vec![UnitReport::panicked()]);
+                crew.leave();
+            }
+            crew.help();
+            reports
+        });
+        let mut reports: Vec<UnitReport> = reports.into_iter().flatten().collect();
+        reports.sort_by_key(|report| report.unit);
+        let mut whole = BTreeSet::new();
+        for unit in reports {
+            if unit.is_whole {
+                whole.extend(self.laws.described.manifest.plan.units[unit.unit].range());
+            }
+            report.lines += unit.lines;
+            report.batches += unit.batches;
+            report.not_checked.extend(unit.not_checked);
+            report.extend(unit.findings);
+        }
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        for source in whole {
+            let said = &self.laws.described.manifest.sources[source];
+            let found = counts.get(&said.name).cloned().unwrap_or_default();
+            let mut findings = Findings::new(&said.name);
+            findings.differ("`lines` in the manifest", &said.counts.lines, "the source has", &found.lines);
+            findings.differ("`documents` in the manifest", &said.counts.documents, "the source has", &found.documents);
+            findings.differ("`tokens` in the manifest", &said.counts.tokens, "the source has", &found.tokens);
+            report.push(findings);
+        }
+    }
+
+    fn check_unit(&self, crew: &Crew<'_, Task, Outcome>, index: usize) -> UnitReport {
+        let mut report = UnitReport { unit: index, ..UnitReport::default() };
+        let manifest = &self.laws.described.manifest;
+        let unit = manifest.plan.units[index];
+        let of_unit = |shard: &ShardFile| place_of(&shard.path, DATA, ".parquet").is_some_and(|place| place.0 == index);
+        let shards: Vec<usize> = (0..manifest.shards.len()).filter(|shard| of_unit(&manifest.shards[*shard])).collect();
+        if shards.iter().any(|shard| self.damaged.contains(&manifest.shards[*shard].path)) {
+            report.not_checked = Some(format!("unit {index} against the sources, since a shard of it is damaged"));
+            return report;
+        }
+        let sources: Option<Vec<Source>> = self.sources[unit.range()].iter().cloned().collect();
+        let Some(sources) = sources else {
+            report.not_checked = Some(format!("unit {index} against the sources, since one is not as it was"));
+            return report;
+        };
+        let buffers = Arc::default();
+        let max_line = self.laws.described.spec.fields().max_line;
+        let mut reader = BatchReader::new(&sources, max_line, &self.laws.again.spool, &buffers);
+        let mut queue = Queue::new(&self.laws, shards.clone());
+        let mut rebuilt = Rebuilt { laws: &self.laws, shards, place: 0, open: None, findings: Vec::new() };
+        let result = crew.in_order(
+            || {
+                let Some(batch) = reader.next_batch()? else { return Ok(None) };
+                let row_groups = queue.of_batch(&batch, &sources);
+                let sampled = row_groups.iter().any(|place| self.is_sampled(*place));
+                let is_masked = match self.laws.rows {
+                    RowsAgain::None => false,
+                    RowsAgain::All => true,
+                    RowsAgain::Sample(_) => sampled,
+                };
+                Ok(Some(Task { unit: index, batch, row_groups, is_masked }))
+            },
+            |outcome| {
+                let Outcome { findings, row_groups, counts, finished, lines, is_masked } = outcome;
+                report.findings.extend(findings);
+                report.batches += u64::from(is_masked);
+                if unit.epoch == 0 {
+                    report.lines += lines;
+                    let mut all = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+                    for (name, counts) in counts {
+                        *all.entry(name).or_default() += &counts;
+                    }
+                    for (name, sha256) in finished {
+                        let said = manifest.sources.iter().find(|source| source.name == name);
+                        let mut findings = Findings::new(&name);
+                        if let Some(said) = said.filter(|said| said.sha256 != sha256) {
+                            findings.add(&format!("has SHA-256 {sha256}, the manifest says {}", said.sha256));
+                        }
+                        report.findings.push(findings);
+                    }
+                }
+                if self.laws.rows == RowsAgain::All {
+                    for row_group in row_groups {
+                        rebuilt.append(row_group)?;
+                    }
+                }
+                Ok(())
+            },
+        );
+        match result {
+            Ok(()) => {
+                report.is_whole = unit.epoch == 0;
+                report.findings.extend(queue.finish());
+                if self.laws.rows == RowsAgain::All {
+                    report.findings.extend(rebuilt.finish());
+                }
+            }
+            Err(error) => {
+                let name = sources.first().map_or("", |source| source.name.as_str());
+                let mut findings = Findings::new(name);
+                findings.verbatim(with_cause(&error));
+                report.findings.push(findings);
+            }
+        }
+        report
+    }
+
+    /// Whether a row group is one of the sample.
+    fn is_sampled(&self, place: RowGroupPlace) -> bool {
+        let RowsAgain::Sample(wanted) = self.laws.rows else { return false };
+        let shards = &self.laws.described.manifest.shards;
+        let all: u64 = shards.iter().map(|shard| shard.row_groups).sum();
+        let before: u64 = shards[..place.shard].iter().map(|shard| shard.row_groups).sum();
+        is_sampled(before + place.row_group as u64, all, wanted)
+    }
+}
+
+/// Whether number `index` of `all` is one of `wanted` that are spread evenly.
+fn is_sampled(index: u64, all: u64, wanted: u64) -> bool {
+    let (index, all, wanted) = (u128::from(index), u128::from(all), u128::from(wanted));
+    // The numbers ⌊(2k + 1)·all / (2·wanted)⌋: one such lies in [index, index + 1).
+    let first_at = |index: u128| (2 * index * wanted).saturating_sub(all).div_ceil(2 * all);
+    wanted >= all || (first_at(index) < first_at(index + 1) && first_at(index) < wanted)
+}
+
+fn with_cause(error: &UnitError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// A row group, by the index of its shard in the manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowGroupPlace {
+    /// Index of the shard.
+    pub shard: usize,
+    /// Its place in the shard.
+    pub row_group: usize,
+}
+
+/// A row group, and the source and line that it begins with.
+type Begins = (RowGroupPlace, String, u64);
+
+/// The row groups of a unit, in order, each with its first line.
+struct Queue<'a, 'b> {
+    laws: &'a BatchLaws<'b>,
+    /// The shards that are not opened yet.
+    shards: std::vec::IntoIter<usize>,
+    open: Option<(usize, Shard, Range<usize>)>,
+    peeked: Option<Begins>,
+    findings: Vec<Findings>,
+}
+
+impl<'a, 'b> Queue<'a, 'b> {
+    fn new(laws: &'a BatchLaws<'b>, shards: Vec<usize>) -> Self {
+        let mut shards = shards.into_iter();
+        if !laws.reach.addresses {
+            // Nobody knows which batch a row group is of.
+            shards = Vec::new().into_iter();
+        }
+        Self { laws, shards, open: None, peeked: None, findings: Vec::new() }
+    }
+
+    /// Those that begin in the batch.
+    fn of_batch(&mut self, batch: &Batch, sources: &[Source]) -> Vec<RowGroupPlace> {
+        let mut places = Vec::new();
+        while let Some((place, source, line)) = self.peek() {
+            let is_inside = batch.pieces.iter().any(|piece| {
+                sources[piece.source].name == *source
+                    && (piece.first_line..piece.first_line + piece.lines).contains(line)
+            });
+            if !is_inside {
+                break;
+            }
+            places.push(*place);
+            self.peeked = None;
+        }
+        places
+    }
+
+    fn peek(&mut self) -> Option<&Begins> {
+        if self.peeked.is_none() {
+            self.peeked = self.next().unwrap_or_else(|(shard, error)| {
+                let mut findings = Findings::new(&self.laws.described.manifest.shards[shard].path);
+                findings.add(&format!("cannot be read: {error}"));
+                self.findings.push(findings);
+                self.shards = Vec::new().into_iter();
+                self.open = None;
+                None
+            });
+        }
+        self.peeked.as_ref()
+    }
+
+    fn next(&mut self) -> Result<Option<Begins>, (usize, ReadError)> {
+        loop {
+            if let Some((shard, open, row_groups)) = &mut self.open
+                && let Some(row_group) = row_groups.next()
+            {
+                let first = open.first_line(row_group).map_err(|error| (*shard, error))?;
+                let (source, line) = first.unwrap_or_default();
+                let place = RowGroupPlace { shard: *shard, row_group };
+                return Ok(Some((place, source, line.try_into().unwrap_or_default())));
+            }
+            let Some(shard) = self.shards.next() else { return Ok(None) };
+            let open = self.laws.open(shard).map_err(|error| (shard, error))?;
+            let row_groups = 0..open.row_groups().len();
+            self.open = Some((shard, open, row_groups));
+        }
+    }
+
+    /// What no batch has taken.
+    fn finish(mut self) -> Vec<Findings> {
+        while let Some((place, source, line)) = self.peek().cloned() {
+            let mut findings = Findings::new(&self.laws.described.manifest.shards[place.shard].path);
+            let RowGroupPlace { row_group, .. } = place;
+            findings.add(&format!("row group {row_group} begins with {source}:{line}, which is not the next batch's"));
+            self.findings.push(findings);
+            self.peeked = None;
+        }
+        self.findings
+    }
+}
+
+/// The shards of a unit, made again one after the other, each with as many row groups as it has.
+struct Rebuilt<'a, 'b> {
+    laws: &'a BatchLaws<'b>,
+    shards: Vec<usize>,
+    /// Place in `shards` of the one at hand.
+    place: usize,
+    open: Option<(ShardAgain, u64)>,
+    findings: Vec<Findings>,
+}
+
+impl Rebuilt<'_, '_> {
+    fn shard(&self) -> Option<&ShardFile> {
+        Some(&self.laws.described.manifest.shards[*self.shards.get(self.place)?])
+    }
+
+    fn append(&mut self, row_group: RowGroup) -> Result<(), UnitError> {
+        let (mut shard, count) = match self.open.take() {
+            Some(open) => open,
+            None => (ShardAgain::new(self.laws.again.options)?, 0),
+        };
+        shard.append(row_group)?;
+        let count = count + 1;
+        match self.shard() {
+            Some(file) if file.row_groups == count => {
+                let (bytes, sha256) = shard.finish()?;
+                if self.laws.same_version && sha256 != file.sha256 {
+                    let mut findings = Findings::new(&file.path);
+                    let what = format!("made again it has {bytes} bytes and SHA-256 {sha256}, not {}", file.sha256);
+                    findings.add(&what);
+                    self.findings.push(findings);
+                }
+                self.place += 1;
+            }
+            _ => self.open = Some((shard, count)),
+        }
+        Ok(())
+    }
+
+    /// What was not finished.
+    fn finish(mut self) -> Vec<Findings> {
+        let made = self.open.as_ref().map_or(0, |open| open.1);
+        match self.shard().cloned() {
+            Some(file) => {
+                let mut findings = Findings::new(&file.path);
+                findings.add(&format!("made again it has {made} row groups, not {}", file.row_groups));
+                self.findings.push(findings);
+            }
+            None if made > 0 => {
+                let last = self.shards.last().map(|shard| &self.laws.described.manifest.shards[*shard].path);
+                let mut findings = Findings::new(last.map_or(DATA, String::as_str));
+                findings.add(&format!("made again there are {made} more row groups behind it"));
+                self.findings.push(findings);
+            }
+            None => {}
+        }
+        self.findings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_has_as_many_as_are_wanted_and_is_spread() {
+        for all in 1..40 {
+            for wanted in 1..50 {
+                let sampled: Vec<u64> = (0..all).filter(|index| is_sampled(*index, all, wanted)).collect();
+                assert_eq!(sampled.len() as u64, wanted.min(all), "{wanted} of {all}");
+                let expected = |number: u64| (2 * number + 1) * all / (2 * wanted);
+                if wanted < all {
+                    assert_eq!(sampled, (0..wanted).map(expected).collect::<Vec<_>>());
+                }
+            }
+        }
+    }
+}
