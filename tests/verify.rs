@@ -430,7 +430,9 @@ fn a_wrong_density_is_found() {
 fn a_row_without_its_mode_token_or_its_eos_is_found() {
     let no_mode = |rows: &mut Vec<Row>| rows[0].input_ids[0] += 1;
     assert_altered_is_found("ul2r", no_mode, &["row 0: the inputs do not start with the mode token"]);
-    let no_eos = |rows: &mut Vec<Row>| drop(rows[0].labels.pop());
+    let no_eos = |rows: &mut Vec<Row>| {
+        rows[0].labels.pop();
+    };
     assert_altered_is_found("t5", no_eos, &["row 0: the labels do not end with EOS"]);
 }
 
