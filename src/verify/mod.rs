@@ -19,6 +19,7 @@ pub mod manifest;
 pub mod rejects;
 pub mod rows;
 pub mod sources;
+pub mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -189,8 +190,8 @@ impl Sums {
                     ("tokens", said.tokens, found.tokens),
                     ("noise_tokens", said.noise_tokens, found.noise_tokens),
                     ("spans", said.spans, found.spans),
-                    ("input_ids", said.input_ids, found.input_ids),
-                    ("labels", said.labels, found.labels),
+                    (Column::InputIds.name(), said.input_ids, found.input_ids),
+                    (Column::Labels.name(), said.labels, found.labels),
                 ];
                 for (key, said, found) in pairs {
                     findings.differ(&format!("`denoisers.{name}.{key}`"), &said, "the rows give", &found);

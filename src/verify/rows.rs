@@ -13,6 +13,7 @@ use crate::output::data_set::{DATA, DataSet};
 use crate::output::manifest::Unit;
 use crate::output::read::{Footer, ReadError, RowHash, Rows, Shard};
 use crate::output::rows::{Provenance, RowsDigest};
+use crate::output::schema::Column;
 
 /// Ids in memory at once.
 const IDS_AT_ONCE: u32 = 1 << 21;
@@ -259,10 +260,10 @@ impl ShardLaws<'_> {
         let spec = &self.described.spec;
         let (most_inputs, most_labels) = spec.row_lengths();
         let (inputs, labels) = row.lengths;
-        let too_many = |what: &str, found: usize, most: u32| {
+        let too_many = |what: Column, found: usize, most: u32| {
             (found > most as usize).then(|| format!("`{what}` has {found} ids, the spec allows {most}"))
         };
-        too_many("input_ids", inputs, most_inputs).or_else(|| too_many("labels", labels, most_labels))
+        too_many(Column::InputIds, inputs, most_inputs).or_else(|| too_many(Column::Labels, labels, most_labels))
     }
 
     /// Layout, tokens, lengths and density of an example. What its denoiser made.

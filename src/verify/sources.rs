@@ -4,7 +4,6 @@
 //! nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,13 +16,12 @@ use super::batches::{BatchLaws, Outcome, Task};
 use super::example::Reach;
 use super::findings::{Findings, Report};
 use super::manifest::place_of;
-use crate::input::batch::{Batch, BatchReader};
+use super::step::{Queue, Rebuilt, RowGroupPlace};
+use crate::input::batch::BatchReader;
 use crate::input::source::Source;
 use crate::output::commit::ShardFile;
 use crate::output::counts::SourceCounts;
 use crate::output::data_set::{DATA, DataSet};
-use crate::output::read::{ReadError, Shard, ShardAgain};
-use crate::output::rows::RowGroup;
 use crate::output::shard::ShardOptions;
 use crate::pipeline::UnitError;
 use crate::pipeline::ordered::Crew;
@@ -77,7 +75,8 @@ pub fn check(
             .not_checked
             .push(format!("bytes of the rows made again, since version {version} of the tool wrote them"));
     }
-    if !(reach.decodes && reach.addresses) && !described.spec.is_of_labels() {
+    let compares_tokens = reach.decodes && reach.addresses;
+    if !compares_tokens && !described.spec.is_of_labels() {
         report.not_checked.push("tokens of the rows, since they do not say whose they are".to_owned());
     }
     let rows = match again.rows {
@@ -216,7 +215,7 @@ impl Checker<'_> {
         let max_line = self.laws.described.spec.fields().max_line;
         let mut reader = BatchReader::new(&sources, max_line, &self.laws.again.spool, &buffers);
         let mut queue = Queue::new(&self.laws, shards.clone());
-        let mut rebuilt = Rebuilt { laws: &self.laws, shards, place: 0, open: None, findings: Vec::new() };
+        let mut rebuilt = Rebuilt::new(&self.laws, shards);
         let result = crew.in_order(
             || {
                 let Some(batch) = reader.next_batch()? else { return Ok(None) };
@@ -300,158 +299,6 @@ fn with_cause(error: &UnitError) -> String {
         cause = error.source();
     }
     text
-}
-
-/// A row group, by the index of its shard in the manifest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RowGroupPlace {
-    /// Index of the shard.
-    pub shard: usize,
-    /// Its place in the shard.
-    pub row_group: usize,
-}
-
-/// A row group, and the source and line that it begins with.
-type Begins = (RowGroupPlace, String, u64);
-
-/// The row groups of a unit, in order, each with its first line.
-struct Queue<'a, 'b> {
-    laws: &'a BatchLaws<'b>,
-    /// The shards that are not opened yet.
-    shards: std::vec::IntoIter<usize>,
-    open: Option<(usize, Shard, Range<usize>)>,
-    peeked: Option<Begins>,
-    findings: Vec<Findings>,
-}
-
-impl<'a, 'b> Queue<'a, 'b> {
-    fn new(laws: &'a BatchLaws<'b>, shards: Vec<usize>) -> Self {
-        let mut shards = shards.into_iter();
-        if !laws.reach.addresses {
-            // Nobody knows which batch a row group is of.
-            shards = Vec::new().into_iter();
-        }
-        Self { laws, shards, open: None, peeked: None, findings: Vec::new() }
-    }
-
-    /// Those that begin in the batch.
-    fn of_batch(&mut self, batch: &Batch, sources: &[Source]) -> Vec<RowGroupPlace> {
-        let mut places = Vec::new();
-        while let Some((place, source, line)) = self.peek() {
-            let is_inside = batch.pieces.iter().any(|piece| {
-                sources[piece.source].name == *source
-                    && (piece.first_line..piece.first_line + piece.lines).contains(line)
-            });
-            if !is_inside {
-                break;
-            }
-            places.push(*place);
-            self.peeked = None;
-        }
-        places
-    }
-
-    fn peek(&mut self) -> Option<&Begins> {
-        if self.peeked.is_none() {
-            self.peeked = self.next().unwrap_or_else(|(shard, error)| {
-                let mut findings = Findings::new(&self.laws.described.manifest.shards[shard].path);
-                findings.add(&format!("cannot be read: {error}"));
-                self.findings.push(findings);
-                self.shards = Vec::new().into_iter();
-                self.open = None;
-                None
-            });
-        }
-        self.peeked.as_ref()
-    }
-
-    fn next(&mut self) -> Result<Option<Begins>, (usize, ReadError)> {
-        loop {
-            if let Some((shard, open, row_groups)) = &mut self.open
-                && let Some(row_group) = row_groups.next()
-            {
-                let first = open.first_line(row_group).map_err(|error| (*shard, error))?;
-                let (source, line) = first.unwrap_or_default();
-                let place = RowGroupPlace { shard: *shard, row_group };
-                return Ok(Some((place, source, line.try_into().unwrap_or_default())));
-            }
-            let Some(shard) = self.shards.next() else { return Ok(None) };
-            let open = self.laws.open(shard).map_err(|error| (shard, error))?;
-            let row_groups = 0..open.row_groups().len();
-            self.open = Some((shard, open, row_groups));
-        }
-    }
-
-    /// What no batch has taken.
-    fn finish(mut self) -> Vec<Findings> {
-        while let Some((place, source, line)) = self.peek().cloned() {
-            let mut findings = Findings::new(&self.laws.described.manifest.shards[place.shard].path);
-            let RowGroupPlace { row_group, .. } = place;
-            findings.add(&format!("row group {row_group} begins with {source}:{line}, which is not the next batch's"));
-            self.findings.push(findings);
-            self.peeked = None;
-        }
-        self.findings
-    }
-}
-
-/// The shards of a unit, made again one after the other, each with as many row groups as it has.
-struct Rebuilt<'a, 'b> {
-    laws: &'a BatchLaws<'b>,
-    shards: Vec<usize>,
-    /// Place in `shards` of the one at hand.
-    place: usize,
-    open: Option<(ShardAgain, u64)>,
-    findings: Vec<Findings>,
-}
-
-impl Rebuilt<'_, '_> {
-    fn shard(&self) -> Option<&ShardFile> {
-        Some(&self.laws.described.manifest.shards[*self.shards.get(self.place)?])
-    }
-
-    fn append(&mut self, row_group: RowGroup) -> Result<(), UnitError> {
-        let (mut shard, count) = match self.open.take() {
-            Some(open) => open,
-            None => (ShardAgain::new(self.laws.again.options)?, 0),
-        };
-        shard.append(row_group)?;
-        let count = count + 1;
-        match self.shard() {
-            Some(file) if file.row_groups == count => {
-                let (bytes, sha256) = shard.finish()?;
-                if self.laws.same_version && sha256 != file.sha256 {
-                    let mut findings = Findings::new(&file.path);
-                    let what = format!("made again it has {bytes} bytes and SHA-256 {sha256}, not {}", file.sha256);
-                    findings.add(&what);
-                    self.findings.push(findings);
-                }
-                self.place += 1;
-            }
-            _ => self.open = Some((shard, count)),
-        }
-        Ok(())
-    }
-
-    /// What was not finished.
-    fn finish(mut self) -> Vec<Findings> {
-        let made = self.open.as_ref().map_or(0, |open| open.1);
-        match self.shard().cloned() {
-            Some(file) => {
-                let mut findings = Findings::new(&file.path);
-                findings.add(&format!("made again it has {made} row groups, not {}", file.row_groups));
-                self.findings.push(findings);
-            }
-            None if made > 0 => {
-                let last = self.shards.last().map(|shard| &self.laws.described.manifest.shards[*shard].path);
-                let mut findings = Findings::new(last.map_or(DATA, String::as_str));
-                findings.add(&format!("made again there are {made} more row groups behind it"));
-                self.findings.push(findings);
-            }
-            None => {}
-        }
-        self.findings
-    }
 }
 
 #[cfg(test)]
