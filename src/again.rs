@@ -1,5 +1,6 @@
 //! From a manifest back to what made it: for `verify` with sources, and for `reproduce`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -54,7 +55,7 @@ pub fn verify(args: &VerifyArgs) -> Result<Report> {
         }
         return Ok(report);
     };
-    let Described { manifest, spec, format } = described;
+    let Described { manifest, spec, format, places: _ } = described;
     let (tokenizer, other_library) = given_tokenizer(spec, tokenizer.as_deref())?;
     let sources = discover(sources)?;
     let plan = planned(manifest, spec);
@@ -94,7 +95,7 @@ pub fn begin(args: &ReproduceArgs) -> Result<Result<Begun, Vec<String>>> {
         Err(error @ ManifestError::MaskingVersion { .. }) => return Ok(Err(vec![error.to_string()])),
         Err(error) => return Err(error).with_context(|| format!("`{}`", path.display())),
     };
-    let Described { manifest, spec, format } = &described;
+    let Described { manifest, spec, format, places: _ } = &described;
     let mut differ = Vec::new();
     let (mut tokenizer, mut warnings) = match given_tokenizer(spec, tokenizer.as_deref()) {
         Ok((tokenizer, warning)) => (Some(tokenizer), Vec::from_iter(warning)),
@@ -173,7 +174,8 @@ fn planned(manifest: &Manifest, spec: &Spec) -> Plan {
 fn matching(entries: &[SourceEntry], found: Vec<Source>, differ: &mut Vec<String>) -> (Vec<Source>, Vec<String>) {
     let mut sources = Vec::new();
     for entry in entries {
-        match found.iter().find(|source| source.name == entry.name) {
+        // Sources are found in the order of names.
+        match found.binary_search_by(|source| source.name.cmp(&entry.name)).ok().map(|place| &found[place]) {
             None => differ.push(format!("the source `{}` of the manifest is not among those given", entry.name)),
             Some(source) if source.bytes != entry.bytes => differ.push(format!(
                 "the source `{}` has {} bytes in the manifest, but {} here",
@@ -182,7 +184,8 @@ fn matching(entries: &[SourceEntry], found: Vec<Source>, differ: &mut Vec<String
             Some(source) => sources.push(source.clone()),
         }
     }
-    let is_unknown = |source: &Source| entries.iter().all(|entry| entry.name != source.name);
+    let known: BTreeSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+    let is_unknown = |source: &Source| !known.contains(source.name.as_str());
     let unknown = found.into_iter().filter(is_unknown).map(|source| source.name).collect();
     (sources, unknown)
 }

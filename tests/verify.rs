@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, ListArray, RecordBatch, StringArray};
 use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 use fs_err as fs;
 use insta::assert_snapshot;
 use parquet::arrow::ArrowWriter;
@@ -19,13 +19,13 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use support::{DataSet, Fixture, Row, read_rows, record, repository, text};
-use ul2_prep::denoise::{Address, Spec};
+use ul2_prep::denoise::{Address, IGNORED, Spec};
 use ul2_prep::digest::hex;
 use ul2_prep::input::batch::BLOCK_BYTES;
 use ul2_prep::output::data_set;
 use ul2_prep::output::read::RowHash;
 use ul2_prep::output::rows::{Provenance, RowsDigest};
-use ul2_prep::output::schema::{self, RowFormat};
+use ul2_prep::output::schema::{self, Column, RowFormat};
 use ul2_prep::verify::{Opened, verify};
 
 static POOL: LazyLock<rayon::ThreadPool> = LazyLock::new(|| ul2_prep::settings::pool(1).unwrap());
@@ -250,7 +250,9 @@ fn alter(data_set: &DataSet, change: impl FnOnce(&mut Vec<Row>)) {
 
 fn write_rows(data_set: &DataSet, path: &str, rows: &[Row]) {
     let spec = data_set.spec();
-    let schema = RowFormat::new(&spec, None).unwrap().schema();
+    let columns = data_set.manifest()["plan"]["columns"].as_array().unwrap().clone();
+    let columns: Vec<Column> = columns.iter().map(|name| Column::named(name.as_str().unwrap()).unwrap()).collect();
+    let schema = RowFormat::new(&spec, Some(&columns)).unwrap().schema();
     let lists = |name: &str, ids: Vec<&Vec<i32>>| -> ArrayRef {
         let DataType::List(item) = schema.field_with_name(name).unwrap().data_type() else { panic!("a list") };
         let lengths = OffsetBuffer::from_lengths(ids.iter().map(|ids| ids.len()));
@@ -263,15 +265,17 @@ fn write_rows(data_set: &DataSet, path: &str, rows: &[Row]) {
     let numbers = |number: fn(&Row) -> i32| -> ArrayRef {
         Arc::new(Int32Array::from(rows.iter().map(number).collect::<Vec<_>>()))
     };
-    let columns = vec![
-        lists("input_ids", rows.iter().map(|row| &row.input_ids).collect()),
-        lists("labels", rows.iter().map(|row| &row.labels).collect()),
-        texts(|row| &row.denoiser),
-        texts(|row| &row.source),
-        Arc::new(Int64Array::from(rows.iter().map(|row| row.line).collect::<Vec<_>>())),
-        numbers(|row| row.segment),
-        numbers(|row| row.epoch),
-    ];
+    let column = |field: &Arc<Field>| match field.name().as_str() {
+        "input_ids" => lists("input_ids", rows.iter().map(|row| &row.input_ids).collect()),
+        "labels" => lists("labels", rows.iter().map(|row| &row.labels).collect()),
+        "denoiser" => texts(|row| &row.denoiser),
+        "source" => texts(|row| &row.source),
+        "line" => Arc::new(Int64Array::from(rows.iter().map(|row| row.line).collect::<Vec<_>>())),
+        "segment" => numbers(|row| row.segment),
+        "epoch" => numbers(|row| row.epoch),
+        other => panic!("these rows have no column {other}"),
+    };
+    let columns = schema.fields().iter().map(column).collect();
     let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
     let properties = schema::properties(&spec).unwrap();
     let options =
@@ -285,6 +289,8 @@ fn write_rows(data_set: &DataSet, path: &str, rows: &[Row]) {
 /// Makes manifest, commit record and sums agree with a shard: digests, sizes and numbers of rows, not what rows are made of.
 fn reseal(data_set: &DataSet, path: &str, rows: &[Row]) {
     let bytes = fs::read(data_set.path(path)).unwrap();
+    let spec = data_set.spec();
+    let fields = spec.fields();
     let mut digest = RowsDigest::default();
     for row in rows {
         let mut hash = RowHash::default();
@@ -293,12 +299,18 @@ fn reseal(data_set: &DataSet, path: &str, rows: &[Row]) {
             epoch: u16::try_from(row.epoch).unwrap_or_default(),
             segment: row.segment.cast_unsigned(),
         };
-        hash.add(
-            Provenance { denoiser: &row.denoiser, source: &row.source, address },
-            None,
-            &row.input_ids,
-            &row.labels,
-        );
+        let from = Provenance { denoiser: &row.denoiser, source: &row.source, address };
+        let ignored = row.labels.iter().take_while(|label| **label == IGNORED).count();
+        let prefix_length = fields.causal.map(|_| u32::try_from(ignored).unwrap());
+        let is_padding = |ids: &[i32], pad: i32| fields.pad && ids.last() == Some(&pad);
+        let (mut input_ids, mut labels) = (&row.input_ids[..], &row.labels[..]);
+        while is_padding(input_ids, 0) {
+            input_ids = &input_ids[..input_ids.len() - 1];
+        }
+        while is_padding(labels, IGNORED) {
+            labels = &labels[..labels.len() - 1];
+        }
+        hash.add(from, prefix_length, input_ids, labels);
         digest.add(&hash.finish());
     }
     let seal = |file: &mut Value| {
@@ -413,6 +425,40 @@ fn an_id_out_of_the_vocabulary_is_found() {
 fn an_ignored_label_in_a_row_without_padding_is_found() {
     let ignore = |rows: &mut Vec<Row>| rows[0].labels[1] = -100;
     assert_altered_is_found("t5", ignore, &["row 0: `labels` has -100 at 1"]);
+}
+
+/// The columns that [`Row`] has.
+const COLUMNS: &str = "--columns input_ids,labels,denoiser,source,line,segment,epoch";
+
+#[test]
+fn labels_of_a_causal_row_that_stand_at_other_places_are_found() {
+    let recipe = format!("t5 --layout causal {COLUMNS}");
+    let ignore = |rows: &mut Vec<Row>| {
+        let labels = &mut rows[1].labels;
+        let last = labels.len() - 1;
+        labels[last - 1] = IGNORED;
+    };
+    assert_altered_is_found(&recipe, ignore, &["row 1: label ", " is neither ignored nor the id at its place"]);
+    let ask = |rows: &mut Vec<Row>| rows[0].labels[2] = rows[0].input_ids[2];
+    assert_altered_is_found(&recipe, ask, &["row 0: label 3 is neither ignored nor the id at its place"]);
+    let shorter = |rows: &mut Vec<Row>| {
+        rows[0].labels.pop();
+    };
+    assert_altered_is_found(&recipe, shorter, &["row 0: `labels` has "]);
+}
+
+#[test]
+fn padding_that_is_none_is_found() {
+    let recipe = format!("t5 --pad {COLUMNS}");
+    // The last document's last segment is short: its row has padding in both columns.
+    let inputs = |rows: &mut Vec<Row>| *rows.last_mut().unwrap().input_ids.last_mut().unwrap() = 70;
+    assert_altered_is_found(&recipe, inputs, &["the inputs do not end with EOS"]);
+    let labels = |rows: &mut Vec<Row>| *rows.last_mut().unwrap().labels.last_mut().unwrap() = 1;
+    assert_altered_is_found(&recipe, labels, &["negative id -100"]);
+    let shorter = |rows: &mut Vec<Row>| {
+        rows[0].labels.pop();
+    };
+    assert_altered_is_found(&recipe, shorter, &["row 0: `labels` has 511 items, not 512"]);
 }
 
 #[test]

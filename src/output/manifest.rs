@@ -204,10 +204,12 @@ impl Manifest {
     }
 }
 
-/// The share of its rows' lengths that a packed data set fills with ids; `None` for others.
+/// The share of its rows' lengths that a packed data set fills with ids, to nine decimals; `None` for others.
+///
+/// Of a number with all its digits `serde_json` may read another last bit than was written; one this short it reads exactly.
 #[expect(clippy::cast_precision_loss, reason = "a share: a few digits of it matter")]
 fn fill_rate(spec: &Spec, rows: u64, ids: u64) -> Option<f64> {
     let (inputs_length, labels_length) = spec.row_lengths();
     let room = rows * (u64::from(inputs_length) + u64::from(labels_length));
-    (spec.fields().pack && room > 0).then(|| ids as f64 / room as f64)
+    (spec.fields().pack && room > 0).then(|| (ids as f64 / room as f64 * 1e9).round() / 1e9)
 }

@@ -157,8 +157,12 @@ impl BatchLaws<'_> {
             for row in 0..part.len() {
                 // Rows that break a law have been found already.
                 let Ok(taken) = example::take_apart(&part, row, self.described, self.reach) else { continue };
-                let source =
-                    taken.source.and_then(|source| Some((source, names.iter().position(|name| *name == source)?)));
+                let place = |name: &str| {
+                    let places = &self.described.places;
+                    let place = places.get(name)?.checked_sub(*places.get(names[0])?)?;
+                    (place < names.len()).then_some(place)
+                };
+                let source = taken.source.and_then(|name| Some((name, place(name)?)));
                 let mut hash = RowHash::default();
                 for example in &taken.examples {
                     let numbers = example.line.and_then(|line| u64::try_from(line).ok());

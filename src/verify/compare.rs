@@ -1,5 +1,7 @@
 //! Two JSON values, and where they differ.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 
 /// A place where two values differ.
@@ -49,13 +51,10 @@ fn differ(path: &str, first: Option<&Value>, second: Option<&Value>, found: &mut
         (Some(Value::Array(old)), Some(Value::Array(new))) => {
             let before = found.len();
             match old.iter().chain(new).map(name).collect::<Option<Vec<&str>>>() {
-                Some(mut names) => {
-                    names.sort_unstable();
-                    names.dedup();
-                    for one in names {
-                        let find = |list: &'_ [Value]| list.iter().position(|item| name(item) == Some(one));
-                        let (old, new) = (find(old).map(|place| &old[place]), find(new).map(|place| &new[place]));
-                        differ(&format!("{path}[{one}]"), old, new, found);
+                Some(names) => {
+                    let (old, new) = (by_name(old), by_name(new));
+                    for one in names.into_iter().collect::<BTreeSet<_>>() {
+                        differ(&format!("{path}[{one}]"), old.get(one).copied(), new.get(one).copied(), found);
                     }
                 }
                 None => {
@@ -71,6 +70,10 @@ fn differ(path: &str, first: Option<&Value>, second: Option<&Value>, found: &mut
         }
         _ => found.push(Difference { path: path.to_owned(), first: first.cloned(), second: second.cloned() }),
     }
+}
+
+fn by_name(list: &[Value]) -> BTreeMap<&str, &Value> {
+    list.iter().filter_map(|item| Some((name(item)?, item))).collect()
 }
 
 /// What a thing of a list is found by.

@@ -1,7 +1,5 @@
 //! The manifest: whether its parts go together, and whether it is what plan and commit records make.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
 use super::Described;
@@ -12,7 +10,7 @@ use crate::output::OutputError;
 use crate::output::commit::CommitRecord;
 use crate::output::counts::{DenoiserCounts, SourceCounts};
 use crate::output::data_set::{DATA, DataSet, MANIFEST, PLAN, PRIVATE, REJECTS};
-use crate::output::manifest::{MANIFEST_VERSION, Manifest, Unit};
+use crate::output::manifest::{MANIFEST_VERSION, Manifest, SourceEntry, Unit};
 use crate::output::rows::RowsDigest;
 use crate::output::schema::{Column, ColumnError, RowFormat};
 use crate::pipeline::plans::Plans;
@@ -95,7 +93,9 @@ pub fn read(bytes: &[u8]) -> Result<Described, ManifestError> {
             place_of(path, REJECTS, ending).ok_or_else(|| ManifestError::Path(path.clone()))?;
         }
     }
-    Ok(Described { manifest, spec, format })
+    let name = |(place, source): (usize, &SourceEntry)| (source.name.clone(), place);
+    let places = manifest.sources.iter().enumerate().map(name).collect();
+    Ok(Described { manifest, spec, format, places })
 }
 
 /// Unit and number of a shard, by the path of one of its files.
@@ -134,8 +134,7 @@ pub fn check(data_set: &DataSet, described: &Described) -> Findings {
     if !shards.is_sorted_by(|a, b| a.path < b.path) {
         findings.add("`shards` are not in the order of their paths, each once");
     }
-    let names: BTreeSet<&str> = described.manifest.sources.iter().map(|source| source.name.as_str()).collect();
-    if names.len() != described.manifest.sources.len() {
+    if described.places.len() != described.manifest.sources.len() {
         findings.add("`sources` names one twice");
     }
     check_totals(&described.manifest, &mut findings);

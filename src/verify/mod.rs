@@ -48,6 +48,8 @@ pub struct Described {
     pub spec: Spec,
     /// What its rows are made of.
     pub format: RowFormat,
+    /// The place of each source in the manifest, by name.
+    pub places: BTreeMap<String, usize>,
 }
 
 /// A data set whose manifest has been read.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::findings::Findings;
 use crate::output::commit::RejectFiles;
 use crate::output::data_set::{DataSet, MANIFEST};
-use crate::output::manifest::Manifest;
+use crate::output::manifest::{Manifest, SourceEntry};
 use crate::reject::Reason;
 
 /// A line of the index.
@@ -44,16 +44,14 @@ pub fn check(data_set: &DataSet, manifest: &Manifest, damaged: &BTreeSet<String>
         found.push(findings);
     }
     let mut findings = Findings::new(MANIFEST);
-    for source in manifest.sources.iter().filter(|_| is_whole) {
-        let counted = |(reason, count): (&Reason, &u64)| ((source.name.clone(), *reason), *count);
-        let said: Reasons = source.counts.rejects.iter().map(counted).collect();
-        let kept: Reasons =
-            reasons.iter().filter(|(key, _)| key.0 == source.name).map(|(key, n)| (key.clone(), *n)).collect();
-        for key in said.keys().chain(kept.keys()).collect::<BTreeSet<_>>() {
-            let of = |reasons: &Reasons| reasons.get(key).copied().unwrap_or_default();
-            let place = format!("`sources[{}].rejects.{}`", source.name, key.1);
-            findings.differ(&place, &of(&said), "kept are", &of(&kept));
-        }
+    let of_source = |source: &SourceEntry| -> Vec<_> {
+        source.counts.rejects.iter().map(|(reason, count)| ((source.name.clone(), *reason), *count)).collect()
+    };
+    let said: Reasons = manifest.sources.iter().flat_map(of_source).collect();
+    for key in said.keys().chain(reasons.keys()).filter(|_| is_whole).collect::<BTreeSet<_>>() {
+        let of = |reasons: &Reasons| reasons.get(key).copied().unwrap_or_default();
+        let place = format!("`sources[{}].rejects.{}`", key.0, key.1);
+        findings.differ(&place, &of(&said), "kept are", &of(&reasons));
     }
     found.push(findings);
     found

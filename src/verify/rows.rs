@@ -110,7 +110,7 @@ impl ShardLaws<'_> {
     }
 
     fn check_shard(&self, file: &ShardFile, found: &mut ShardRows) -> Result<bool, ReadError> {
-        let Described { manifest, spec, format } = self.described;
+        let Described { manifest, spec, format, places: _ } = self.described;
         let shard = Shard::open(&self.data_set.path(&file.path), format.clone())?;
         let findings = &mut found.findings;
         let bytes = fs_err::metadata(self.data_set.path(&file.path))?.len();
@@ -238,10 +238,8 @@ impl ShardLaws<'_> {
             None if unit.sources == 1 => Some(unit.first_source),
             None => None,
             Some(name) => {
-                let sources = &manifest.sources[unit.range()];
-                let place = sources.iter().position(|source| source.name == name);
-                let place = place.ok_or_else(|| format!("the source is {name:?}, which is none of the unit's"))?;
-                Some(unit.first_source + place)
+                let place = self.described.places.get(name).copied().filter(|place| unit.range().contains(place));
+                Some(place.ok_or_else(|| format!("the source is {name:?}, which is none of the unit's"))?)
             }
         };
         for example in &row.examples {

@@ -98,14 +98,14 @@ pub fn check(
 
 /// The sources of the manifest, in its order, as far as they were found as they should be.
 fn match_sources(described: &Described, found: &[Source], report: &mut Report) -> Vec<Option<Source>> {
-    let known: BTreeSet<&str> = described.manifest.sources.iter().map(|source| source.name.as_str()).collect();
-    for source in found.iter().filter(|source| !known.contains(source.name.as_str())) {
+    for source in found.iter().filter(|source| !described.places.contains_key(&source.name)) {
         report.not_checked.push(format!("`{}`, which the manifest does not name", source.name));
     }
     let mut matched = Vec::new();
     for entry in &described.manifest.sources {
         let mut findings = Findings::new(&entry.name);
-        let source = found.iter().find(|source| source.name == entry.name);
+        // Sources are found in the order of names.
+        let source = found.binary_search_by(|source| source.name.cmp(&entry.name)).ok().map(|place| &found[place]);
         match source {
             None => findings.add("is not among the sources"),
             Some(source) if source.bytes != entry.bytes => {
@@ -239,7 +239,7 @@ impl Checker<'_> {
                         *all.entry(name).or_default() += &counts;
                     }
                     for (name, sha256) in finished {
-                        let said = manifest.sources.iter().find(|source| source.name == name);
+                        let said = self.laws.described.places.get(&name).map(|place| &manifest.sources[*place]);
                         let mut findings = Findings::new(&name);
                         if let Some(said) = said.filter(|said| said.sha256 != sha256) {
                             findings.add(&format!("has SHA-256 {sha256}, the manifest says {}", said.sha256));
