@@ -12,8 +12,8 @@ use crate::output::data_set::{DataSet, PLAN};
 use crate::pipeline::run::{RunError, run};
 use crate::recipe::{self, Recipe};
 use crate::settings::{self, Settings};
-use crate::tokenize::TokenizerPath;
 use crate::tokenize::hf::{BYTES, TokenizerFile};
+use crate::tokenize::{TokenizerPath, guard};
 use crate::{preview, report};
 
 /// How a command ended badly.
@@ -55,6 +55,7 @@ impl From<RunError> for Failure {
 ///
 /// [`Failure`] with the exit code.
 pub fn execute(cli: &Cli) -> Result<(), Failure> {
+    guard::silence_guarded_panics();
     match &cli.command {
         Command::Run(args) => execute_run(args),
         Command::Plan(args) => Ok(execute_plan(args)?),

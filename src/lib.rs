@@ -16,6 +16,7 @@
 //! The pages of `docs/` are included under [`documentation`].
 
 pub mod app;
+pub mod bounded;
 pub mod cli;
 pub mod denoise;
 pub mod digest;

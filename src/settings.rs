@@ -10,6 +10,7 @@ use crate::denoise::{
     Causal, Denoiser, EosPolicy, Layout, MASKING_VERSION, MultipleChoice, NoisePattern, SSentinel, Seed, Spec,
     SpecError, SpecFields, Vocabulary,
 };
+use crate::input::reader::Limits;
 use crate::input::source::{Source, discover};
 use crate::output::data_set::DataSet;
 use crate::output::rows::RowGroupEncoder;
@@ -132,6 +133,8 @@ impl Settings {
             strict_sentinels,
             columns,
             workers,
+            max_window: _,
+            max_expansion: _,
             shard_size,
         } = args;
         let recipe = Recipe::find(recipe)?;
@@ -166,7 +169,7 @@ impl Settings {
     ///
     /// If the folder holds something else, or the workers cannot be started.
     pub fn into_job(self, args: &RunArgs, interrupted: Arc<AtomicUsize>) -> Result<Job> {
-        let RunArgs { masking: _, out, max_rejects, quiet: _ } = args;
+        let RunArgs { masking, out, max_rejects, quiet: _ } = args;
         let Self { spec, format, tokenizer, sources, plan, workers, warnings: _ } = self;
         let data_set = DataSet::at(out);
         if data_set.is_foreign()? {
@@ -197,6 +200,7 @@ impl Settings {
                 encoder: RowGroupEncoder::new(format, properties)?,
                 scratches: Mutex::default(),
             },
+            limits: Limits { window: masking.max_window, expansion: masking.max_expansion },
             max_rejects: *max_rejects,
             pool,
             permits: workers + 1,
@@ -300,7 +304,7 @@ pub fn resolve(recipe: &Recipe, names: &dyn TokenizerNames, args: &SpecArgs) -> 
         end_mark: options.end_mark.clone(),
         max_line: *max_line,
         vocabulary: Vocabulary::new(names.size(), eos, pad, sentinels, reserved)
-            .context("the tokenizer's reserved tokens clash")?,
+            .context("the tokenizer's ids cannot be used")?,
         tokenizer: names.identity(),
     };
     Spec::new(spec).map_err(|error| {

@@ -967,7 +967,7 @@ fn a_token_that_the_tokenizer_has_not_is_refused() {
 
     hint: tokens are looked up by their exact name in the tokenizer file
     ");
-    assert_snapshot!(fixture.ran("run a.jsonl --out masked --eos-token <extra_id_0>").failed(2), @"error: the tokenizer's reserved tokens clash: sentinel 0 and another reserved token are both id 259");
+    assert_snapshot!(fixture.ran("run a.jsonl --out masked --eos-token <extra_id_0>").failed(2), @"error: the tokenizer's ids cannot be used: sentinel 0 and another reserved token are both id 259");
 }
 
 #[test]

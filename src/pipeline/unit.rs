@@ -28,7 +28,7 @@ pub fn run_unit(job: &Job, crew: &UnitCrew<'_>, index: usize) -> Result<(), Unit
     };
     let mut allowance = Allowance::new(job.max_rejects);
     let spool = job.data_set.temporary_folder();
-    let mut reader = BatchReader::new(sources, job.shared.spec.fields().max_line, &spool);
+    let mut reader = BatchReader::new(sources, job.shared.spec.fields().max_line, &spool).with_limits(job.limits);
     let mut read_before = skip_committed(job, sources, &mut reader, &mut allowance, &committed)?;
 
     crew.in_order(
