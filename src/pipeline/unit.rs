@@ -107,7 +107,12 @@ fn skip_committed(
     let (mut end, mut read_again) = (None, Vec::new());
     for _ in 0..last.end_batch {
         job.check_stop()?;
-        let Some(batch) = reader.next_batch()? else { break };
+        let Some(batch) = reader.next_batch()? else {
+            // More batches are committed than there are.
+            let source_name = names.last().copied().unwrap_or_default().to_owned();
+            let lines = last.counts.sources.get(&source_name).map_or(0, |counts| counts.lines);
+            return Err(UnitError::SourceChanged { source_name, lines });
+        };
         read_again.extend(batch.finished.iter().map(|source| finished_file(&names, source)));
         end = Some(batch.end);
     }
