@@ -117,15 +117,15 @@ pub struct MaskingArgs {
     /// Threads [default: one a core]. They never change a byte of the output.
     #[arg(long, value_name = "N", help_heading = "Running")]
     pub workers: Option<usize>,
+    /// Size at which a Parquet file is closed: the next row group would make it larger.
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size, help_heading = "Running")]
+    pub shard_size: u64,
     /// Largest Zstandard window that a source may ask for, up to 2 GiB: each reading thread holds one (Pushshift's dumps need `2GiB`).
     #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = window, help_heading = "Running")]
     pub max_window: u64,
     /// How many times its file's bytes a source may unfold to, beyond its first GiB.
     #[arg(long, value_name = "N", default_value_t = Limits::default().expansion, help_heading = "Running")]
     pub max_expansion: u64,
-    /// Size at which a Parquet file is closed: the next row group would make it larger.
-    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size, help_heading = "Running")]
-    pub shard_size: u64,
 }
 
 /// What a recipe leaves open, or has otherwise.

@@ -431,6 +431,17 @@ fn help_of_run() {
 
               [default: 256MiB]
 
+          --max-window <SIZE>
+              Largest Zstandard window that a source may ask for, up to 2 GiB: each reading thread holds one (Pushshift's
+              dumps need `2GiB`)
+
+              [default: 128MiB]
+
+          --max-expansion <N>
+              How many times its file's bytes a source may unfold to, beyond its first GiB
+
+              [default: 1000]
+
           --max-rejects <N|SHARE%>
               How many lines of a source may be rejected before the run stops: a number, or a share of its lines, which
               allows at least 10
@@ -568,6 +579,17 @@ fn help_of_plan() {
               Size at which a Parquet file is closed: the next row group would make it larger
 
               [default: 256MiB]
+
+          --max-window <SIZE>
+              Largest Zstandard window that a source may ask for, up to 2 GiB: each reading thread holds one (Pushshift's
+              dumps need `2GiB`)
+
+              [default: 128MiB]
+
+          --max-expansion <N>
+              How many times its file's bytes a source may unfold to, beyond its first GiB
+
+              [default: 1000]
 
     Example:
       ul2-prep plan shards/ --tokenizer t5/tokenizer.json --recipe ul2
