@@ -305,8 +305,7 @@ impl Recipe {
         }
         let bytes = bounded::read(path, MAX_FILE)?;
         String::from_utf8(bytes).map_err(|error| {
-            let line =
-                1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+            let line = 1 + memchr::memchr_iter(b'\n', &error.as_bytes()[..error.utf8_error().valid_up_to()]).count();
             RecipeError::At { file: name_or_path.to_owned(), line, message: "the file is not UTF-8".to_owned() }
         })
     }

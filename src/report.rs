@@ -63,9 +63,9 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     }
     let escaped = |mut text: String, letter: char| {
         if obeyed(letter) {
-            text.extend(letter.escape_default())
+            text.extend(letter.escape_default());
         } else {
-            text.push(letter)
+            text.push(letter);
         }
         text
     };

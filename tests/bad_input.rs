@@ -29,7 +29,7 @@ fn files(folder: &str) -> Vec<(String, PathBuf)> {
 }
 
 /// What a command says, in one line without what differs from machine to machine.
-fn said(ran: Ran, fixture: &Fixture) -> String {
+fn said(ran: &Ran, fixture: &Fixture) -> String {
     let here = [(repository("fixtures/bad"), "BAD"), (fixture.path(""), "HERE")];
     let mut text = ran.stderr.trim_end().replace("\n\n", "  ").replace('\n', "  ");
     for (path, name) in here {
@@ -45,7 +45,7 @@ fn said(ran: Ran, fixture: &Fixture) -> String {
 }
 
 /// The same, or what was made if all went well.
-fn outcome(ran: Ran, fixture: &Fixture, out: &str) -> String {
+fn outcome(ran: &Ran, fixture: &Fixture, out: &str) -> String {
     if ran.code != Some(0) {
         return said(ran, fixture);
     }
@@ -73,7 +73,7 @@ fn what_the_tool_says() {
         for (name, path) in files(folder) {
             let out = format!("{shown}-{name}");
             let ran = fixture.ran(&format!("run {} --out {out} --max-rejects 0 --quiet", path.display()));
-            line(shown, &name, &outcome(ran, &fixture, &out));
+            line(shown, &name, &outcome(&ran, &fixture, &out));
         }
     }
     fixture.write("a.jsonl", record("a line of some length, a b ab"));
@@ -81,21 +81,21 @@ fn what_the_tool_says() {
         let out = format!("tokenizer-{name}");
         let tokenizer = path.display();
         let ran = fixture.ran(&format!("run a.jsonl --out {out} --tokenizer {tokenizer} --max-rejects 0 --quiet"));
-        line("tokenizers", &name, &outcome(ran, &fixture, &out));
+        line("tokenizers", &name, &outcome(&ran, &fixture, &out));
     }
     for (name, path) in files("more/recipes") {
         let out = format!("recipe-{name}");
         let recipe = path.display();
         let ran = fixture.ran(&format!("run a.jsonl --out {out} --recipe {recipe} --max-rejects 0 --quiet"));
-        line("recipes", &name, &outcome(ran, &fixture, &out));
+        line("recipes", &name, &outcome(&ran, &fixture, &out));
     }
     let whole = fixture.run("whole", "a.jsonl");
     let plan = fs::read(whole.path(".ul2-prep/plan.json")).unwrap();
     for (name, path) in files("more/plans") {
         let out = format!("plan-{name}");
         fixture.write(&format!("{out}/.ul2-prep/plan.json"), fs::read(path).unwrap());
-        line("plans", &name, &said(fixture.ran(&format!("run a.jsonl --out {out} --quiet")), &fixture));
-        line("plans", &format!("{name} (plan)"), &said(fixture.ran(&format!("plan a.jsonl --out {out}")), &fixture));
+        line("plans", &name, &said(&fixture.ran(&format!("run a.jsonl --out {out} --quiet")), &fixture));
+        line("plans", &format!("{name} (plan)"), &said(&fixture.ran(&format!("plan a.jsonl --out {out}")), &fixture));
     }
     let fingerprint = whole.commits()[0]["plan"].as_str().unwrap().to_owned();
     for (name, path) in files("more/commits") {
@@ -104,7 +104,7 @@ fn what_the_tool_says() {
         let record = String::from_utf8(fs::read(path).unwrap()).unwrap().replace("PLAN", &fingerprint);
         fixture.write(&format!("{out}/.ul2-prep/commits/00000-00000.json"), record);
         let ran = fixture.ran(&format!("run a.jsonl --out {out} --quiet"));
-        line("commits", &name, &outcome(ran, &fixture, &out).replace(&fingerprint, "PLAN"));
+        line("commits", &name, &outcome(&ran, &fixture, &out).replace(&fingerprint, "PLAN"));
     }
     assert!(kinds > 200, "{kinds} kinds");
     insta::assert_snapshot!("what_the_tool_says", page);

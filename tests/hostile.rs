@@ -9,6 +9,7 @@
 mod support;
 
 use std::io::{Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, symlink};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -199,7 +200,6 @@ fn names_that_lead_elsewhere_or_are_no_text_are_errors() {
     assert!(failed(&[path]).contains("has a control character"));
     insta::assert_snapshot!(failed(&["none/\u{1B}]0;\n\u{202E}.jsonl"]), @r"error: cannot read SOURCE: failed to query resolved metadata `none/\u{1b}]0;\n\u{202e}.jsonl`: No such file or directory (os error 2)");
 
-    use std::os::unix::ffi::OsStrExt as _;
     let name = std::ffi::OsStr::from_bytes(b"latin-\xE9.jsonl");
     fs::create_dir(fixture.path("latin")).unwrap();
     fs::write(fixture.path("latin").join(name), record("a")).unwrap();
@@ -338,6 +338,9 @@ fn run_while(change: impl Fn(&Fixture)) -> (Fixture, Ran) {
     (fixture, ran)
 }
 
+/// What is done to a source, and what the tool says of it.
+type Case<'a> = (&'a dyn Fn(&Fixture), &'a str);
+
 #[test]
 fn a_source_that_grows_vanishes_or_becomes_a_folder_is_named_and_the_run_goes_on_when_it_is_back() {
     let good = record(&text(1, 100_000));
@@ -347,7 +350,7 @@ fn a_source_that_grows_vanishes_or_becomes_a_folder_is_named_and_the_run_goes_on
         fixture.data_set("masked").digests()
     };
     let remove = |fixture: &Fixture| fs::remove_file(fixture.path("in/b.jsonl")).unwrap();
-    let cases: [(&dyn Fn(&Fixture), &str); 5] = [
+    let cases: [Case<'_>; 5] = [
         (
             &|fixture| {
                 fixture.write("in/b.jsonl", good.repeat(2));

@@ -142,9 +142,9 @@ fn expand(pattern: &str, sources: &mut Vec<Source>) -> Result<(), DiscoverError>
     // As in a shell, and as folders are searched: a name with a dot in front is only met by a pattern that has it too.
     let names_hidden = pattern.split('/').any(is_hidden);
     // A `**` at the end stands for folders alone; with everything in the first of them, it stands for files as well.
-    let pattern = pattern.strip_suffix("**").map_or_else(|| pattern.to_owned(), |folder| format!("{folder}*"));
+    let searched = pattern.strip_suffix("**").map_or_else(|| pattern.to_owned(), |folder| format!("{folder}*"));
     let paths =
-        glob::glob(&pattern).map_err(|source| DiscoverError::Pattern { pattern: pattern.to_owned(), source })?;
+        glob::glob(&searched).map_err(|source| DiscoverError::Pattern { pattern: pattern.to_owned(), source })?;
     for path in paths {
         let path = path?;
         let below = path.strip_prefix(&root).unwrap_or(&path);
