@@ -77,10 +77,11 @@ fn there_and_back(form: &RowForm, data: &[u8]) {
         }
         Layout::Sentinels => {
             for (place, byte) in (0..).zip(data) {
+                let has_room = spans.len() + 1 < form.sentinels.len();
                 match spans.last_mut() {
                     _ if byte & 1 == 0 => {}
                     Some(last) if last.end == place => last.end += 1,
-                    _ if spans.len() + 1 < form.sentinels.len() => spans.push(Span { start: place, end: place + 1 }),
+                    _ if has_room => spans.push(Span { start: place, end: place + 1 }),
                     _ => break,
                 }
             }
