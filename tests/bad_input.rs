@@ -137,3 +137,11 @@ fn a_spec_of_hostile_shape_is_an_error() {
     }
     insta::assert_snapshot!("a_spec_of_hostile_shape", page);
 }
+
+/// Found by `fuzz/fuzz_targets/manifest.rs`.
+#[test]
+fn a_spec_that_is_no_object_is_an_error_and_no_panic() {
+    for value in ["0", "\"denoisers\"", "[]", "true", "null", "{\"denoisers\":0}", "{\"denoisers\":[0]}"] {
+        assert!(Spec::from_json(serde_json::from_str(value).unwrap()).is_err(), "{value}");
+    }
+}
