@@ -41,7 +41,7 @@ def main():
     for name in ("zst-skippable-frame.jsonl.zst", "zst-trailing-garbage.jsonl.zst", "zst-empty-frame.jsonl.zst"):
         write("lines", name, b"\x01\x03" + (bad / name).read_bytes())
     for kind in range(3):
-        runs = bytes([200, 16, 0, 9, 3, 1, 1, 0, 0, 255, 16, 1, 255, 16, 1, 7, 12, 0])
+        runs = bytes([200, 12, 0, 9, 3, 1, 1, 0, 0, *[255, 12, 1] * 7, 255, 12, 0, 7, 12, 0])
         write("lines", f"unfolded-{kind}", bytes([3 + kind, 18]) + runs)
 
     segment = bytes((place * 37 + place // 5) % 256 for place in range(80))
