@@ -63,3 +63,8 @@ profile shards tokenizer:
     rm -rf target/profile && mkdir -p target/profile
     perf record --output target/profile/perf.data -- {{tool}} run {{shards}} --tokenizer {{tokenizer}} --out target/profile/out --quiet
     perf report --input target/profile/perf.data --no-children --percent-limit 1 --stdio
+
+# Fuzz a target of `fuzz/` for that long: tokenize, record, lines, decode, recipe or manifest (needs nightly Rust and `cargo-fuzz`).
+fuzz target seconds:
+    mkdir -p fuzz/corpus/{{target}}
+    cargo +nightly fuzz run --fuzz-dir fuzz {{target}} fuzz/corpus/{{target}} fuzz/seeds/{{target}} -- -max_total_time={{seconds}}

@@ -40,7 +40,7 @@ pub struct Begun {
 ///
 /// If the folder, a source or the tokenizer cannot be used.
 pub fn verify(args: &VerifyArgs) -> Result<Report> {
-    let VerifyArgs { dir, sources, tokenizer, reproduce, workers } = args;
+    let VerifyArgs { dir, sources, tokenizer, reproduce, workers, limits } = args;
     let workers = settings::workers(*workers)?;
     fs_err::read_dir(dir)?;
     if !dir.join(MANIFEST).exists() && !dir.join(PRIVATE).exists() {
@@ -73,6 +73,7 @@ pub fn verify(args: &VerifyArgs) -> Result<Report> {
         rows,
         spool: spool.path().to_owned(),
         permits: workers + 1,
+        limits: limits.limits(),
     };
     let mut report = verify_data_set(opened, Some(&again), &pool);
     report.not_checked.extend(other_library);
@@ -85,7 +86,7 @@ pub fn verify(args: &VerifyArgs) -> Result<Report> {
 ///
 /// If manifest, source, tokenizer or folder cannot be used at all.
 pub fn begin(args: &ReproduceArgs) -> Result<Result<Begun, Vec<String>>> {
-    let ReproduceArgs { manifest: path, sources, out, tokenizer, workers, quiet: _ } = args;
+    let ReproduceArgs { manifest: path, sources, out, tokenizer, workers, limits, quiet: _ } = args;
     let path = if path.is_dir() { path.join(MANIFEST) } else { path.clone() };
     if same_folder(path.parent(), out) {
         return Err(SettingsError::SameFolder(out.display().to_string()).into());
@@ -125,6 +126,7 @@ pub fn begin(args: &ReproduceArgs) -> Result<Result<Begun, Vec<String>>> {
         tokenizer,
         sources,
         workers: settings::workers(*workers)?,
+        limits: limits.limits(),
         warnings,
     };
     Ok(Ok(Begun { described, settings }))

@@ -14,8 +14,8 @@ use crate::pipeline::plans::Plans;
 use crate::pipeline::run::{RunError, run};
 use crate::recipe::{self, Recipe};
 use crate::settings::{self, Settings};
-use crate::tokenize::TokenizerPath;
 use crate::tokenize::hf::{BYTES, TokenizerFile};
+use crate::tokenize::{TokenizerPath, guard};
 use crate::{preview, report};
 
 /// How a command ended badly.
@@ -60,6 +60,7 @@ const EXIT_DONE: u8 = 0;
 ///
 /// [`Failure`] with the exit code.
 pub fn execute(cli: &Cli) -> Result<u8, Failure> {
+    guard::silence_guarded_panics();
     match &cli.command {
         Command::Run(args) => execute_run(args)?,
         Command::Plan(args) => execute_plan(args)?,

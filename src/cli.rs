@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::input::reader::Limits;
 use crate::output::schema::Column;
 use crate::pipeline::allowance::MaxRejects;
 use crate::recipe::{RowLayout, nearest};
@@ -128,6 +129,9 @@ pub struct VerifyArgs {
     /// Threads [default: one a core].
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
+    /// What a source may ask for.
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }
 
 /// `ul2-prep reproduce`.
@@ -148,6 +152,9 @@ pub struct ReproduceArgs {
     /// Threads [default: one a core].
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
+    /// What a source may ask for.
+    #[command(flatten)]
+    pub limits: LimitArgs,
     /// Do not show how far it is.
     #[arg(long, short)]
     pub quiet: bool,
@@ -186,6 +193,28 @@ pub struct MaskingArgs {
     /// Size at which a Parquet file is closed: the next row group would make it larger.
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size, help_heading = "Running")]
     pub shard_size: u64,
+    /// What a source may ask for.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+/// What a source may ask for.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct LimitArgs {
+    /// Largest Zstandard window that a source may ask for, up to 2 GiB: each reading thread holds one (Pushshift's dumps need `2GiB`).
+    #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = window, help_heading = "Running")]
+    pub max_window: u64,
+    /// How many times its file's bytes a source may unfold to, beyond its first GiB.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().expansion, help_heading = "Running")]
+    pub max_expansion: u64,
+}
+
+impl LimitArgs {
+    /// The limits.
+    #[must_use]
+    pub fn limits(self) -> Limits {
+        Limits { window: self.max_window, expansion: self.max_expansion }
+    }
 }
 
 /// What a recipe leaves open, or has otherwise.
@@ -355,6 +384,16 @@ fn size(text: &str) -> Result<u64, String> {
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
     Ok(bytes as u64)
+}
+
+/// A Zstandard window.
+fn window(text: &str) -> Result<u64, String> {
+    let bytes = size(text)?;
+    if (Limits::LEAST_WINDOW..=Limits::MOST_WINDOW).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(format!("expected a window from `1KiB` to `2GiB`, found `{text}`"))
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 
 use crate::cli::FlagOfNoUse;
 use crate::denoise::SpecError;
+use crate::input::reader::Limits;
 use crate::input::{DiscoverError, InputError};
 use crate::output::OutputError;
 use crate::output::schema::ColumnError;
@@ -177,6 +178,15 @@ fn input(error: &InputError) -> Option<String> {
         InputError::Read { cause, .. } if cause.raw_os_error().is_none() => {
             Some("the file is truncated or damaged: fetch it again, or leave it out; finished shards are kept".into())
         }
+        InputError::Window { asked, .. } if *asked > Limits::MOST_WINDOW => {
+            Some("no decompressor takes such a window: compress the file again".into())
+        }
+        InputError::Window { asked, .. } => {
+            Some(format!("`--max-window {asked}` allows it, and takes as much memory for each reading thread"))
+        }
+        InputError::Expansion { .. } => {
+            Some("if the source is no decompression bomb, allow more with `--max-expansion`".into())
+        }
         InputError::Format { .. } => Some("rename the file, or compress it as its name says".into()),
         InputError::Changed { .. } => Some("do not write to sources while they are read".into()),
         _ => None,
@@ -185,7 +195,9 @@ fn input(error: &InputError) -> Option<String> {
 
 fn output(error: &OutputError) -> Option<String> {
     match error {
-        OutputError::Damaged { .. } => Some("make the data set anew in another folder".into()),
+        OutputError::Damaged { .. } | OutputError::ForeignRecord { .. } => {
+            Some("make the data set anew in another folder".into())
+        }
         _ => None,
     }
 }

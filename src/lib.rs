@@ -19,6 +19,7 @@
 
 pub mod again;
 pub mod app;
+pub mod bounded;
 pub mod cli;
 pub mod denoise;
 pub mod digest;

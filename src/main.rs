@@ -13,10 +13,7 @@ fn main() -> ExitCode {
     match app::execute(&cli) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            report::message(&format!("error: {:#}", failure.error));
-            if let Some(hint) = hint::hint(&failure.error) {
-                report::message(&format!("\nhint: {hint}"));
-            }
+            report::failure(&format!("{:#}", failure.error), hint::hint(&failure.error).as_deref());
             ExitCode::from(failure.exit_code)
         }
     }

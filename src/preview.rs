@@ -7,7 +7,8 @@ use crate::denoise::{Address, Denoiser, Masker, Parts, Seed, Segmenting, Spec, S
 use crate::pipeline::document::with_end_mark;
 use crate::recipe::{BUILT_IN, Recipe};
 use crate::settings::resolve;
-use crate::tokenize::{Tokenizer, TokenizerNames};
+use crate::tokenize::guard::guarded;
+use crate::tokenize::{TokenizeError, Tokenizer, TokenizerNames};
 
 use crate::cli::SpecArgs;
 
@@ -96,7 +97,9 @@ pub fn example(
     let mut scratch = tokenizer.scratch();
     let mut tokens = |text: &str| -> Result<Vec<u32>> {
         let marked = spec.fields().end_mark.as_ref().map(|mark| with_end_mark(text, mark));
-        Ok(tokenizer.tokenize(marked.as_deref().unwrap_or(text), &mut scratch)?.ids().to_vec())
+        let text = marked.as_deref().unwrap_or(text);
+        let ids = guarded(|| tokenizer.tokenize(text, &mut scratch).map(|tokens| tokens.ids().to_vec()));
+        Ok(ids.map_err(TokenizeError::Library)??)
     };
     let text = tokens(text).context("the example cannot be tokenized")?;
     let labels = labels.iter().map(|label| tokens(label).context("the label cannot be tokenized"));

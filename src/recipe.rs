@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::bounded;
 use crate::denoise::spec::LabelsRule;
 use crate::denoise::{
     Denoiser, EosPolicy, IndependentTokens, Label, Layout, Loss, Mode, MultipleChoice, NoisePattern, Permute,
@@ -20,6 +21,9 @@ use crate::denoise::{
 
 /// The recipe that is used if none is named.
 pub const DEFAULT: &str = "ul2r";
+
+/// Most bytes of a recipe file.
+pub const MAX_FILE: u64 = 1 << 20;
 
 /// The built-in recipes: name and TOML text.
 pub const BUILT_IN: [(&str, &str); 20] = [
@@ -299,7 +303,11 @@ impl Recipe {
             let names = BUILT_IN.iter().map(|(name, _)| *name);
             return Err(RecipeError::Unknown { name: name_or_path.to_owned(), nearest: nearest(name_or_path, names) });
         }
-        Ok(fs_err::read_to_string(path)?)
+        let bytes = bounded::read(path, MAX_FILE)?;
+        String::from_utf8(bytes).map_err(|error| {
+            let line = 1 + memchr::memchr_iter(b'\n', &error.as_bytes()[..error.utf8_error().valid_up_to()]).count();
+            RecipeError::At { file: name_or_path.to_owned(), line, message: "the file is not UTF-8".to_owned() }
+        })
     }
 
     /// The recipe that `text` writes. `file` names it in messages.

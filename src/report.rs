@@ -1,5 +1,6 @@
 //! Everything that is printed: progress, warnings, summaries, tables, errors.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
@@ -39,7 +40,37 @@ pub fn data(text: &str) -> io::Result<()> {
 /// Prints a line for a person to standard error.
 pub fn message(text: &str) {
     // Nobody can be told that standard error is closed.
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", visible(text));
+}
+
+/// Prints why a command failed, in one line, and what to do about it.
+pub fn failure(error: &str, hint: Option<&str>) {
+    message(&format!("error: {}", one_line(error)));
+    if let Some(hint) = hint {
+        message(&format!("\nhint: {}", one_line(hint)));
+    }
+}
+
+/// The text with escapes for all that a terminal might obey: names of files and contents of records are other people's. Line feeds stay.
+#[must_use]
+pub fn visible(text: &str) -> Cow<'_, str> {
+    // Marks that turn the direction of text around make a line say something else.
+    let obeyed = |letter: char| {
+        (letter.is_control() && letter != '\n')
+            || matches!(letter, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let escaped = |mut text: String, letter: char| {
+        if obeyed(letter) {
+            text.extend(letter.escape_default());
+        } else {
+            text.push(letter);
+        }
+        text
+    };
+    Cow::Owned(text.chars().fold(String::new(), escaped))
 }
 
 /// Shows how far a run is until it is dropped.
@@ -267,7 +298,7 @@ pub fn equal(made: &Manifest, version: &str) -> String {
 /// What `plan` prints.
 #[must_use]
 pub fn plan(settings: &Settings, differences: Option<&[String]>) -> String {
-    let Settings { spec, format: _, tokenizer: path, sources, plan, workers, warnings } = settings;
+    let Settings { spec, format: _, tokenizer: path, sources, plan, workers, limits: _, warnings } = settings;
     let fields = spec.fields();
     let mut text = String::new();
     let total: u64 = sources.iter().map(|source| source.bytes).sum();
@@ -305,7 +336,7 @@ pub fn plan(settings: &Settings, differences: Option<&[String]>) -> String {
             }
         }
     }
-    text
+    visible(&text).into_owned()
 }
 
 /// What a run holds beside the tokenizer. At most one batch more than there are workers is on its way; each is its text, its encoded rows,
@@ -433,7 +464,7 @@ pub fn example(shown: &[Shown]) -> String {
             }
         }
     }
-    text
+    visible(&text).into_owned()
 }
 
 fn one_line(text: &str) -> String {
@@ -464,6 +495,12 @@ pub fn table(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_terminal_might_obey_is_shown() {
+        assert_eq!(visible("naïve 日本 `a`\nb"), "naïve 日本 `a`\nb");
+        assert_eq!(visible("\u{1B}[2J\r\u{7F}\u{9B}31m\t\u{202E}gpj"), "\\u{1b}[2J\\r\\u{7f}\\u{9b}31m\\t\\u{202e}gpj");
+    }
 
     #[test]
     fn numbers_read_easily() {

@@ -11,6 +11,7 @@ use crate::denoise::{
     Causal, Denoiser, EosPolicy, Layout, MASKING_VERSION, MultipleChoice, NoisePattern, SSentinel, Seed, Spec,
     SpecError, SpecFields, Vocabulary,
 };
+use crate::input::reader::Limits;
 use crate::input::source::{Source, discover};
 use crate::output::data_set::DataSet;
 use crate::output::faults::Faults;
@@ -53,6 +54,8 @@ pub struct Settings {
     pub plan: Plan,
     /// Worker threads.
     pub workers: usize,
+    /// What a source may ask for.
+    pub limits: Limits,
     /// What a person should know before the run.
     pub warnings: Vec<String>,
 }
@@ -150,6 +153,7 @@ impl Settings {
             strict_sentinels,
             columns,
             workers,
+            limits,
             shard_size,
         } = args;
         let recipe = Recipe::find(recipe)?;
@@ -171,7 +175,7 @@ impl Settings {
         let sources = discover(sources)?;
         let plan = Plan::new(&spec, &format, &sources, *shard_size);
         let workers = self::workers(*workers)?;
-        Ok(Self { spec, format, tokenizer, sources, plan, workers, warnings })
+        Ok(Self { spec, format, tokenizer, sources, plan, workers, limits: limits.limits(), warnings })
     }
 
     /// The job that writes the data set.
@@ -186,7 +190,7 @@ impl Settings {
         max_rejects: MaxRejects,
         interrupted: Arc<AtomicUsize>,
     ) -> Result<Job> {
-        let Self { spec, format, tokenizer, sources, plan, workers, warnings: _ } = self;
+        let Self { spec, format, tokenizer, sources, plan, workers, limits, warnings: _ } = self;
         let data_set = DataSet::at(out).with_faults(faults()?);
         if data_set.is_foreign()? {
             return Err(SettingsError::ForeignFolder(out.display().to_string()).into());
@@ -203,6 +207,7 @@ impl Settings {
             sources,
             data_set,
             shared,
+            limits,
             max_rejects,
             pool,
             permits: workers + 1,
@@ -388,7 +393,7 @@ pub fn resolve(recipe: &Recipe, names: &dyn TokenizerNames, args: &SpecArgs) -> 
         end_mark: options.end_mark.clone(),
         max_line: *max_line,
         vocabulary: Vocabulary::new(names.size(), eos, pad, sentinels, reserved)
-            .context("the tokenizer's reserved tokens clash")?,
+            .context("the tokenizer's ids cannot be used")?,
         tokenizer: names.identity(),
     };
     Spec::new(spec).map_err(|error| {

@@ -142,7 +142,7 @@ fn the_core_reaches_no_file_clock_thread_environment_or_random_order() {
 #[test]
 fn input_tokenize_and_output_do_not_import_one_another() {
     assert_imports("input", &["digest", "reject"]);
-    assert_imports("tokenize", &["denoise", "digest"]);
+    assert_imports("tokenize", &["bounded", "denoise", "digest"]);
     assert_imports("output", &["denoise", "digest", "reject"]);
 }
 

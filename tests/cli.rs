@@ -487,6 +487,16 @@ fn help_of_run() {
           --extend
               Add sources that the data set does not have yet. Its finished shards stay as they are; their sources need not
               be given again
+          --max-window <SIZE>
+              Largest Zstandard window that a source may ask for, up to 2 GiB: each reading thread holds one (Pushshift's
+              dumps need `2GiB`)
+
+              [default: 128MiB]
+
+          --max-expansion <N>
+              How many times its file's bytes a source may unfold to, beyond its first GiB
+
+              [default: 1000]
 
           --max-rejects <N|SHARE%>
               How many lines of a source may be rejected before the run stops: a number, or a share of its lines, which
@@ -626,6 +636,17 @@ fn help_of_plan() {
               Size at which a Parquet file is closed: the next row group would make it larger
 
               [default: 256MiB]
+
+          --max-window <SIZE>
+              Largest Zstandard window that a source may ask for, up to 2 GiB: each reading thread holds one (Pushshift's
+              dumps need `2GiB`)
+
+              [default: 128MiB]
+
+          --max-expansion <N>
+              How many times its file's bytes a source may unfold to, beyond its first GiB
+
+              [default: 1000]
 
     Example:
       ul2-prep plan shards/ --tokenizer t5/tokenizer.json --recipe ul2
@@ -1025,7 +1046,7 @@ fn a_token_that_the_tokenizer_has_not_is_refused() {
 
     hint: tokens are looked up by their exact name in the tokenizer file
     ");
-    assert_snapshot!(fixture.ran("run a.jsonl --out masked --eos-token <extra_id_0>").failed(2), @"error: the tokenizer's reserved tokens clash: sentinel 0 and another reserved token are both id 259");
+    assert_snapshot!(fixture.ran("run a.jsonl --out masked --eos-token <extra_id_0>").failed(2), @"error: the tokenizer's ids cannot be used: sentinel 0 and another reserved token are both id 259");
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn check_bad_sources(tokenizer: &str) {
     let fixture = Fixture::new();
     for (name, outcomes) in expected() {
         let source = repository("fixtures/bad").join(&name);
-        let arguments = format!("{} --tokenizer {tokenizer} --max-rejects 100%", source.display());
+        let arguments = format!("{} --tokenizer {tokenizer} --max-rejects 100% --max-window 2GiB", source.display());
         let ran = fixture.ran(&format!("run {arguments} --out {name} --quiet"));
         let data_set = fixture.data_set(&name);
         let Some(outcomes) = outcomes else {

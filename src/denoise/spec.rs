@@ -351,7 +351,8 @@ impl Spec {
     /// [`SpecError`] if the value is none, or its segment lengths are not those of its fields.
     pub fn from_json(mut json: serde_json::Value) -> Result<Self, SpecError> {
         let mut recorded = Vec::new();
-        for denoiser in json["denoisers"].as_array_mut().into_iter().flatten() {
+        let denoisers = json.get_mut("denoisers").and_then(serde_json::Value::as_array_mut);
+        for denoiser in denoisers.into_iter().flatten() {
             let length = denoiser.as_object_mut().and_then(|fields| fields.remove("segment_length"));
             recorded.push(length.and_then(|length| length.as_u64()).unwrap_or_default());
         }

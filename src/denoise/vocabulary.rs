@@ -23,9 +23,18 @@ struct Fields {
     mode_tokens: Vec<u32>,
 }
 
+/// Most ids of a vocabulary: sixteen million, sixty times those of the largest in use. It bounds what is kept for each id.
+pub const MAX_SIZE: u32 = 1 << 24;
+
 /// Why ids make no [`Vocabulary`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VocabularyError {
+    /// Too large an id, or too many.
+    #[error("the largest id is {largest}, but a vocabulary has at most {MAX_SIZE} ids")]
+    TooLarge {
+        /// The largest id.
+        largest: u32,
+    },
     /// A reserved id at or above the size.
     #[error("{what} has id {id}, but the vocabulary has {size} ids")]
     OutOfRange {
@@ -101,6 +110,9 @@ impl TryFrom<Fields> for Vocabulary {
 
     fn try_from(fields: Fields) -> Result<Self, VocabularyError> {
         let size = fields.size;
+        if size > MAX_SIZE {
+            return Err(VocabularyError::TooLarge { largest: size - 1 });
+        }
         let mut ordinary = vec![u64::MAX; size.div_ceil(64) as usize];
         if !size.is_multiple_of(64)
             && let Some(last) = ordinary.last_mut()
@@ -143,6 +155,15 @@ mod tests {
         let not_ordinary: Vec<u32> = (0..200).filter(|&id| !vocabulary.is_ordinary(id)).collect();
         let expected: Vec<u32> = [0, 1, 5, 68, 69].into_iter().chain(70..200).collect();
         assert_eq!(not_ordinary, expected);
+    }
+
+    #[test]
+    fn a_vocabulary_has_an_end() {
+        assert_eq!(Vocabulary::new(MAX_SIZE, None, None, vec![], vec![]).unwrap().size(), MAX_SIZE);
+        assert_eq!(
+            Vocabulary::new(u32::MAX, None, None, vec![], vec![]).unwrap_err().to_string(),
+            "the largest id is 4294967294, but a vocabulary has at most 16777216 ids"
+        );
     }
 
     #[test]

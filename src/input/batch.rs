@@ -12,12 +12,14 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use fs_err as fs;
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::InputError;
 use super::buffers::{Buffer, Buffers};
-use super::reader::{FileDigest, SourceReader};
-use super::source::Source;
+use super::frames::largest_window;
+use super::reader::{FileDigest, Limits, SourceReader};
+use super::source::{Compression, Source};
 use crate::reject::AsideFile;
 
 /// Decompressed bytes at which a block or a batch ends: a row group of 8 to 80 MB of ids, whatever the tokenizer.
@@ -113,6 +115,7 @@ impl Batch {
 pub struct BatchReader<'a> {
     sources: &'a [Source],
     max_line: usize,
+    limits: Limits,
     spool: &'a Path,
     buffers: &'a Arc<Buffers>,
     next_index: u64,
@@ -149,7 +152,24 @@ impl<'a> BatchReader<'a> {
     #[must_use]
     pub fn new(sources: &'a [Source], max_line: u64, spool: &'a Path, buffers: &'a Arc<Buffers>) -> Self {
         let max_line = usize::try_from(max_line).unwrap_or(usize::MAX);
-        Self { sources, max_line, spool, buffers, next_index: 0, source: 0, reader: None, lines: 0, carry: Vec::new() }
+        Self {
+            sources,
+            max_line,
+            limits: Limits::default(),
+            spool,
+            buffers,
+            next_index: 0,
+            source: 0,
+            reader: None,
+            lines: 0,
+            carry: Vec::new(),
+        }
+    }
+
+    /// The same with other limits than the usual ones.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// The next batch; `None` after the last one. The last batch of a unit may have no lines.
@@ -187,7 +207,7 @@ impl<'a> BatchReader<'a> {
     fn fill(&mut self, batch: &mut Batch, filling: &mut Filling) -> Result<(), InputError> {
         let mut reader = match self.reader.take() {
             Some(reader) => reader,
-            None => SourceReader::open(&self.sources[self.source])?,
+            None => SourceReader::open(&self.sources[self.source], self.limits)?,
         };
         // The bytes from `piece` on are of this source; those from `line` on are of a line whose end is not read yet.
         // What is carried over from the last batch is the beginning of this one.
@@ -235,12 +255,27 @@ impl<'a> BatchReader<'a> {
     /// Appends a whole chunk, or what is left of the source. Whole chunks make read-ahead, and so [`Position`], repeatable. The bytes from
     /// `open` on are of lines that are in no piece yet.
     fn read_chunk(&self, reader: &mut SourceReader, bytes: &mut Vec<u8>, open: usize) -> Result<usize, InputError> {
-        reader.take(CHUNK as u64).read_to_end(bytes).map_err(|cause| self.read_error(&bytes[open..], cause))
+        let read =
+            reader.take(CHUNK as u64).read_to_end(bytes).map_err(|cause| self.read_error(&bytes[open..], cause))?;
+        if let Some((text, file)) = reader.expands_too_far() {
+            let (source_name, line) = (self.sources[self.source].name.clone(), self.line(&bytes[open..]));
+            return Err(InputError::Expansion { source_name, line, file, text, allowed: self.limits.expansion });
+        }
+        Ok(read)
     }
 
     fn read_error(&self, bytes: &[u8], cause: io::Error) -> InputError {
-        let read = memchr_iter(b'\n', bytes).count() as u64;
-        InputError::Read { source_name: self.sources[self.source].name.clone(), line: self.lines + read, cause }
+        let source = &self.sources[self.source];
+        let source_name = source.name.clone();
+        if let Some(asked) = too_large_window(source, self.limits.window, &cause) {
+            return InputError::Window { source_name, asked, allowed: self.limits.window };
+        }
+        InputError::Read { source_name, line: self.line(bytes), cause }
+    }
+
+    /// The last whole line that was read, with `bytes` behind those in pieces.
+    fn line(&self, bytes: &[u8]) -> u64 {
+        self.lines + memchr_iter(b'\n', bytes).count() as u64
     }
 
     fn close_piece(&mut self, batch: &mut Batch, range: Range<usize>) {
@@ -301,6 +336,14 @@ impl<'a> BatchReader<'a> {
     }
 }
 
+/// The largest window that the source asks for, if that is what the decompressor complains about.
+fn too_large_window(source: &Source, allowed: u64, cause: &io::Error) -> Option<u64> {
+    // Damage has other words; to look again costs nothing that matters.
+    let of_window = source.compression == Compression::Zstd && cause.to_string().contains("too much memory");
+    let file = fs::File::open(&source.path).ok().filter(|_| of_window)?;
+    largest_window(io::BufReader::new(file)).ok().filter(|asked| *asked > allowed)
+}
+
 /// Where a full block of the batch ends, if it does. Before `searched` it does not.
 fn full_block(batch: &Batch, filling: Filling, searched: usize) -> Option<usize> {
     // The first byte whose line feed would make the block full.
@@ -311,9 +354,7 @@ fn full_block(batch: &Batch, filling: Filling, searched: usize) -> Option<usize>
 
 #[cfg(test)]
 mod tests {
-    use fs_err as fs;
-
-    use super::super::source::{Compression, discover};
+    use super::super::source::discover;
     use super::*;
 
     /// Every line of every source of a unit, as batches see them: (source, line, bytes), long ones by their length.

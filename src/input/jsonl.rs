@@ -216,6 +216,36 @@ mod tests {
     }
 
     #[test]
+    fn a_million_levels_take_no_stack() {
+        let levels = 1_000_000;
+        let (open, close) = ("[".repeat(levels), "]".repeat(levels));
+        let objects = format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
+        let read_all = move || {
+            let reason = |line: &str| {
+                let found = text(line.as_bytes(), &FieldPath::new("text"));
+                found.map(Cow::into_owned).map_err(|rejected| rejected.reason)
+            };
+            assert_eq!(reason(&format!(r#"{{"a":{open}{close},"text":"b"}}"#)).unwrap(), "b");
+            assert_eq!(reason(&format!(r#"{{"text":"b","a":{objects}}}"#)).unwrap(), "b");
+            assert_eq!(reason(&format!(r#"{{"text":{open}{close}}}"#)), Err(Reason::TextNotAString));
+            assert_eq!(reason(&format!(r#"{{"text":{objects}}}"#)), Err(Reason::TextNotAString));
+            assert_eq!(reason(&format!("{open}{close}")), Err(Reason::NotAnObject));
+            assert_eq!(reason(&objects), Err(Reason::MissingText));
+            assert_eq!(reason(&open), Err(Reason::InvalidJson));
+            assert_eq!(reason(&format!(r#"{{"text":{open}"#)), Err(Reason::InvalidJson));
+        };
+        std::thread::Builder::new().stack_size(128 << 10).spawn(read_all).unwrap().join().unwrap();
+    }
+
+    #[test]
+    fn a_path_of_many_keys_takes_no_stack() {
+        let (line, path) = (r#"{"a":"#.repeat(200) + "1" + &"}".repeat(200), ["a"; 200].join("."));
+        let rejected = text(line.as_bytes(), &FieldPath::new(&path)).unwrap_err();
+        assert_eq!(rejected.reason, Reason::InvalidJson);
+        assert!(rejected.detail.starts_with("recursion limit exceeded"), "{}", rejected.detail);
+    }
+
+    #[test]
     fn a_lone_surrogate_is_invalid_json() {
         assert!(read(r#"{"text":"\ud800"}"#).unwrap_err().starts_with("invalid-json"));
     }

@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod buffers;
+pub mod frames;
 pub mod jsonl;
 pub mod reader;
 pub mod source;
@@ -35,6 +36,33 @@ pub enum InputError {
         /// What the system says.
         #[source]
         cause: std::io::Error,
+    },
+    /// A Zstandard frame that asks for a larger window than is allowed.
+    #[error("{source_name}: a frame asks for a Zstandard window of {asked} bytes, `--max-window` allows {allowed}")]
+    Window {
+        /// The source.
+        source_name: String,
+        /// The largest window that a frame asks for.
+        asked: u64,
+        /// What is allowed.
+        allowed: u64,
+    },
+    /// A source that unfolds to very much more than its file has.
+    #[error(
+        "{source_name}: {file} bytes of the file became {text} bytes after line {line}, more than the {allowed} times that \
+         `--max-expansion` allows"
+    )]
+    Expansion {
+        /// The source.
+        source_name: String,
+        /// The last whole line that was read.
+        line: u64,
+        /// Bytes of the file.
+        file: u64,
+        /// Bytes decompressed.
+        text: u64,
+        /// What is allowed.
+        allowed: u64,
     },
     /// A file that is not of the kind its name says.
     #[error("{source_name}: the name ends in `{expected}`, but the content is {found}")]
@@ -84,6 +112,12 @@ pub enum DiscoverError {
     /// A file given by itself whose ending is unknown.
     #[error("`{}` is no source: its name has none of the endings {ENDINGS}", .0.display(), ENDINGS = source::ENDINGS)]
     Ending(PathBuf),
+    /// A pipe, a device or a socket.
+    #[error("`{}` is no source: it is neither a file nor a folder", .0.display())]
+    NoFile(PathBuf),
+    /// A name that leads out of its folder.
+    #[error("the source name `{0}` has a `..`")]
+    ParentFolder(String),
     /// Two sources of one name.
     #[error("two sources are named `{name}`: `{}` and `{}`", first.display(), second.display())]
     SameName {

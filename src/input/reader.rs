@@ -12,12 +12,42 @@ use super::source::{Compression, Source};
 /// Bytes that are asked of the file at a time.
 const FILE_BUFFER: usize = 1 << 17;
 
-/// The largest Zstandard window: 2 GiB, what `zstd --long=31` writes.
-const WINDOW_LOG_MAX: u32 = 31;
+/// What a source may ask for. It decides no row, only whether a source is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest window of a Zstandard frame, in bytes: the decompressor holds one. What is no power of two is rounded up to the next.
+    pub window: u64,
+    /// Most decompressed bytes for each byte of the file, beyond the first [`FREE_EXPANSION`].
+    pub expansion: u64,
+}
+
+impl Limits {
+    /// The smallest window that can be asked for: the format's smallest.
+    pub const LEAST_WINDOW: u64 = 1 << 10;
+    /// The largest window that can be asked for: what `zstd --long=31` writes.
+    pub const MOST_WINDOW: u64 = 1 << 31;
+
+    fn window_log(self) -> u32 {
+        self.window.clamp(Self::LEAST_WINDOW, Self::MOST_WINDOW).next_power_of_two().ilog2()
+    }
+}
+
+impl Default for Limits {
+    /// The window of `zstd -22 --ultra` and `--long`, and what text never comes near.
+    fn default() -> Self {
+        Self { window: 128 << 20, expansion: 1000 }
+    }
+}
+
+/// Decompressed bytes that any source may have, however small its file is.
+pub const FREE_EXPANSION: u64 = 1 << 30;
 
 /// A source as decompressed bytes. Counts and digests the file's own bytes on the way.
 pub struct SourceReader {
     decoder: Decoder,
+    /// Decompressed bytes so far.
+    text_bytes: u64,
+    limits: Limits,
 }
 
 enum Decoder {
@@ -41,7 +71,7 @@ impl SourceReader {
     /// # Errors
     ///
     /// [`InputError`] if it cannot be opened, or its first bytes are not of the compression its name says.
-    pub fn open(source: &Source) -> Result<Self, InputError> {
+    pub fn open(source: &Source, limits: Limits) -> Result<Self, InputError> {
         let read_error = |cause| InputError::Read { source_name: source.name.clone(), line: 0, cause };
         let mut file = fs::File::open(&source.path).map_err(read_error)?;
         check_format(source, &mut file)?;
@@ -52,11 +82,11 @@ impl SourceReader {
             Compression::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(buffered))),
             Compression::Zstd => {
                 let mut decoder = zstd::Decoder::with_buffer(buffered).map_err(read_error)?;
-                decoder.window_log_max(WINDOW_LOG_MAX).map_err(read_error)?;
+                decoder.window_log_max(limits.window_log()).map_err(read_error)?;
                 Decoder::Zstd(Box::new(decoder))
             }
         };
-        Ok(Self { decoder })
+        Ok(Self { decoder, text_bytes: 0, limits })
     }
 
     /// What has been read of the file so far, read-ahead included.
@@ -72,6 +102,13 @@ impl SourceReader {
         self.file().bytes
     }
 
+    /// Whether the source unfolds to more than it may: decompressed bytes so far, and bytes of the file they came from.
+    #[must_use]
+    pub fn expands_too_far(&self) -> Option<(u64, u64)> {
+        let (text, file) = (self.text_bytes, self.file_bytes());
+        (text > FREE_EXPANSION && text / self.limits.expansion.max(1) > file).then_some((text, file))
+    }
+
     fn file(&self) -> &Digesting {
         match &self.decoder {
             Decoder::None(reader) => reader.get_ref(),
@@ -83,11 +120,13 @@ impl SourceReader {
 
 impl Read for SourceReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &mut self.decoder {
+        let read = match &mut self.decoder {
             Decoder::None(reader) => reader.read(buffer),
             Decoder::Zstd(decoder) => decoder.read(buffer),
             Decoder::Gzip(decoder) => decoder.read(buffer),
-        }
+        }?;
+        self.text_bytes += read as u64;
+        Ok(read)
     }
 }
 
@@ -136,5 +175,17 @@ impl Read for Digesting {
         self.bytes += read as u64;
         self.sha256.update(&buffer[..read]);
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_rounded_up_to_a_power_of_two() {
+        let log = |window| Limits { window, ..Limits::default() }.window_log();
+        assert_eq!([1, 1 << 10, 1025, 128 << 20, (128 << 20) + 1, 1 << 31].map(log), [10, 10, 11, 27, 28, 31]);
+        assert_eq!(Limits::default().window_log(), 27);
     }
 }

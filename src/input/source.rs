@@ -71,6 +71,9 @@ pub fn discover(arguments: &[String]) -> Result<Vec<Source>, DiscoverError> {
             walk(path, &mut sources)?;
         } else if path.exists() || !is_glob(argument) {
             let metadata = fs_err::metadata(path)?;
+            if !metadata.is_file() {
+                return Err(DiscoverError::NoFile(path.to_owned()));
+            }
             let name = file_name(path)?;
             let compression = Compression::of(&name).ok_or_else(|| DiscoverError::Ending(path.to_owned()))?;
             sources.push(Source { name, path: path.to_owned(), bytes: metadata.len(), compression });
@@ -93,6 +96,9 @@ pub fn discover(arguments: &[String]) -> Result<Vec<Source>, DiscoverError> {
     }
     sources.dedup_by(|a, b| a.name == b.name);
     for source in &sources {
+        if source.name.split('/').any(|part| part == "..") {
+            return Err(DiscoverError::ParentFolder(source.name.clone()));
+        }
         if source.name.contains(char::is_control) {
             return Err(DiscoverError::ControlCharacter(source.name.clone()));
         }
@@ -144,7 +150,10 @@ fn expand(pattern: &str, sources: &mut Vec<Source>) -> Result<(), DiscoverError>
         .collect();
     // As in a shell, and as folders are searched: a name with a dot in front is only met by a pattern that has it too.
     let names_hidden = pattern.split('/').any(is_hidden);
-    let paths = glob::glob(pattern).map_err(|source| DiscoverError::Pattern { pattern: pattern.to_owned(), source })?;
+    // A `**` at the end stands for folders alone; with everything in the first of them, it stands for files as well.
+    let searched = pattern.strip_suffix("**").map_or_else(|| pattern.to_owned(), |folder| format!("{folder}*"));
+    let paths =
+        glob::glob(&searched).map_err(|source| DiscoverError::Pattern { pattern: pattern.to_owned(), source })?;
     for path in paths {
         let path = path?;
         let below = path.strip_prefix(&root).unwrap_or(&path);
@@ -178,9 +187,10 @@ fn add_below(root: &Path, path: &Path, sources: &mut Vec<Source>) -> Result<(), 
         return Ok(());
     }
     let name = name_below(root, path)?;
-    if let Some(compression) = Compression::of(&name) {
-        let bytes = fs_err::metadata(path)?.len();
-        sources.push(Source { name, path: path.to_owned(), bytes, compression });
+    let metadata = fs_err::metadata(path)?;
+    // What is neither file nor folder, such as a pipe, is passed over.
+    if let Some(compression) = Compression::of(&name).filter(|_| metadata.is_file()) {
+        sources.push(Source { name, path: path.to_owned(), bytes: metadata.len(), compression });
     }
     Ok(())
 }

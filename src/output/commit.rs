@@ -1,5 +1,7 @@
 //! The commit record of a shard: create-only, the truth about what is finished.
 
+use std::fmt::Display;
+
 use serde::{Deserialize, Serialize};
 
 use super::OutputError;
@@ -168,6 +170,38 @@ impl CommitRecord {
         }
         Ok(records)
     }
+}
+
+/// Checks that the records of a unit are those of this plan, one behind the other.
+///
+/// # Errors
+///
+/// [`OutputError::ForeignRecord`] for the first that is not.
+pub fn check_records(data_set: &DataSet, plan: &str, unit: usize, records: &[CommitRecord]) -> Result<(), OutputError> {
+    let mut first_batch = 0;
+    for (shard, record) in records.iter().enumerate() {
+        let differs = |key, found: &dyn Display, expected: &dyn Display| {
+            let path = data_set.path(&DataSet::commit_name(unit, shard));
+            Err(OutputError::ForeignRecord { path, key, found: found.to_string(), expected: expected.to_string() })
+        };
+        if record.plan != plan {
+            return differs("plan", &record.plan, &plan);
+        }
+        if record.unit != unit {
+            return differs("unit", &record.unit, &unit);
+        }
+        if record.shard != shard {
+            return differs("shard", &record.shard, &shard);
+        }
+        if record.first_batch != first_batch {
+            return differs("first_batch", &record.first_batch, &first_batch);
+        }
+        if record.end_batch <= first_batch && !record.last {
+            return differs("end_batch", &record.end_batch, &format!("more than {first_batch}"));
+        }
+        first_batch = record.end_batch;
+    }
+    Ok(())
 }
 
 /// JSON for people and digests: sorted keys, indented, a line feed at the end.

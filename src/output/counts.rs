@@ -60,7 +60,7 @@ impl SourceCounts {
     /// Rejected lines, whatever the reason.
     #[must_use]
     pub fn rejected(&self) -> u64 {
-        self.rejects.values().sum()
+        self.rejects.values().fold(0, |sum: u64, count| sum.saturating_add(*count))
     }
 }
 
@@ -79,18 +79,18 @@ impl AddAssign<&Self> for SourceCounts {
             rows,
             rejects,
         } = other;
-        self.lines += lines;
-        self.blank_lines += blank_lines;
-        self.documents += documents;
-        self.tokens += tokens;
-        self.short_documents += short_documents;
-        self.short_tokens += short_tokens;
-        self.left_out_tokens += left_out_tokens;
-        self.eos_between += eos_between;
-        self.examples += examples;
-        self.rows += rows;
+        add(&mut self.lines, *lines);
+        add(&mut self.blank_lines, *blank_lines);
+        add(&mut self.documents, *documents);
+        add(&mut self.tokens, *tokens);
+        add(&mut self.short_documents, *short_documents);
+        add(&mut self.short_tokens, *short_tokens);
+        add(&mut self.left_out_tokens, *left_out_tokens);
+        add(&mut self.eos_between, *eos_between);
+        add(&mut self.examples, *examples);
+        add(&mut self.rows, *rows);
         for (reason, count) in rejects {
-            *self.rejects.entry(*reason).or_default() += count;
+            add(self.rejects.entry(*reason).or_default(), *count);
         }
     }
 }
@@ -98,12 +98,12 @@ impl AddAssign<&Self> for SourceCounts {
 impl AddAssign<&Self> for DenoiserCounts {
     fn add_assign(&mut self, other: &Self) {
         let Self { examples, tokens, noise_tokens, spans, input_ids, labels } = other;
-        self.examples += examples;
-        self.tokens += tokens;
-        self.noise_tokens += noise_tokens;
-        self.spans += spans;
-        self.input_ids += input_ids;
-        self.labels += labels;
+        add(&mut self.examples, *examples);
+        add(&mut self.tokens, *tokens);
+        add(&mut self.noise_tokens, *noise_tokens);
+        add(&mut self.spans, *spans);
+        add(&mut self.input_ids, *input_ids);
+        add(&mut self.labels, *labels);
     }
 }
 
@@ -138,6 +138,11 @@ impl AddAssign<&Self> for Counts {
             *self.denoiser(name) += counts;
         }
     }
+}
+
+/// No run counts to the end of `u64`; a commit record that somebody else wrote may.
+fn add(sum: &mut u64, count: u64) {
+    *sum = sum.saturating_add(count);
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]

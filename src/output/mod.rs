@@ -43,6 +43,18 @@ pub enum OutputError {
         /// Where and why.
         source: serde_json::Error,
     },
+    /// A commit record that does not go on where the one before it ended, or is of another plan or shard.
+    #[error("`{}` is no commit record of this shard: `{key}` is {found}, expected {expected}", path.display())]
+    ForeignRecord {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// What it says.
+        found: String,
+        /// What it would say.
+        expected: String,
+    },
     /// Two attempts at the same shard with different bytes.
     #[error("`{}` was committed with other content than this run made: the output is not deterministic", .0.display())]
     NotDeterministic(PathBuf),

@@ -8,7 +8,7 @@ use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::SerializedFileWriter;
 
 use super::OutputError;
-use super::commit::{CommitRecord, FinishedFile, ReaderPosition, ShardFile};
+use super::commit::{CommitRecord, FinishedFile, ReaderPosition, ShardFile, check_records};
 use super::counts::Counts;
 use super::data_set::{DATA, DataSet, TemporaryFile};
 use super::rejects::RejectWriter;
@@ -72,6 +72,7 @@ impl<'a> UnitWriter<'a> {
         unit: usize,
     ) -> Result<Option<(Self, Vec<CommitRecord>)>, OutputError> {
         let records = CommitRecord::read_unit(data_set, unit)?;
+        check_records(data_set, plan, unit, &records)?;
         if records.last().is_some_and(|record| record.last) {
             return Ok(None);
         }

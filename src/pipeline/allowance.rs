@@ -77,8 +77,8 @@ impl Allowance {
     /// Counts lines of shards that are committed already.
     pub fn count(&mut self, source: &str, lines: u64, rejected: u64) {
         let watched = self.sources.entry(source.to_owned()).or_default();
-        watched.lines += lines;
-        watched.rejected += rejected;
+        watched.lines = watched.lines.saturating_add(lines);
+        watched.rejected = watched.rejected.saturating_add(rejected);
     }
 
     /// Counts a batch and checks the sources that it touches.

@@ -6,6 +6,7 @@ use super::worker::Shared;
 use crate::denoise::{Spec, TokenError, label_fits};
 use crate::input::jsonl::{self, FieldPath};
 use crate::reject::{Reason, Rejected};
+use crate::tokenize::guard::guarded;
 use crate::tokenize::{Scratch, TokenizeError, Tokenizer};
 
 /// Where text, and label if records have one, are in a record.
@@ -140,12 +141,21 @@ fn append(
     ids: &mut Vec<u32>,
     empty: Reason,
 ) -> Result<(), Rejected> {
-    let tokens = tokenizer.tokenize(text, scratch).map_err(|error| rejected(&error))?;
-    if tokens.ids().is_empty() {
-        return Err(Rejected::new(empty, "the text has no tokens"));
-    }
-    ids.extend_from_slice(tokens.ids());
-    Ok(())
+    let before = ids.len();
+    let appended = guarded(|| {
+        let tokens = tokenizer.tokenize(text, scratch).map_err(|error| rejected(&error))?;
+        if tokens.ids().is_empty() {
+            return Err(Rejected::new(empty, "the text has no tokens"));
+        }
+        ids.extend_from_slice(tokens.ids());
+        Ok(())
+    });
+    appended.unwrap_or_else(|message| {
+        // Memory that a panic left half changed may give the next document other ids.
+        *scratch = tokenizer.scratch();
+        ids.truncate(before);
+        Err(Rejected::new(Reason::TokenizerFailed, format!("the tokenizer panicked: {message}")))
+    })
 }
 
 /// The reason for a label where it was looked for as a text.
@@ -172,4 +182,46 @@ fn rejected(error: &TokenizeError) -> Rejected {
         }
     };
     Rejected::new(reason, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::denoise::{TokenSequence, Vocabulary};
+    use crate::tokenize::Tokenizer;
+    use crate::tokenize::bytes::ByteTokenizer;
+
+    /// Panics at a word, in the middle of its work.
+    struct Panics(ByteTokenizer);
+
+    impl Tokenizer for Panics {
+        fn scratch(&self) -> Scratch {
+            self.0.scratch()
+        }
+
+        fn tokenize<'a>(&self, text: &str, scratch: &'a mut Scratch) -> Result<TokenSequence<'a>, TokenizeError> {
+            let tokens = self.0.tokenize(text, scratch)?;
+            assert!(!text.contains("panic"), "no idea what {text:?} is");
+            Ok(tokens)
+        }
+
+        fn path(&self) -> String {
+            String::new()
+        }
+    }
+
+    #[test]
+    fn a_tokenizer_that_panics_rejects_the_document_and_goes_on() {
+        crate::tokenize::guard::silence_guarded_panics();
+        let vocabulary = Vocabulary::new(384, Some(1), Some(0), (259..384).collect(), vec![]).unwrap();
+        let tokenizer = Panics(ByteTokenizer::new(vocabulary));
+        let (mut scratch, mut ids) = (tokenizer.scratch(), vec![7]);
+        let mut add = |text, ids: &mut Vec<u32>| append(&tokenizer, text, &mut scratch, ids, Reason::EmptyText);
+        add("a", &mut ids).unwrap();
+        let rejected = add("do not panic", &mut ids).unwrap_err();
+        assert_eq!(rejected.reason, Reason::TokenizerFailed);
+        assert_eq!(rejected.detail, "the tokenizer panicked: no idea what \"do not panic\" is");
+        add("b", &mut ids).unwrap();
+        assert_eq!(ids, [7, 100, 101]);
+    }
 }

@@ -20,6 +20,9 @@ pub const PLAN_VERSION: u32 = 1;
 /// Bytes on disk at which a unit is closed: small sources that are neighbours share one.
 pub const UNIT_BYTES: u64 = 64 << 20;
 
+/// Differences between plans that are named: of thousands of sources, the first few tell.
+const DIFFERENCES_SHOWN: usize = 20;
+
 /// A plan: all that decides the bytes of a data set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -101,6 +104,11 @@ impl Plan {
         differ("", &existing, &asked, &mut differences);
         // The units follow from the rest; naming them as well would only hide it.
         differences.retain(|line| !line.starts_with("`units") || differences_are_only_units(&existing, &asked));
+        if differences.len() > DIFFERENCES_SHOWN {
+            let more = differences.len() - DIFFERENCES_SHOWN;
+            differences.truncate(DIFFERENCES_SHOWN);
+            differences.push(format!("and {more} more differences"));
+        }
         differences
     }
 
@@ -186,15 +194,18 @@ fn differ(path: &str, existing: &Value, asked: &Value, differences: &mut Vec<Str
             }
         }
         (Value::Array(old), Value::Array(new)) if named(old) && named(new) => {
-            let find = |list: &[Value], name: &Value| list.iter().find(|item| item["name"] == *name).cloned();
+            let name = |item: &'_ Value| item["name"].as_str().unwrap_or_default().to_owned();
+            let by_name = |list: &'_ [Value]| -> BTreeMap<String, Value> {
+                // Of two of one name the first counts.
+                list.iter().rev().map(|item| (name(item), item.clone())).collect()
+            };
+            let (old_by_name, new_by_name) = (by_name(old), by_name(new));
             for item in old {
-                let name = item["name"].as_str().unwrap_or_default();
-                let other = find(new, &item["name"]).unwrap_or(Value::Null);
-                differ(&format!("{path}[{name}]"), item, &other, differences);
+                let other = new_by_name.get(&name(item)).unwrap_or(&missing);
+                differ(&format!("{path}[{}]", name(item)), item, other, differences);
             }
-            for item in new.iter().filter(|item| find(old, &item["name"]).is_none()) {
-                let name = item["name"].as_str().unwrap_or_default();
-                differ(&format!("{path}[{name}]"), &Value::Null, item, differences);
+            for item in new.iter().filter(|item| !old_by_name.contains_key(&name(item))) {
+                differ(&format!("{path}[{}]", name(item)), &missing, item, differences);
             }
             if differences.is_empty() {
                 differences.push(format!("`{path}` has another order"));

@@ -15,6 +15,7 @@ use super::progress::Progress;
 use super::unit::{mask_batch, run_unit};
 use super::worker::Shared;
 use crate::input::buffers::Buffers;
+use crate::input::reader::Limits;
 use crate::input::source::Source;
 use crate::output::OutputError;
 use crate::output::card::card;
@@ -36,6 +37,8 @@ pub struct Job {
     pub shard_options: ShardOptions,
     /// What workers share.
     pub shared: Shared,
+    /// What sources may ask for.
+    pub limits: Limits,
     /// How many bad lines a source may have.
     pub max_rejects: MaxRejects,
     /// The workers: all threads of the run.

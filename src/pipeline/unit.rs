@@ -30,7 +30,8 @@ pub fn run_unit(job: &Job, crew: &UnitCrew<'_>, index: usize) -> Result<(), Unit
     };
     let mut allowance = Allowance::new(job.max_rejects);
     let spool = job.data_set.temporary_folder();
-    let mut reader = BatchReader::new(sources, job.shared.spec.fields().max_line, &spool, &job.buffers);
+    let max_line = job.shared.spec.fields().max_line;
+    let mut reader = BatchReader::new(sources, max_line, &spool, &job.buffers).with_limits(job.limits);
     let mut read_before = skip_committed(job, sources, &mut reader, &mut allowance, &committed)?;
 
     crew.in_order(
@@ -109,7 +110,12 @@ fn skip_committed(
     let (mut end, mut read_again) = (None, Vec::new());
     for _ in 0..last.end_batch {
         job.check_stop()?;
-        let Some(batch) = reader.next_batch()? else { break };
+        let Some(batch) = reader.next_batch()? else {
+            // More batches are committed than there are.
+            let source_name = names.last().copied().unwrap_or_default().to_owned();
+            let lines = last.counts.sources.get(&source_name).map_or(0, |counts| counts.lines);
+            return Err(UnitError::SourceChanged { source_name, lines });
+        };
         read_again.extend(batch.finished.iter().map(|source| finished_file(&names, source)));
         end = Some(batch.end);
     }

@@ -16,7 +16,9 @@ use tokenizers::models::unigram::Unigram;
 use tokenizers::{AddedToken, ModelWrapper};
 
 use super::fast::Fast;
+use super::guard::guarded;
 use super::{Scratch, TokenizeError, Tokenizer, TokenizerNames, TokenizerPath};
+use crate::bounded;
 use crate::denoise::{TokenSequence, TokenizerId, Vocabulary};
 
 /// The version of the `tokenizers` crate; a test holds it to the lock file.
@@ -83,6 +85,12 @@ pub enum TokenizerFileError {
     },
 }
 
+/// Most bytes of a `tokenizer.json`. The largest that is in use, of 256,000 pieces, has 34 MB; the crate takes several times a file.
+pub const MAX_FILE: u64 = 256 << 20;
+
+/// Most bytes of a `tokenizer_config.json`.
+pub const MAX_CONFIG: u64 = 64 << 20;
+
 /// The name of the embedded tokenizer, which has no file.
 pub const BYTES: &str = "bytes";
 
@@ -107,16 +115,18 @@ impl TokenizerFile {
         if folder && !file.exists() {
             return Err(TokenizerFileError::NoFile(path.to_owned()));
         }
-        let json = fs_err::read(&file)?;
+        let json = bounded::read(&file, MAX_FILE)?;
         let invalid = |reason: String| TokenizerFileError::Invalid { path: file.clone(), reason };
-        let mut tokenizer = tokenizers::Tokenizer::from_bytes(&json).map_err(|error| invalid(error.to_string()))?;
+        let parsed = guarded(|| tokenizers::Tokenizer::from_bytes(&json));
+        let parsed = parsed.map_err(|message| invalid(format!("the library panicked: {message}")))?;
+        let mut tokenizer = parsed.map_err(|error| invalid(error.to_string()))?;
         // Some files ship truncation and padding switched on: text would be lost, pads would become tokens.
         tokenizer.with_truncation(None).map_err(|error| invalid(error.to_string()))?;
         tokenizer.with_padding(None);
         tokenizer.set_encode_special_tokens(true);
         let config_path = file.with_file_name("tokenizer_config.json");
         let config = if config_path.exists() {
-            serde_json::from_slice(&fs_err::read(&config_path)?)
+            serde_json::from_slice(&bounded::read(&config_path, MAX_CONFIG)?)
                 .map_err(|source| TokenizerFileError::Config { path: config_path, source })?
         } else {
             Config::default()
@@ -132,12 +142,14 @@ impl TokenizerFile {
         let reserved = |id: u32| id < vocabulary.size() && !vocabulary.is_ordinary(id);
         let (fast, path) = match path {
             TokenizerPath::Oracle => (None, format!("{LIBRARY}, as asked for")),
-            TokenizerPath::Auto => match Fast::new(&self.tokenizer, self.unknown_id, reserved) {
-                Ok(fast) => {
+            TokenizerPath::Auto => match guarded(|| Fast::new(&self.tokenizer, self.unknown_id, reserved)) {
+                Ok(Ok(fast)) => {
                     let name = fast.name().to_owned();
                     (Some(fast), name)
                 }
-                Err(reason) => (None, format!("{LIBRARY}: {reason}")),
+                Ok(Err(reason)) => (None, format!("{LIBRARY}: {reason}")),
+                // The library has its own say on each text.
+                Err(message) => (None, format!("{LIBRARY}: it panicked while the file was looked at: {message}")),
             },
         };
         let Self { tokenizer, unknown_id, .. } = self;
@@ -149,7 +161,7 @@ impl TokenizerNames for TokenizerFile {
     fn size(&self) -> u32 {
         // Ids may have holes: the size is one more than the largest.
         let vocabulary = self.tokenizer.get_vocab(true);
-        vocabulary.values().max().map_or(0, |&last| last + 1)
+        vocabulary.values().max().map_or(0, |&last| last.saturating_add(1))
     }
 
     fn id(&self, token: &str) -> Option<u32> {
@@ -165,12 +177,12 @@ impl TokenizerNames for TokenizerFile {
     }
 
     fn pieces(&self, text: &str) -> Result<Vec<u32>, TokenizeError> {
-        let encoding = self.tokenizer.encode_fast(text, false).map_err(|error| library(&error))?;
-        Ok(encoding.get_ids().to_vec())
+        let encoded = guarded(|| self.tokenizer.encode_fast(text, false)).map_err(TokenizeError::Library)?;
+        Ok(encoded.map_err(|error| library(&error))?.get_ids().to_vec())
     }
 
     fn shown(&self, ids: &[u32]) -> String {
-        self.tokenizer.decode(ids, false).unwrap_or_default()
+        guarded(|| self.tokenizer.decode(ids, false).unwrap_or_default()).unwrap_or_default()
     }
 
     fn identity(&self) -> TokenizerId {

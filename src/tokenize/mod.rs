@@ -5,6 +5,7 @@
 
 pub mod bytes;
 pub mod fast;
+pub mod guard;
 pub mod hf;
 pub mod names;
 

@@ -18,6 +18,7 @@ use super::findings::{Findings, Report};
 use super::manifest::place_of;
 use super::step::{Queue, Rebuilt, RowGroupPlace};
 use crate::input::batch::BatchReader;
+use crate::input::reader::Limits;
 use crate::input::source::Source;
 use crate::output::commit::ShardFile;
 use crate::output::counts::SourceCounts;
@@ -41,6 +42,8 @@ pub struct Again<'a> {
     pub spool: PathBuf,
     /// Batches in memory at once.
     pub permits: usize,
+    /// What a source may ask for.
+    pub limits: Limits,
 }
 
 /// Which rows are made again.
@@ -212,8 +215,8 @@ impl Checker<'_> {
             return report;
         };
         let buffers = Arc::default();
-        let max_line = self.laws.described.spec.fields().max_line;
-        let mut reader = BatchReader::new(&sources, max_line, &self.laws.again.spool, &buffers);
+        let (max_line, again) = (self.laws.described.spec.fields().max_line, self.laws.again);
+        let mut reader = BatchReader::new(&sources, max_line, &again.spool, &buffers).with_limits(again.limits);
         let mut queue = Queue::new(&self.laws, shards.clone());
         let mut rebuilt = Rebuilt::new(&self.laws, shards);
         let result = crew.in_order(

@@ -1,0 +1,420 @@
+//! What nobody would do by mistake, and what systems do all the same: bombs, sources that change while they are read, names that a
+//! terminal obeys, a reader that has gone away.
+//!
+//! A limit (`docs/format.md`, section Limits) is an error that names the source and the flag; what is committed stays. Memory is what the
+//! system says of the process.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, symlink};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use fs_err as fs;
+use support::{Fixture, Ran, record, repository, text};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_ul2-prep");
+
+/// How a command ended, and the most memory that it held, in bytes.
+fn measured(fixture: &Fixture, arguments: &str) -> (Ran, u64) {
+    let mut command = Command::new(BINARY);
+    command.args(arguments.split(' ')).current_dir(fixture.path("")).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0;
+    while child.try_wait().unwrap().is_none() {
+        let held = fs::read_to_string(&status).unwrap_or_default();
+        let peak = held.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0 kB");
+        most = most.max(peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    (Ran::new(child.wait_with_output().unwrap()), most)
+}
+
+/// `bytes` of a line that repeats itself, in a Zstandard file of a thousandth of that.
+fn zstd_of(line: &[u8], bytes: u64) -> Vec<u8> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    let lines = line.repeat((1 << 20) / line.len());
+    for _ in 0..bytes / lines.len() as u64 {
+        encoder.write_all(&lines).unwrap();
+    }
+    encoder.finish().unwrap()
+}
+
+// --- limits ---
+
+#[test]
+fn a_line_of_a_gigabyte_takes_no_memory() {
+    let fixture = Fixture::new();
+    let file = [zstd_of(b"x", 1_000_000_000), zstd::encode_all(format!("\n{}", record("good")).as_bytes(), 1).unwrap()];
+    fixture.write("a.jsonl.zst", file.concat());
+    let (ran, memory) = measured(&fixture, "run a.jsonl.zst --out masked --quiet --workers 1 --max-rejects 1");
+    ran.succeeded();
+    assert!(memory < 250 << 20, "{memory} bytes");
+    let data_set = fixture.data_set("masked");
+    assert_eq!(data_set.rows().len(), 1);
+    assert_eq!(data_set.manifest()["totals"]["rejects"]["line-too-long"], 1);
+}
+
+#[test]
+fn a_decompression_bomb_stops_the_run() {
+    let fixture = Fixture::new();
+    // Blank lines are no rejects: nothing else would stop it. 1.3 GB in 0.1 MB.
+    let mut blank = vec![b' '; (1 << 20) - 1];
+    blank.push(b'\n');
+    fixture.write("in/b.jsonl.zst", zstd_of(&blank, 1_300_000_000));
+    fixture.write("in/a.jsonl", record("good"));
+    let (ran, memory) = measured(&fixture, "run in --out masked --quiet --workers 1");
+    let message = ran.failed(1);
+    let start = "error: unit 0 of 1 failed: b.jsonl.zst: ";
+    assert!(message.starts_with(start), "{message}");
+    assert!(
+        message.contains(" became 1074003968 bytes after line 1024")
+            && message.contains("more than the 1000 times that `--max-expansion` allows"),
+        "{message}"
+    );
+    assert!(
+        message.ends_with("hint: if the source is no decompression bomb, allow more with `--max-expansion`\n"),
+        "{message}"
+    );
+    assert!(memory < 250 << 20, "{memory} bytes");
+    fixture.run("masked", "in --max-expansion 100000");
+}
+
+#[test]
+fn a_zstandard_window_is_allowed_or_not() {
+    let fixture = Fixture::new();
+    let source = repository("fixtures/bad/zst-window-31.jsonl.zst");
+    let refused = fixture.ran(&format!("run {} --out masked --quiet", source.display())).failed(1);
+    insta::assert_snapshot!(refused, @r"
+    error: unit 0 of 1 failed: zst-window-31.jsonl.zst: a frame asks for a Zstandard window of 2147483648 bytes, `--max-window` allows 134217728
+
+    hint: `--max-window 2147483648` allows it, and takes as much memory for each reading thread
+    ");
+    // The limit decides no row: the same data set goes on with another.
+    let data_set = fixture.run("masked", &format!("{} --max-window 2GiB", source.display()));
+    assert_eq!(data_set.rows().len(), 3);
+    fixture.run("masked-27", repository("fixtures/bad/zst-window-27.jsonl.zst").to_str().unwrap());
+    for (size, reason) in [("3GiB", "expected a window from `1KiB` to `2GiB`, found `3GiB`"), ("1B", "found `1B`")] {
+        let message = fixture.ran(&format!("run a.jsonl --out x --max-window {size}")).failed(2);
+        assert!(message.contains(reason), "{message}");
+    }
+}
+
+#[test]
+fn twenty_thousand_tiny_sources_are_one_unit() {
+    let fixture = Fixture::new();
+    for number in 0..20_000 {
+        let path = fixture.path(&format!("in/{:03}/{number}.jsonl", number % 200));
+        if number < 200 {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+        }
+        fs::write(path, record(&format!("source number {number}"))).unwrap();
+    }
+    let (ran, memory) = measured(&fixture, "run in --out masked --quiet --workers 2");
+    ran.succeeded();
+    assert!(memory < 400 << 20, "{memory} bytes");
+    assert_eq!(fixture.data_set("masked").manifest()["totals"]["documents"], 20_000);
+    // Other settings are named in a moment, and not source by source.
+    for number in 0..20_000 {
+        fs::write(fixture.path(&format!("in/{:03}/{number}.jsonl", number % 200)), record("another source")).unwrap();
+    }
+    let begin = Instant::now();
+    let message = fixture.ran("run in --out masked --quiet").failed(2);
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+    assert!(message.len() < 5_000, "{} bytes", message.len());
+    assert!(message.contains("more differences"), "{message}");
+}
+
+// --- tokenizer files and recipes ---
+
+#[test]
+fn a_tokenizer_file_of_hostile_size_is_an_error_or_takes_bounded_memory() {
+    let fixture = Fixture::new();
+    fixture.write("a.jsonl", record("a line"));
+    let words = r#""</s>":0,"a":1,"<extra_id_0>":2"#;
+    let bpe = |vocab: &str, merges: &str| {
+        format!(
+            r#"{{"version":"1.0","added_tokens":[],"model":{{"type":"BPE","vocab":{{{vocab}}},"merges":[{merges}]}}}}"#
+        )
+    };
+    fixture.write("merges.json", bpe(words, &vec![r#""""#; 2_000_000].join(",")));
+    fixture.write("nesting.json", format!(r#"{{"model":{}"#, "[".repeat(10_000_000)));
+    fixture.write("id.json", bpe(&format!(r#"{words},"z":16777216"#), ""));
+    let sparse = fs::File::create(fixture.path("huge.json")).unwrap();
+    sparse.set_len(300 << 20).unwrap();
+    for (file, expected) in [
+        ("merges.json", "is no tokenizer that can be used: "),
+        ("nesting.json", "is no tokenizer that can be used: "),
+        ("id.json", "the largest id is 16777216, but a vocabulary has at most 16777216 ids"),
+        ("huge.json", "has more than the 268435456 bytes that such a file may have"),
+        ("/dev/zero", "has more than the 268435456 bytes that such a file may have"),
+    ] {
+        let (ran, memory) = measured(&fixture, &format!("run a.jsonl --out masked --quiet --tokenizer {file}"));
+        let message = ran.failed(2);
+        assert!(message.contains(expected), "{message}");
+        assert!(memory < 1200 << 20, "{file}: {memory} bytes");
+    }
+}
+
+#[test]
+fn a_recipe_of_hostile_shape_is_an_error() {
+    let fixture = Fixture::new();
+    fixture.write("a.jsonl", record("a line"));
+    let levels = 300_000;
+    fixture.write("arrays.toml", format!("pack = {}", "[".repeat(levels)));
+    fixture.write("tables.toml", "a = ".to_owned() + &"{ a = ".repeat(levels / 2));
+    fixture.write("keys.toml", vec!["a"; levels].join(".") + " = 1\n");
+    fixture.write("headers.toml", format!("[{}]\n", vec!["a"; levels].join(".")));
+    fixture.write("large.toml", "# a comment\n".repeat(100_000));
+    for file in ["arrays.toml", "tables.toml", "keys.toml", "headers.toml", "large.toml", "/dev/zero/x.toml"] {
+        let message = fixture.ran(&format!("run a.jsonl --out masked --quiet --recipe {file}")).failed(2);
+        assert!(message.len() < 3_000, "{file}: {} bytes", message.len());
+    }
+}
+
+// --- names ---
+
+#[test]
+fn names_that_lead_elsewhere_or_are_no_text_are_errors() {
+    let fixture = Fixture::new();
+    let failed = |arguments: &[&str]| {
+        let output = fixture.command().args(["run", "--out", "masked", "--quiet"]).args(arguments).output().unwrap();
+        let message = Ran::new(output).failed(2);
+        assert!(!message.trim_end().contains('\u{1B}') && message.lines().count() < 4, "{message:?}");
+        message
+    };
+    fixture.write("in/a.jsonl", record("a"));
+    fixture.write("in/b/a.jsonl", record("b"));
+    assert!(failed(&["*/../in/a.jsonl"]).contains("the source name `in/../in/a.jsonl` has a `..`"));
+    // A `..` in front of everything is part of no name.
+    fixture.ran("run in/b/../../in --out ok --quiet").succeeded();
+
+    fixture.write("controls/\u{1B}[2J\n.jsonl", record("a"));
+    insta::assert_snapshot!(failed(&["controls"]), @r#"error: the source name "\u{1b}[2J\n.jsonl" has a control character"#);
+    let path = "controls/\u{1B}[2J\n.jsonl";
+    assert!(failed(&[path]).contains("has a control character"));
+    insta::assert_snapshot!(failed(&["none/\u{1B}]0;\n\u{202E}.jsonl"]), @r"error: cannot read SOURCE: failed to query resolved metadata `none/\u{1b}]0;\n\u{202e}.jsonl`: No such file or directory (os error 2)");
+
+    let name = std::ffi::OsStr::from_bytes(b"latin-\xE9.jsonl");
+    fs::create_dir(fixture.path("latin")).unwrap();
+    fs::write(fixture.path("latin").join(name), record("a")).unwrap();
+    assert!(failed(&["latin"]).contains("is not UTF-8, so the source has no name"));
+
+    fs::create_dir(fixture.path("loop")).unwrap();
+    symlink(fixture.path("loop"), fixture.path("loop/again")).unwrap();
+    fixture.write("loop/a.jsonl", record("a"));
+    assert!(failed(&["loop"]).contains("loop"));
+    symlink("nowhere.jsonl", fixture.path("dangling.jsonl")).unwrap();
+    assert!(failed(&["dangling.jsonl"]).contains("No such file"));
+    symlink("itself.jsonl", fixture.path("itself.jsonl")).unwrap();
+    assert!(failed(&["itself.jsonl"]).contains("symbolic links"));
+}
+
+#[test]
+fn a_pipe_is_no_source() {
+    let fixture = Fixture::new();
+    fixture.write("in/a.jsonl", record("a line"));
+    let pipe = fixture.path("in/pipe.jsonl");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    let message = fixture.ran("run in/pipe.jsonl --out masked --quiet").failed(2);
+    assert_eq!(message, "error: `in/pipe.jsonl` is no source: it is neither a file nor a folder\n");
+    // In a folder it is passed over, like other things that are no sources.
+    assert_eq!(fixture.run("folder", "in").manifest()["sources"].as_array().unwrap().len(), 1);
+    assert_eq!(fixture.run("glob", "in/*").manifest()["sources"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn two_stars_at_the_end_of_a_glob_find_files_at_every_depth() {
+    let fixture = Fixture::new();
+    for name in ["a.jsonl", "b/c.jsonl", "b/d/e.jsonl", "b/.hidden/f.jsonl", "b/g.txt"] {
+        fixture.write(&format!("in/{name}"), record(name));
+    }
+    for glob in ["in/**", "in/**/**", "in/**/*", "in/*"] {
+        let manifest = fixture.run(&format!("masked-{}", glob.len()), glob).manifest();
+        let names: Vec<_> = manifest["sources"].as_array().unwrap().iter().map(|source| &source["name"]).collect();
+        assert_eq!(names, ["a.jsonl", "b/c.jsonl", "b/d/e.jsonl"], "{glob}");
+    }
+}
+
+#[test]
+fn what_a_terminal_obeys_in_a_record_is_shown_as_text() {
+    let fixture = Fixture::new();
+    fixture.write("a.jsonl", "{\"\\u001b[2J\\u009b31m\\u202egpj\":1}\n");
+    let message = fixture.ran("run a.jsonl --out masked --quiet --max-rejects 0").failed(1);
+    assert!(message.contains(r"the record has the keys `\u{1b}[2J\u{9b}31m\u{202e}gpj`"), "{message}");
+}
+
+// --- a reader that has gone away ---
+
+#[test]
+fn standard_output_may_be_closed() {
+    let fixture = Fixture::new();
+    fixture.write("a.jsonl", record("a line"));
+    for arguments in
+        ["recipes", "recipes ul2r", "recipes --schema", "plan a.jsonl", "--help", "run --help", "--version"]
+    {
+        let mut child = Command::new(BINARY)
+            .args(arguments.split(' '))
+            .current_dir(fixture.path(""))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(0), ""), "{arguments}");
+        // A reader that takes a line and goes.
+        let head = format!("{BINARY} {arguments} | head -1; exit ${{PIPESTATUS[0]}}");
+        let output = Command::new("bash").args(["-c", &head]).current_dir(fixture.path("")).output().unwrap();
+        let ran = Ran::new(output).succeeded();
+        assert_eq!((ran.stdout.lines().count(), ran.stderr.as_str()), (1, ""), "{arguments}");
+    }
+    // A disk that is full is another matter.
+    let full = Command::new("sh").args(["-c", &format!("{BINARY} recipes > /dev/full")]).output().unwrap();
+    assert_eq!(Ran::new(full).code, Some(2));
+    // Standard error may be closed as well.
+    let closed = format!("{BINARY} run a.jsonl --out masked 2>&-");
+    let ran = Command::new("sh").args(["-c", &closed]).current_dir(fixture.path("")).output().unwrap();
+    Ran::new(ran).succeeded();
+}
+
+// --- signals ---
+
+#[test]
+fn a_second_interrupt_ends_the_process_at_once() {
+    let fixture = Fixture::new();
+    // Two GB of text: nothing that ends by itself within the test.
+    fixture.write("in/a.jsonl", record(&text(1, 1000)));
+    fixture.write("in/b.jsonl.zst", zstd_of(record(&text(2, 10_000)).as_bytes(), 2_000_000_000));
+    let mut child = Command::new(BINARY)
+        .args(["run", "in", "--out", "masked", "--max-expansion", "1000000", "--shard-size", "1GB"])
+        .current_dir(fixture.path(""))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Once the plan is there, signals are listened for.
+    while !fixture.path("masked/.ul2-prep/plan.json").exists() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let kill = format!("kill -INT {0}; kill -INT {0}", child.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    let begin = Instant::now();
+    let code = child.wait().unwrap().code();
+    assert_eq!(code, Some(130));
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    assert!(!fixture.path("masked/manifest.json").exists());
+}
+
+// --- sources that change while they are read ---
+
+/// A run over `in/a.jsonl` (good, several batches) and `in/b.jsonl`, which `change` spoils once the first shard is committed.
+fn run_while(change: impl Fn(&Fixture)) -> (Fixture, Ran) {
+    let fixture = Fixture::new();
+    let lines: String = (0..3_000).map(|number| record(&text(number, 4_000))).collect();
+    fixture.write("in/a.jsonl", lines.repeat(4));
+    fixture.write("in/b.jsonl", record(&text(1, 100_000)));
+    let mut child = Command::new(BINARY)
+        .args(["run", "in", "--out", "masked", "--quiet", "--workers", "1", "--shard-size", "1MiB"])
+        .current_dir(fixture.path(""))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let commits = fixture.path("masked/.ul2-prep/commits");
+    while fs::read_dir(&commits).map_or(0, Iterator::count) == 0 {
+        assert!(child.try_wait().unwrap().is_none(), "the run has ended");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    change(&fixture);
+    let ran = Ran::new(child.wait_with_output().unwrap());
+    (fixture, ran)
+}
+
+/// What is done to a source, and what the tool says of it.
+type Case<'a> = (&'a dyn Fn(&Fixture), &'a str);
+
+#[test]
+fn a_source_that_grows_vanishes_or_becomes_a_folder_is_named_and_the_run_goes_on_when_it_is_back() {
+    let good = record(&text(1, 100_000));
+    let expected = {
+        let (fixture, ran) = run_while(|_| ());
+        ran.succeeded();
+        fixture.data_set("masked").digests()
+    };
+    let remove = |fixture: &Fixture| fs::remove_file(fixture.path("in/b.jsonl")).unwrap();
+    let cases: [Case<'_>; 5] = [
+        (
+            &|fixture| {
+                fixture.write("in/b.jsonl", good.repeat(2));
+            },
+            "b.jsonl: the source has 200028 bytes, but had 100014 when this data set was begun",
+        ),
+        (&|fixture| fs::write(fixture.path("in/b.jsonl"), "").unwrap(), "b.jsonl: the source has 0 bytes"),
+        (&remove, "b.jsonl: cannot be read after line 0: failed to open file"),
+        (
+            &|fixture| {
+                remove(fixture);
+                fs::create_dir(fixture.path("in/b.jsonl")).unwrap();
+            },
+            "b.jsonl: cannot be read after line 0: failed to read",
+        ),
+        (
+            &|fixture| {
+                remove(fixture);
+                symlink("b.jsonl", fixture.path("in/b.jsonl")).unwrap();
+            },
+            "b.jsonl: cannot be read after line 0: failed to open file",
+        ),
+    ];
+    for (change, message) in cases {
+        let (fixture, ran) = run_while(change);
+        let said = ran.failed(1);
+        assert!(said.starts_with(&format!("error: unit 0 of 1 failed: {message}")), "{said}");
+        let data_set = fixture.data_set("masked");
+        assert!(!data_set.commits().is_empty() && !data_set.path("manifest.json").exists());
+        let path = fixture.path("in/b.jsonl");
+        if path.is_dir() {
+            fs::remove_dir(&path).unwrap();
+        } else {
+            let _ = fs::remove_file(&path);
+        }
+        fixture.write("in/b.jsonl", &good);
+        fixture.run("masked", "in --shard-size 1MiB");
+        assert_eq!(data_set.digests(), expected);
+    }
+}
+
+#[test]
+fn a_source_that_may_not_be_read_is_named() {
+    let fixture = Fixture::new();
+    fixture.write("in/a.jsonl", record("a line"));
+    let path = fixture.write("in/b.jsonl", record("a line"));
+    fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
+    if fs::File::open(&path).is_ok() {
+        return; // the administrator may read everything
+    }
+    let message = fixture.ran("run in --out masked --quiet").failed(1);
+    assert!(
+        message.contains("b.jsonl: cannot be read after line 0") && message.contains("Permission denied"),
+        "{message}"
+    );
+}
+
+/// A read that fails in the middle of a source: `/proc/self/mem` is a file whose first page cannot be read.
+#[test]
+fn a_read_error_is_named_with_its_source() {
+    let fixture = Fixture::new();
+    fs::create_dir(fixture.path("in")).unwrap();
+    symlink("/proc/self/mem", fixture.path("in/a.jsonl")).unwrap();
+    let message = fixture.ran("run in --out masked --quiet").failed(1);
+    assert!(message.contains("a.jsonl: cannot be read after line 0"), "{message}");
+    assert!(message.contains("Input/output error"), "{message}");
+}
