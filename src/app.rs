@@ -28,31 +28,35 @@ pub struct Failure {
 
 /// Usage, recipe or environment.
 const EXIT_USAGE: u8 = 2;
-/// Data or output.
+/// Nothing was wrong.
+const EXIT_DONE: u8 = 0;
+/// Data or output, or findings.
 const EXIT_DATA: u8 = 1;
 /// A signal's exit code is this and its number.
 const EXIT_SIGNAL: u8 = 128;
 
-/// Settings fail for reasons of usage, recipe or environment.
+/// Settings fail for reasons of usage, recipe or environment, unless the data set that is there does.
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self { error, exit_code: EXIT_USAGE }
+        let exit_code = error.downcast_ref::<RunError>().map_or(EXIT_USAGE, exit_code);
+        Self { error, exit_code }
     }
 }
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
-        let exit_code = match &error {
-            RunError::OtherPlan { .. } | RunError::NotGiven { .. } => EXIT_USAGE,
-            RunError::Interrupted { signal } => EXIT_SIGNAL + u8::try_from(*signal).unwrap_or_default(),
-            RunError::Unit { .. } | RunError::Output(_) => EXIT_DATA,
-        };
+        let exit_code = exit_code(&error);
         Self { error: error.into(), exit_code }
     }
 }
 
-/// Done.
-const EXIT_DONE: u8 = 0;
+fn exit_code(error: &RunError) -> u8 {
+    match error {
+        RunError::OtherPlan { .. } | RunError::NotGiven { .. } => EXIT_USAGE,
+        RunError::Interrupted { signal } => EXIT_SIGNAL + u8::try_from(*signal).unwrap_or_default(),
+        RunError::Unit { .. } | RunError::Output(_) => EXIT_DATA,
+    }
+}
 
 /// Does what the command line says. The exit code.
 ///

@@ -303,6 +303,11 @@ fn help_of_verify_and_reproduce() {
       -h, --help                    Print help
       -V, --version                 Print version
 
+    Running:
+          --max-window <SIZE>  Largest Zstandard window that a source may ask for, up to 2 GiB: each reading thread holds
+                               one (Pushshift's dumps need `2GiB`) [default: 128MiB]
+          --max-expansion <N>  How many times its file's bytes a source may unfold to, beyond its first GiB [default: 1000]
+
     Examples:
       ul2-prep verify masked
       ul2-prep verify masked --sources shards/ --tokenizer t5/tokenizer.json
@@ -326,6 +331,11 @@ fn help_of_verify_and_reproduce() {
       -q, --quiet                   Do not show how far it is
       -h, --help                    Print help
       -V, --version                 Print version
+
+    Running:
+          --max-window <SIZE>  Largest Zstandard window that a source may ask for, up to 2 GiB: each reading thread holds
+                               one (Pushshift's dumps need `2GiB`) [default: 128MiB]
+          --max-expansion <N>  How many times its file's bytes a source may unfold to, beyond its first GiB [default: 1000]
 
     Example:
       ul2-prep reproduce masked/manifest.json shards/ --tokenizer t5/tokenizer.json --out again
@@ -484,9 +494,6 @@ fn help_of_run() {
 
               [default: 256MiB]
 
-          --extend
-              Add sources that the data set does not have yet. Its finished shards stay as they are; their sources need not
-              be given again
           --max-window <SIZE>
               Largest Zstandard window that a source may ask for, up to 2 GiB: each reading thread holds one (Pushshift's
               dumps need `2GiB`)
@@ -497,6 +504,10 @@ fn help_of_run() {
               How many times its file's bytes a source may unfold to, beyond its first GiB
 
               [default: 1000]
+
+          --extend
+              Add sources that the data set does not have yet. Its finished shards stay as they are; their sources need not
+              be given again
 
           --max-rejects <N|SHARE%>
               How many lines of a source may be rejected before the run stops: a number, or a share of its lines, which
