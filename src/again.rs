@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::cli::{ReproduceArgs, VerifyArgs};
 use crate::denoise::{Spec, TokenizerId};
+use crate::difference::differences;
 use crate::input::batch::BLOCK_BYTES;
 use crate::input::source::{Source, discover};
 use crate::output::data_set::{DataSet, MANIFEST, PRIVATE};
@@ -17,7 +18,6 @@ use crate::pipeline::plan::{PLAN_VERSION, Plan, PlannedSource};
 use crate::settings::{self, Settings, SettingsError, Spool};
 use crate::tokenize::hf::{BYTES, TokenizerFile};
 use crate::tokenize::{Tokenizer, TokenizerPath};
-use crate::verify::compare::differences;
 use crate::verify::findings::Report;
 use crate::verify::manifest::{ManifestError, read};
 use crate::verify::sources::{Again, RowsAgain};

@@ -22,6 +22,7 @@ pub mod app;
 pub mod bounded;
 pub mod cli;
 pub mod denoise;
+pub mod difference;
 pub mod digest;
 pub mod hint;
 pub mod input;

@@ -148,12 +148,12 @@ fn input_tokenize_and_output_do_not_import_one_another() {
 
 #[test]
 fn the_pipeline_does_not_know_who_calls_it() {
-    assert_imports("pipeline", &["denoise", "digest", "input", "output", "reject", "tokenize"]);
+    assert_imports("pipeline", &["denoise", "difference", "digest", "input", "output", "reject", "tokenize"]);
 }
 
 #[test]
 fn verify_does_not_know_who_calls_it() {
-    assert_imports("verify", &["denoise", "digest", "input", "output", "pipeline", "reject", "tokenize"]);
+    assert_imports("verify", &["denoise", "difference", "digest", "input", "output", "pipeline", "reject", "tokenize"]);
 }
 
 #[test]

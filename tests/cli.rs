@@ -173,7 +173,7 @@ fn plan_says_whether_a_data_set_can_go_on() {
     let plan = fixture.ran("plan a.jsonl --seed 7 --out masked").succeeded();
     assert_eq!(plan.stdout.lines().last(), Some("the data set in the folder can go on with these settings"));
     let plan = fixture.ran("plan a.jsonl --seed 8 --out masked").succeeded();
-    assert_eq!(plan.stdout.lines().last(), Some("  `spec.seed` is 7 in the data set, but 8 is asked for"));
+    assert_eq!(plan.stdout.lines().last(), Some("  `spec.seed` is 7 in the data set, but 8 asked for"));
 }
 
 #[test]
@@ -1126,12 +1126,12 @@ fn other_settings_in_the_same_folder_are_refused_by_name() {
     let fixture = small();
     let before = fixture.run("masked", "a.jsonl --seed 7").digests();
     assert_snapshot!(fixture.ran("run a.jsonl --out masked --seed 8").failed(2), @r"
-    error: the data set in `masked/` was begun with other settings: `spec.seed` is 7 in the data set, but 8 is asked for
+    error: the data set in `masked/` was begun with other settings: `spec.seed` is 7 in the data set, but 8 asked for
 
     hint: use the same settings, or name another folder with `--out`
     ");
     assert_snapshot!(fixture.ran("run a.jsonl --out masked --seed 7 --shard-size 1MiB --epochs 2").failed(2), @r"
-    error: the data set in `masked/` was begun with other settings: `shard_bytes` is 268435456 in the data set, but 1048576 is asked for; `spec.epochs` is 1 in the data set, but 2 is asked for
+    error: the data set in `masked/` was begun with other settings: `shard_bytes` is 268435456 in the data set, but 1048576 asked for; `spec.epochs` is 1 in the data set, but 2 asked for
 
     hint: use the same settings, or name another folder with `--out`
     ");

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::denoise::Spec;
+use crate::difference::{Difference, differences};
 use crate::input::batch::BLOCK_BYTES;
 use crate::input::source::Source;
 use crate::output::commit::to_json;
@@ -100,16 +101,18 @@ impl Plan {
     #[must_use]
     pub fn differences_from(&self, existing: &Self) -> Vec<String> {
         let [existing, asked] = [existing, self].map(|plan| serde_json::to_value(plan).unwrap_or_default());
-        let mut differences = Vec::new();
-        differ("", &existing, &asked, &mut differences);
+        let found = differences(&existing, &asked);
         // The units follow from the rest; naming them as well would only hide it.
-        differences.retain(|line| !line.starts_with("`units") || differences_are_only_units(&existing, &asked));
-        if differences.len() > DIFFERENCES_SHOWN {
-            let more = differences.len() - DIFFERENCES_SHOWN;
-            differences.truncate(DIFFERENCES_SHOWN);
-            differences.push(format!("and {more} more differences"));
+        let of_units = |one: &Difference| one.path.starts_with("units");
+        let only_units = found.iter().all(of_units);
+        let named = found.iter().filter(|one| only_units || !of_units(one));
+        let mut lines: Vec<String> = named.map(|one| one.shown("in the data set", "asked for")).collect();
+        if lines.len() > DIFFERENCES_SHOWN {
+            let more = lines.len() - DIFFERENCES_SHOWN;
+            lines.truncate(DIFFERENCES_SHOWN);
+            lines.push(format!("and {more} more differences"));
         }
-        differences
+        lines
     }
 
     /// What is asked for, in the order of this plan, which is in a data set; and, to `extend` it, the sources that are new.
@@ -153,15 +156,6 @@ fn units(sources: &[PlannedSource], first: usize, epochs: u32) -> Vec<Unit> {
     (0..epochs).flat_map(|epoch| groups.iter().map(move |group| unit(epoch, group))).collect()
 }
 
-fn differences_are_only_units(existing: &Value, asked: &Value) -> bool {
-    let without = |value: &Value| {
-        let mut value = value.clone();
-        value.as_object_mut().map(|object| object.remove("units"));
-        value
-    };
-    without(existing) == without(asked)
-}
-
 /// Groups neighbours: a group ends with the source that brings it to [`UNIT_BYTES`] or more.
 fn group(bytes: &[u64]) -> Vec<Range<usize>> {
     let mut groups = Vec::new();
@@ -179,58 +173,6 @@ fn group(bytes: &[u64]) -> Vec<Range<usize>> {
     groups
 }
 
-/// Lists of named things (sources, denoisers) are compared by name.
-fn differ(path: &str, existing: &Value, asked: &Value, differences: &mut Vec<String>) {
-    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
-    let missing = Value::Null;
-    match (existing, asked) {
-        _ if existing == asked => {}
-        (Value::Object(old), Value::Object(new)) => {
-            let mut keys: Vec<&String> = old.keys().chain(new.keys()).collect();
-            keys.sort();
-            keys.dedup();
-            for key in keys {
-                differ(&below(key), old.get(key).unwrap_or(&missing), new.get(key).unwrap_or(&missing), differences);
-            }
-        }
-        (Value::Array(old), Value::Array(new)) if named(old) && named(new) => {
-            let name = |item: &'_ Value| item["name"].as_str().unwrap_or_default().to_owned();
-            let by_name = |list: &'_ [Value]| -> BTreeMap<String, Value> {
-                // Of two of one name the first counts.
-                list.iter().rev().map(|item| (name(item), item.clone())).collect()
-            };
-            let (old_by_name, new_by_name) = (by_name(old), by_name(new));
-            for item in old {
-                let other = new_by_name.get(&name(item)).unwrap_or(&missing);
-                differ(&format!("{path}[{}]", name(item)), item, other, differences);
-            }
-            for item in new.iter().filter(|item| !old_by_name.contains_key(&name(item))) {
-                differ(&format!("{path}[{}]", name(item)), &missing, item, differences);
-            }
-            if differences.is_empty() {
-                differences.push(format!("`{path}` has another order"));
-            }
-        }
-        _ => differences.push(match (existing, asked) {
-            (Value::Null, _) => format!("`{path}` is not in the data set, but asked for"),
-            (_, Value::Null) => format!("`{path}` is in the data set, but not asked for"),
-            _ => format!("`{path}` is {} in the data set, but {} is asked for", brief(existing), brief(asked)),
-        }),
-    }
-}
-
-fn named(list: &[Value]) -> bool {
-    !list.is_empty() && list.iter().all(|item| item["name"].is_string())
-}
-
-fn brief(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,24 +184,5 @@ mod tests {
         assert_eq!(group(&[large, large + 1, 5]), [0..1, 1..2, 2..3]);
         assert_eq!(group(&[5, large, 5, large / 2, large / 2]), [0..2, 2..5]);
         assert_eq!(group(&[]), Vec::<Range<usize>>::new());
-    }
-
-    #[test]
-    fn a_difference_is_named_with_both_values() {
-        let old =
-            serde_json::json!({"spec": {"seed": 7}, "sources": [{"name": "a", "bytes": 1}, {"name": "b", "bytes": 2}]});
-        let new =
-            serde_json::json!({"spec": {"seed": 8}, "sources": [{"name": "b", "bytes": 3}, {"name": "c", "bytes": 2}]});
-        let mut found = Vec::new();
-        differ("", &old, &new, &mut found);
-        assert_eq!(
-            found,
-            [
-                "`sources[a]` is in the data set, but not asked for",
-                "`sources[b].bytes` is 2 in the data set, but 3 is asked for",
-                "`sources[c]` is not in the data set, but asked for",
-                "`spec.seed` is 7 in the data set, but 8 is asked for",
-            ]
-        );
     }
 }

@@ -3,10 +3,9 @@
 use serde_json::Value;
 
 use super::Described;
-use super::compare::differences;
-use super::findings::Findings;
+use super::findings::{Findings, with_causes};
 use crate::denoise::{MASKING_VERSION, Spec, SpecError};
-use crate::output::OutputError;
+use crate::difference::differences;
 use crate::output::commit::CommitRecord;
 use crate::output::counts::{DenoiserCounts, SourceCounts};
 use crate::output::data_set::{DATA, DataSet, MANIFEST, PLAN, PRIVATE, REJECTS};
@@ -34,7 +33,7 @@ pub enum ManifestError {
         found: Value,
     },
     /// Its spec is none.
-    #[error("`spec`: {}", chain(.0))]
+    #[error("`spec`: {}", with_causes(.0))]
     Spec(SpecError),
     /// A column that nobody knows.
     #[error("`plan.columns` names `{0}`, which is no column")]
@@ -51,16 +50,6 @@ pub enum ManifestError {
     /// A file where it cannot be.
     #[error("`{0}` is no path of a shard or of rejects")]
     Path(String),
-}
-
-fn chain(error: &SpecError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// Reads a manifest and what its spec and its columns mean.
@@ -175,7 +164,7 @@ fn check_totals(manifest: &Manifest, findings: &mut Findings) {
 /// Where the manifest is not what plan and commit records make.
 fn rebuilt(data_set: &DataSet, described: &Described) -> Result<Vec<String>, String> {
     let Described { manifest, spec, .. } = described;
-    let plans = Plans::read(data_set).map_err(|error| shown(&error))?;
+    let plans = Plans::read(data_set).map_err(|error| with_causes(&error))?;
     let plans = plans.ok_or_else(|| format!("`{PLAN}`, which it was made by, is missing"))?;
     let plan = plans.whole();
     let mut lines = Vec::new();
@@ -186,7 +175,7 @@ fn rebuilt(data_set: &DataSet, described: &Described) -> Result<Vec<String>, Str
     let names: Vec<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();
     let mut records = Vec::new();
     for unit in 0..plan.units.len() {
-        let of_unit = CommitRecord::read_unit(data_set, unit).map_err(|error| shown(&error))?;
+        let of_unit = CommitRecord::read_unit(data_set, unit).map_err(|error| with_causes(&error))?;
         for (shard, record) in of_unit.iter().enumerate() {
             let name = DataSet::commit_name(unit, shard);
             if (record.unit, record.shard) != (unit, shard) {
@@ -199,17 +188,10 @@ fn rebuilt(data_set: &DataSet, described: &Described) -> Result<Vec<String>, Str
         records.push(of_unit);
     }
     let rebuilt = Manifest::new(spec, manifest.tokenizer_path.clone(), plan.parts(), &names, &records)
-        .map_err(|error| shown(&error))?;
+        .map_err(|error| with_causes(&error))?;
     let rebuilt = Manifest { tool_version: plan.tool_version.clone(), ..rebuilt };
     let json = |manifest: &Manifest| serde_json::to_value(manifest).unwrap_or_default();
     let differ = differences(&json(manifest), &json(&rebuilt));
     lines.extend(differ.iter().map(|one| one.shown("in the manifest", "by plan and commit records")));
     Ok(lines)
-}
-
-fn shown(error: &OutputError) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }

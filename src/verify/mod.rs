@@ -11,7 +11,6 @@
 //! implementation of it here; what takes rows apart is [`decode`](crate::denoise::decode()).
 
 pub mod batches;
-pub mod compare;
 pub mod example;
 pub mod files;
 pub mod findings;

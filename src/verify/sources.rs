@@ -14,7 +14,7 @@ use rayon::ThreadPool;
 use super::Described;
 use super::batches::{BatchLaws, Outcome, Task};
 use super::example::Reach;
-use super::findings::{Findings, Report};
+use super::findings::{Findings, Report, with_causes};
 use super::manifest::place_of;
 use super::step::{Queue, Rebuilt, RowGroupPlace};
 use crate::input::batch::BatchReader;
@@ -24,7 +24,6 @@ use crate::output::commit::ShardFile;
 use crate::output::counts::SourceCounts;
 use crate::output::data_set::{DATA, DataSet};
 use crate::output::shard::ShardOptions;
-use crate::pipeline::UnitError;
 use crate::pipeline::ordered::Crew;
 use crate::pipeline::worker::Shared;
 
@@ -269,7 +268,7 @@ impl Checker<'_> {
             Err(error) => {
                 let name = sources.first().map_or("", |source| source.name.as_str());
                 let mut findings = Findings::new(name);
-                findings.verbatim(with_cause(&error));
+                findings.verbatim(with_causes(&error));
                 report.findings.push(findings);
             }
         }
@@ -292,16 +291,6 @@ fn is_sampled(index: u64, all: u64, wanted: u64) -> bool {
     // The numbers ⌊(2k + 1)·all / (2·wanted)⌋: one such lies in [index, index + 1).
     let first_at = |index: u128| (2 * index * wanted).saturating_sub(all).div_ceil(2 * all);
     wanted >= all || (first_at(index) < first_at(index + 1) && first_at(index) < wanted)
-}
-
-fn with_cause(error: &UnitError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -48,7 +48,8 @@ fn differ(path: &str, first: Option<&Value>, second: Option<&Value>, found: &mut
                 differ(&below(key), old.get(key), new.get(key), found);
             }
         }
-        (Some(Value::Array(old)), Some(Value::Array(new))) => {
+        // Words make sense together: a list of columns.
+        (Some(Value::Array(old)), Some(Value::Array(new))) if !old.iter().chain(new).all(Value::is_string) => {
             let before = found.len();
             match old.iter().chain(new).map(name).collect::<Option<Vec<&str>>>() {
                 Some(names) => {
