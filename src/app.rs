@@ -125,10 +125,10 @@ fn execute_run(args: &RunArgs) -> Result<(), Failure> {
 /// Holds the number of the first signal that asks to stop; the second one ends the process at once.
 fn interruption() -> std::io::Result<Arc<AtomicUsize>> {
     let signal = Arc::new(AtomicUsize::new(0));
+    let again = Arc::new(std::sync::atomic::AtomicBool::new(false));
     for (number, value) in [(SIGINT, 2), (SIGTERM, 15)] {
-        let again = Arc::new(std::sync::atomic::AtomicBool::new(false));
         signal_hook::flag::register_conditional_shutdown(number, i32::from(EXIT_SIGNAL) + number, again.clone())?;
-        signal_hook::flag::register(number, again)?;
+        signal_hook::flag::register(number, again.clone())?;
         signal_hook::flag::register_usize(number, signal.clone(), value)?;
     }
     Ok(signal)

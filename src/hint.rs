@@ -137,16 +137,11 @@ fn discover(error: &DiscoverError) -> Option<String> {
     }
 }
 
-/// Whether a line of [`Plan::differences_from`](crate::pipeline::plan::Plan::differences_from) names a source that the data set lacks.
-fn is_new_source(line: &str) -> bool {
-    line.starts_with("`sources[") && line.ends_with("]` is not in the data set, but asked for")
-}
-
 fn run(error: &RunError) -> Option<String> {
     match error {
         // Transparent errors do not stand in the chain themselves.
         RunError::Output(error) => output(error),
-        RunError::OtherPlan { differences, .. } if differences.iter().all(|line| is_new_source(line)) => {
+        RunError::OtherPlan { only_new_sources: true, .. } => {
             Some("`--extend` adds the new sources to the data set".into())
         }
         RunError::OtherPlan { .. } => Some("use the same settings, or name another folder with `--out`".into()),
@@ -195,6 +190,9 @@ fn input(error: &InputError) -> Option<String> {
 
 fn output(error: &OutputError) -> Option<String> {
     match error {
+        OutputError::SourceChanged(_) => {
+            Some("put the old source back, or make the data set anew in another folder".into())
+        }
         OutputError::Damaged { .. } | OutputError::ForeignRecord { .. } => {
             Some("make the data set anew in another folder".into())
         }

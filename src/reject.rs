@@ -1,8 +1,10 @@
 //! Lines that make no rows, and why.
 
 use std::fmt;
-use std::io::{self, Read, Seek as _, SeekFrom};
-use std::path::PathBuf;
+use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
@@ -94,41 +96,67 @@ pub enum KeptBytes {
     /// In memory.
     Inline(Vec<u8>),
     /// In a file, because they are too many.
-    File(AsideFile),
+    File(AsideBytes),
 }
 
-/// A file that is removed with its owner, who keeps it open: what is in it can be read even if somebody else removed it.
+/// A file that is removed when nobody needs it any more. It stays open, so what is in it can be read even if somebody else removed it.
 #[derive(Debug)]
 pub struct AsideFile {
     path: PathBuf,
     file: fs::File,
 }
 
+/// A stretch of an [`AsideFile`].
+#[derive(Debug, Clone)]
+pub struct AsideBytes {
+    /// The file.
+    pub file: Arc<AsideFile>,
+    /// Where the stretch begins.
+    pub offset: u64,
+    /// Its length.
+    pub length: u64,
+}
+
 impl AsideFile {
-    /// An empty file.
+    /// An empty file of a name that no other has, in `folder`.
     ///
     /// # Errors
     ///
     /// If it cannot be made.
-    pub fn create(path: PathBuf) -> io::Result<Self> {
-        let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
-        Ok(Self { path, file })
+    pub fn create(folder: &Path) -> io::Result<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        loop {
+            // Processes of one number may share a folder: those of containers.
+            let name = format!("long-lines-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+            let path = folder.join(name);
+            match fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
+                Ok(file) => return Ok(Self { path, file }),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
-    /// The file, to be written to.
-    pub fn file(&mut self) -> &mut fs::File {
-        &mut self.file
-    }
-
-    /// All that was written.
+    /// Writes behind what is there.
     ///
     /// # Errors
     ///
-    /// If it cannot be read.
+    /// If it cannot be written.
+    pub fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        (&self.file).write_all(bytes)
+    }
+}
+
+impl AsideBytes {
+    /// The bytes.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
     pub fn contents(&self) -> io::Result<impl Read> {
-        let mut file = &self.file;
-        file.seek(SeekFrom::Start(0))?;
-        Ok(file)
+        let mut file = &self.file.file;
+        file.seek(SeekFrom::Start(self.offset))?;
+        Ok(file.take(self.length))
     }
 }
 

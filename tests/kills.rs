@@ -328,3 +328,136 @@ fn an_extension_needs_the_sources_that_are_not_finished() {
     fixture.run("masked", "old new --extend");
     assert_eq!(fixture.data_set("masked").manifest()["totals"]["documents"], 2);
 }
+
+// --- what a review found ---
+
+#[test]
+fn long_lines_are_kept_whole_in_every_epoch_on_every_worker() {
+    let fixture = Fixture::new();
+    // Both epochs read the same long lines at about the same time, on two workers.
+    let line = |number: usize| record(&"x".repeat(3_000_000 + number));
+    fixture.write_source("in/a.jsonl", (0..12).map(line).collect::<String>());
+    fixture.write_source("in/b.jsonl", (0..9_000).map(|number| record(&text(number, 1000))).collect::<String>());
+    let mut digests = BTreeSet::new();
+    for workers in [1, 2, 4] {
+        let out = format!("masked-{workers}");
+        let arguments = format!("in --epochs 2 --max-line 1MiB --max-rejects 100% --workers {workers}");
+        let data_set = fixture.run(&out, &arguments);
+        for (number, (entry, bytes)) in data_set.rejects().iter().enumerate() {
+            assert_eq!(bytes.len() + 1, line(number).len(), "{entry}");
+        }
+        digests.insert(format!("{:?}", data_set.digests()));
+    }
+    assert_eq!(digests.len(), 1);
+}
+
+#[test]
+fn a_shard_that_nothing_replaces_does_not_stay_in_a_finished_data_set() {
+    let fixture = Fixture::new();
+    let good = record(&text(1, 900));
+    fixture.write("in/a.jsonl", &good);
+    // Ended when the shard has its name, but no record.
+    let ended = (0..40).find(|step| {
+        let _ = fs_err::remove_dir_all(fixture.path("masked"));
+        let fault = format!("abort:{step}");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ul2-prep"));
+        command.args("run in --out masked --quiet --max-rejects 100%".split(' ')).env("UL2_PREP_FAULT", fault);
+        command.current_dir(fixture.path("")).output().unwrap();
+        fixture.path("masked/data/train-00000-00000.parquet").exists()
+    });
+    assert!(ended.is_some() && fixture.data_set("masked").commits().is_empty());
+    // The source is another one of that size now, and makes no row.
+    fixture.write("in/a.jsonl", good.replacen('{', "[", 1));
+    fixture.write("masked/data/notes.txt", "not ours");
+    let data_set = fixture.run("masked", "in --max-rejects 100%");
+    let names: Vec<_> = data_set.shards().iter().map(|path| path.file_name().unwrap().to_owned()).collect();
+    assert_eq!(names, ["notes.txt"]);
+}
+
+#[test]
+fn a_run_that_ends_after_an_extension_does_not_take_it_back() {
+    let fixture = Fixture::new();
+    fixture.write_source("old/a.jsonl", (0..12_000).map(|number| record(&text(number, 3000))).collect::<String>());
+    fixture.write_source("new/b.jsonl", record(&text(2, 900)));
+    let mut slow = Command::new(env!("CARGO_BIN_EXE_ul2-prep"))
+        .args("run old --out masked --quiet --workers 1".split(' '))
+        .current_dir(fixture.path(""))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while !fixture.path("masked/.ul2-prep/plan.json").exists() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let signal = |name: &str| {
+        let kill = format!("kill -{name} {}", slow.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    };
+    signal("STOP");
+    let extended = fixture.run("masked", "old new --extend").digests();
+    signal("CONT");
+    assert!(slow.wait().unwrap().success());
+    assert!(fixture.data_set("masked").digests() == extended);
+    fixture.ran("verify masked --sources old new").succeeded();
+}
+
+#[test]
+fn a_source_that_grew_where_the_last_shard_ended_is_refused() {
+    let fixture = Fixture::new();
+    let lines =
+        |count: u64, seed: u64| -> String { (0..count).map(|number| record(&text(seed + number, 2000))).collect() };
+    // `a` and `b` are the first batch, to its last byte; `c` follows.
+    fixture.write("in/a.jsonl", lines(2_500, 1));
+    let unpadded = gzip(lines(2_500, 9_000).as_bytes(), 0);
+    let longer = gzip(lines(8_500, 9_000).as_bytes(), 0);
+    let padding = longer.len() - unpadded.len();
+    let short = gzip(lines(2_500, 9_000).as_bytes(), padding);
+    fixture.write("in/b.jsonl.gz", &short);
+    fixture.write("in/c.jsonl", lines(6_000, 40_000));
+    let arguments = "in --shard-size 1B --workers 1";
+    let data_set = fixture.data_set("masked");
+    let begun = (0..60).any(|step| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ul2-prep"));
+        command.args(["run", "--out", "masked", "--quiet"]).args(arguments.split(' '));
+        command.env("UL2_PREP_FAULT", format!("abort:{step}")).current_dir(fixture.path("")).output().unwrap();
+        let committed = fixture.path("masked/.ul2-prep/commits").read_dir().map_or(0, Iterator::count);
+        if committed == 0 {
+            let _ = fs_err::remove_dir_all(fixture.path("masked"));
+        }
+        committed == 1
+    });
+    assert!(begun);
+    assert_eq!(data_set.commits()[0]["position"], serde_json::Value::Null);
+    fixture.write("in/b.jsonl.gz", &longer);
+    assert_eq!(short.len(), longer.len());
+    let message = fixture.ran(&format!("run {arguments} --out masked --quiet")).failed(1);
+    assert!(message.contains("the source changed since"), "{message}");
+    assert_eq!(data_set.commits().len(), 1);
+    fixture.write("in/b.jsonl.gz", &short);
+    assert_eq!(fixture.run("masked", arguments).digests(), fixture.run("anew", arguments).digests());
+}
+
+/// A gzip file with `padding` bytes that hold nothing: empty members, and a name in the header of the first one.
+fn gzip(bytes: &[u8], padding: usize) -> Vec<u8> {
+    use std::io::Write as _;
+    let member = |bytes: &[u8], name: usize| {
+        let builder = flate2::GzBuilder::new();
+        let builder = if name > 0 { builder.filename(vec![b'x'; name - 1]) } else { builder };
+        let mut encoder = builder.write(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let empty = member(b"", 0);
+    let mut file = member(bytes, padding % empty.len());
+    file.extend(empty.repeat(padding / empty.len()));
+    file
+}
+
+#[test]
+fn a_folder_that_a_killed_run_left_half_made_is_no_foreign_one() {
+    let scene = Scene::small();
+    for step in 0..8 {
+        let ran = scene.with_fault("begun", &format!("abort:{step}"));
+        assert_eq!(ran.code, None);
+        scene.assert_goes_on("begun", &format!("ended at step {step}, when folders are made"));
+    }
+}

@@ -7,7 +7,7 @@
 //!
 //! All lines count, of whatever length. A line longer than `--max-line` is put aside in a file and never held in memory.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use memchr::{memchr, memchr_iter, memrchr};
 
 use super::InputError;
 use super::buffers::{Buffer, Buffers};
-use super::frames::largest_window;
+use super::frames::window_above;
 use super::reader::{FileDigest, Limits, SourceReader};
 use super::source::{Compression, Source};
-use crate::reject::AsideFile;
+use crate::reject::{AsideBytes, AsideFile};
 
 /// Decompressed bytes at which a block or a batch ends: a row group of 8 to 80 MB of ids, whatever the tokenizer.
 pub const BLOCK_BYTES: usize = 8 << 20;
@@ -67,7 +67,7 @@ pub struct LongLine {
     /// Its bytes, without the line feed.
     pub bytes: u64,
     /// Where they are.
-    pub file: AsideFile,
+    pub file: AsideBytes,
 }
 
 /// A place between two batches.
@@ -294,17 +294,20 @@ impl<'a> BatchReader<'a> {
         let source_name = &self.sources[self.source].name;
         let line = self.lines + 1;
         let spool_error = |cause| InputError::Spool { source_name: source_name.clone(), line, cause };
-        let name = format!("long-line-{}-{}-{line}", std::process::id(), crate::digest::short(source_name.as_bytes()));
-        let path = self.spool.join(name);
-        let file = AsideFile::create(path).map_err(spool_error)?;
-        let mut aside = LongLine { source: self.source, line, bytes: 0, file };
+        // One file for all long lines of a batch.
+        let before = batch.long_lines.last().map(|long| long.file.clone());
+        let (file, offset) = match before {
+            Some(AsideBytes { file, offset, length }) => (file, offset + length),
+            None => (Arc::new(AsideFile::create(self.spool).map_err(spool_error)?), 0),
+        };
+        let mut aside = AsideBytes { file, offset, length: 0 };
         let mut chunk = batch.bytes.split_off(start);
         let mut line_feed = 0;
         loop {
             let end = memchr(b'\n', &chunk);
             let part = &chunk[..end.unwrap_or(chunk.len())];
-            aside.file.file().write_all(part).map_err(spool_error)?;
-            aside.bytes += part.len() as u64;
+            aside.file.append(part).map_err(spool_error)?;
+            aside.length += part.len() as u64;
             if let Some(end) = end {
                 batch.bytes.extend_from_slice(&chunk[end + 1..]);
                 line_feed = 1;
@@ -316,8 +319,8 @@ impl<'a> BatchReader<'a> {
             }
         }
         self.lines = line;
-        let bytes = aside.bytes;
-        batch.long_lines.push(aside);
+        let bytes = aside.length;
+        batch.long_lines.push(LongLine { source: self.source, line, bytes, file: aside });
         // Beyond the size of a block the exact number does not matter.
         Ok(usize::try_from(bytes).unwrap_or(BLOCK_BYTES).saturating_add(line_feed))
     }
@@ -341,7 +344,7 @@ fn too_large_window(source: &Source, allowed: u64, cause: &io::Error) -> Option<
     // Damage has other words; to look again costs nothing that matters.
     let of_window = source.compression == Compression::Zstd && cause.to_string().contains("too much memory");
     let file = fs::File::open(&source.path).ok().filter(|_| of_window)?;
-    largest_window(io::BufReader::new(file)).ok().filter(|asked| *asked > allowed)
+    window_above(allowed, file).ok().flatten()
 }
 
 /// Where a full block of the batch ends, if it does. Before `searched` it does not.

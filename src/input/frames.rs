@@ -3,35 +3,47 @@
 //! It follows the frames of RFC 8878 without decompressing them: frame header, block headers, checksum. Nothing here is on the way of
 //! a good source.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek};
 
-/// The largest window that a frame asks for, up to where the file ends or is no Zstandard any more.
+/// The first window above `allowed` that a frame asks for, up to where the file ends or is no Zstandard any more.
 ///
 /// # Errors
 ///
 /// If the file cannot be read.
-pub fn largest_window(mut file: impl Read + Seek) -> io::Result<u64> {
-    let mut largest = 0;
+pub fn window_above(allowed: u64, file: impl Read + Seek) -> io::Result<Option<u64>> {
+    let mut file = BufReader::new(file);
     loop {
-        let step = frame(&mut file, &mut largest);
-        match step {
-            Ok(true) => {}
-            Ok(false) => return Ok(largest),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(largest),
+        let followed = header(&mut file).and_then(|frame| match frame {
+            Some(frame) if frame.window <= allowed => skip_blocks(&mut file, &frame).map(|()| Some(frame)),
+            frame => Ok(frame),
+        });
+        match followed {
+            Ok(Some(frame)) if frame.window > allowed => return Ok(Some(frame.window)),
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             Err(error) => return Err(error),
         }
     }
 }
 
-/// Goes over a frame. Whether it was one.
-fn frame(file: &mut (impl Read + Seek), largest: &mut u64) -> io::Result<bool> {
+/// What the header of a frame says.
+struct Frame {
+    window: u64,
+    /// Bytes of a frame that holds no blocks, but anything.
+    skippable: Option<u64>,
+    has_checksum: bool,
+}
+
+/// The header of a frame; `None` if this is none.
+fn header(file: &mut BufReader<impl Read + Seek>) -> io::Result<Option<Frame>> {
     let magic = u32::from_le_bytes(bytes(file)?);
     if magic & 0xFFFF_FFF0 == 0x184D_2A50 {
-        let length = u32::from_le_bytes(bytes(file)?);
-        return skip(file, u64::from(length)).map(|()| true);
+        let length = u64::from(u32::from_le_bytes(bytes(file)?));
+        return Ok(Some(Frame { window: 0, skippable: Some(length), has_checksum: false }));
     }
     if magic != 0xFD2F_B528 {
-        return Ok(false);
+        return Ok(None);
     }
     let [descriptor] = bytes(file)?;
     let is_single_segment = descriptor >> 5 & 1 == 1;
@@ -50,7 +62,15 @@ fn frame(file: &mut (impl Read + Seek), largest: &mut u64) -> io::Result<bool> {
         _ => u64::from_le_bytes(bytes(file)?),
     };
     // The window of a single segment is all of it.
-    *largest = (*largest).max(if is_single_segment { content_size } else { window });
+    let window = if is_single_segment { content_size } else { window };
+    Ok(Some(Frame { window, skippable: None, has_checksum: descriptor >> 2 & 1 == 1 }))
+}
+
+/// Goes over what follows a header.
+fn skip_blocks(file: &mut BufReader<impl Read + Seek>, frame: &Frame) -> io::Result<()> {
+    if let Some(length) = frame.skippable {
+        return skip(file, length);
+    }
     loop {
         let [low, middle, high] = bytes(file)?;
         let header = u32::from_le_bytes([low, middle, high, 0]);
@@ -60,8 +80,7 @@ fn frame(file: &mut (impl Read + Seek), largest: &mut u64) -> io::Result<bool> {
             break;
         }
     }
-    skip(file, if descriptor >> 2 & 1 == 1 { 4 } else { 0 })?;
-    Ok(true)
+    skip(file, if frame.has_checksum { 4 } else { 0 })
 }
 
 fn bytes<const N: usize>(file: &mut impl Read) -> io::Result<[u8; N]> {
@@ -70,9 +89,10 @@ fn bytes<const N: usize>(file: &mut impl Read) -> io::Result<[u8; N]> {
     Ok(bytes)
 }
 
-fn skip(file: &mut impl Seek, bytes: u64) -> io::Result<()> {
+/// Within the buffer where it can: blocks may be many and small.
+fn skip(file: &mut BufReader<impl Read + Seek>, bytes: u64) -> io::Result<()> {
     // At most 2^32 bytes.
-    file.seek(SeekFrom::Current(bytes.cast_signed())).map(drop)
+    file.seek_relative(bytes.cast_signed())
 }
 
 #[cfg(test)]
@@ -91,12 +111,16 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_window_of_all_frames_is_found() {
+    fn the_first_window_above_what_is_allowed_is_found() {
         let skippable = [0x50, 0x2A, 0x4D, 0x18, 3, 0, 0, 0, 1, 2, 3];
         let file = [&skippable[..], &frame_with_window(20), &frame_with_window(27), &frame_with_window(11)].concat();
-        assert_eq!(largest_window(Cursor::new(&file)).unwrap(), 1 << 27);
-        assert_eq!(largest_window(Cursor::new(&file[..40])).unwrap(), 1 << 20);
-        assert_eq!(largest_window(Cursor::new(b"plain text")).unwrap(), 0);
-        assert_eq!(largest_window(Cursor::new(b"")).unwrap(), 0);
+        let above = |log: u32, file: &[u8]| window_above(1 << log, Cursor::new(file)).unwrap();
+        assert_eq!(above(20, &file), Some(1 << 27));
+        assert_eq!(above(19, &file), Some(1 << 20));
+        assert_eq!(above(27, &file), None);
+        assert_eq!(above(20, &file[..40]), None);
+        assert_eq!(above(19, &file[..40]), Some(1 << 20));
+        assert_eq!(above(10, b"plain text"), None);
+        assert_eq!(above(10, b""), None);
     }
 }

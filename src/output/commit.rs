@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::OutputError;
 use super::counts::Counts;
-use super::data_set::{Created, DataSet, REJECTS, TemporaryFile};
+use super::data_set::{COMMITS, Created, DATA, DataSet, REJECTS, TemporaryFile};
 
 /// What a shard holds and where the unit stands after it.
 ///
@@ -109,30 +109,43 @@ impl CommitRecord {
     ///
     /// [`OutputError::NotDeterministic`] if another attempt made something else; it stays.
     pub fn commit(&self, data_set: &DataSet, files: Vec<Unnamed>) -> Result<(), OutputError> {
+        match self.try_commit(data_set, files) {
+            Ok(()) => Ok(()),
+            // Whoever was faster may have finished the data set, and taken a file for a leftover; or a reply was lost.
+            Err(_) if self.is_committed(data_set)? => self.settle(data_set),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn try_commit(&self, data_set: &DataSet, files: Vec<Unnamed>) -> Result<(), OutputError> {
         if self.is_committed(data_set)? {
-            return Ok(());
+            return self.settle(data_set);
         }
         if self.rejects.is_some() {
             data_set.create_folder(REJECTS)?;
         }
         for (file, name) in files {
-            if let Err(error) = data_set.publish(file, &name) {
-                // Whoever was faster may have finished the data set, and taken the file for a leftover.
-                return if self.is_committed(data_set)? { Ok(()) } else { Err(error.into()) };
-            }
-        }
-        let name = DataSet::commit_name(self.unit, self.shard);
-        match data_set.create_only(&name, &to_json(self)) {
-            Ok(Created::New) => Ok(()),
-            Ok(Created::Existing(_)) => self.is_committed(data_set).map(|_| ()),
-            Err(error) => {
+            // What has the name is of the shard that is committed, or left by a run that was killed before it committed.
+            if let Some(file) = data_set.publish_new(file, &name)? {
                 if self.is_committed(data_set)? {
-                    Ok(())
-                } else {
-                    Err(error.into())
+                    return self.settle(data_set);
                 }
+                data_set.publish(file, &name)?;
             }
         }
+        match data_set.create_only(&DataSet::commit_name(self.unit, self.shard), &to_json(self))? {
+            Created::New => Ok(()),
+            Created::Existing(_) => self.is_committed(data_set).and_then(|_| self.settle(data_set)),
+        }
+    }
+
+    /// What another attempt committed survives a power cut as well.
+    fn settle(&self, data_set: &DataSet) -> Result<(), OutputError> {
+        let rejects = self.rejects.as_ref().map(|_| REJECTS);
+        for folder in [Some(DATA), rejects, Some(COMMITS)].into_iter().flatten() {
+            data_set.sync_folder(folder)?;
+        }
+        Ok(())
     }
 
     /// Whether this record is written already.

@@ -1,5 +1,6 @@
 //! The folder of a data set: where files go and how they get their final names.
 
+use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -81,7 +82,8 @@ impl DataSet {
     ///
     /// If one cannot be made.
     pub fn create_folders(&self) -> io::Result<()> {
-        [DATA, COMMITS, TEMPORARY].into_iter().try_for_each(|folder| self.create_folder(folder))
+        // What tells a data set from a foreign folder comes first.
+        [COMMITS, TEMPORARY, DATA].into_iter().try_for_each(|folder| self.create_folder(folder))
     }
 
     /// Makes a folder, unless it is there.
@@ -90,7 +92,20 @@ impl DataSet {
     ///
     /// If it cannot be made.
     pub fn create_folder(&self, relative: &str) -> io::Result<()> {
-        fs::create_dir_all(self.dir.join(relative))
+        let folder = self.dir.join(relative);
+        let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+        self.faults.step(Step::BeforeCreate, relative)?;
+        fs::create_dir_all(&folder)?;
+        missing.into_iter().try_for_each(sync_folder_of)
+    }
+
+    /// Makes what stands in a folder survive a power cut, whoever wrote it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be synced.
+    pub fn sync_folder(&self, relative: &str) -> io::Result<()> {
+        fs::File::open(self.dir.join(relative))?.sync_all()
     }
 
     /// The path of a file of the data set.
@@ -136,7 +151,9 @@ impl DataSet {
             let path = self.dir.join(TEMPORARY).join(format!("{name}.{process}-{attempt}"));
             match fs::OpenOptions::new().write(true).create_new(true).open(&path) {
                 Ok(file) => {
-                    in_use(&file);
+                    if !in_use(&file) || !path.exists() {
+                        continue; // somebody took it for a leftover
+                    }
                     let (name, faults) = (name.to_owned(), self.faults.clone());
                     return Ok(TemporaryFile { file, name, path: Some(path), bytes: 0, sha256: Sha256::new(), faults });
                 }
@@ -145,6 +162,22 @@ impl DataSet {
             }
         }
         Err(io::Error::other("no free name for a temporary file"))
+    }
+
+    /// Gives a temporary file its final name, after its bytes are on the disk, unless there is a file of that name: then it is given back.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be synced or named.
+    pub fn publish_new(&self, file: TemporaryFile, relative: &str) -> io::Result<Option<TemporaryFile>> {
+        file.sync()?;
+        let target = self.dir.join(relative);
+        let Some(path) = file.path.as_ref() else { return Err(io::Error::other("the temporary file is gone")) };
+        match fs::hard_link(path, &target) {
+            Ok(()) => file.sync_folder_of(&target).map(|()| None),
+            Err(_) if target.exists() => Ok(Some(file)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Gives a temporary file its final name, after its bytes are on the disk. A file of that name is replaced.
@@ -205,6 +238,31 @@ impl DataSet {
         }
     }
 
+    /// Removes shards and rejects of the first `units` units that are not among `named`: runs that were killed left them, and nothing has
+    /// taken their place. Only for units that are finished.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be removed.
+    pub fn remove_unnamed(&self, units: usize, named: &BTreeSet<&str>) -> io::Result<()> {
+        for folder in [DATA, REJECTS] {
+            let entries = match fs::read_dir(self.path(folder)) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                entries => entries?,
+            };
+            for entry in entries {
+                let entry = entry?;
+                let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
+                let unit =
+                    name.split_once("/train-").and_then(|(_, rest)| rest.split_once('-')?.0.parse::<usize>().ok());
+                if unit.is_some_and(|unit| unit < units) && !named.contains(name.as_str()) {
+                    fs::remove_file(entry.path())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Removes what interrupted runs left behind. Files of processes that are alive stay.
     ///
     /// # Errors
@@ -227,10 +285,19 @@ impl DataSet {
     }
 }
 
-/// Marks a temporary file as one whose process is alive: the system takes the mark away with the process, however it ends. Where a file
-/// system has no locks there is no mark, and [`DataSet::remove_temporaries`] takes the file for a leftover.
-fn in_use(file: &fs::File) {
-    let _ = file.file().try_lock_shared();
+/// Marks a temporary file as one whose process is alive: the system takes the mark away with the process, however it ends. Not if somebody
+/// is about to remove it. Where a file system has no locks there is no mark, and [`DataSet::remove_temporaries`] takes it for a leftover.
+fn in_use(file: &fs::File) -> bool {
+    !matches!(file.file().try_lock_shared(), Err(std::fs::TryLockError::WouldBlock))
+}
+
+/// Makes a new name survive a power cut.
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => fs::File::open(".")?.sync_all(),
+        Some(folder) => fs::File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 fn is_in_use(file: &fs::File) -> bool {
@@ -272,9 +339,7 @@ impl TemporaryFile {
     /// Its new name survives one as well.
     fn sync_folder_of(&self, target: &Path) -> io::Result<()> {
         self.faults.step(Step::AfterName, &self.name)?;
-        if let Some(folder) = target.parent() {
-            fs::File::open(folder)?.sync_all()?;
-        }
+        sync_folder_of(target)?;
         self.faults.step(Step::AfterFolderSync, &self.name)
     }
 }

@@ -197,6 +197,12 @@ impl Manifest {
         })
     }
 
+    /// Shards and files of rejects.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        let rejects = self.rejects.iter().flat_map(|files| [files.index.as_str(), files.lines.as_str()]);
+        self.shards.iter().map(|shard| shard.path.as_str()).chain(rejects)
+    }
+
     /// The manifest as it is written.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {

@@ -58,8 +58,8 @@ pub enum OutputError {
     /// Two attempts at the same shard with different bytes.
     #[error("`{}` was committed with other content than this run made: the output is not deterministic", .0.display())]
     NotDeterministic(PathBuf),
-    /// Two epochs read different bytes from one source.
-    #[error("{0}: the source changed between two epochs")]
+    /// Two units read different bytes from one source.
+    #[error("{0}: the source changed while the data set was made: its shards are not of the same bytes")]
     SourceChanged(String),
     /// Not every shard that the plan asks for is committed.
     #[error("unit {0} is not finished")]

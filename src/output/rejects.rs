@@ -1,6 +1,6 @@
 //! Lines that make no rows: kept byte for byte, with where and why.
 
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, BufWriter, ErrorKind, Write as _};
 
 use serde::Serialize;
 
@@ -53,7 +53,13 @@ impl RejectWriter {
                 self.lines.write_all(bytes)?;
                 bytes.len() as u64
             }
-            KeptBytes::File(file) => io::copy(&mut file.contents()?, &mut self.lines)?,
+            KeptBytes::File(file) => {
+                let copied = io::copy(&mut file.contents()?, &mut self.lines)?;
+                if copied != file.length {
+                    return Err(io::Error::new(ErrorKind::UnexpectedEof, "a line that was put aside is cut short"));
+                }
+                copied
+            }
         };
         self.lines.write_all(b"\n")?;
         let Rejected { reason, ref detail } = reject.rejected;

@@ -31,7 +31,9 @@ impl Plans {
         let (known, new) = last.split(asked, extend);
         let differences = known.differences_from(last);
         if !differences.is_empty() {
-            return Err(RunError::OtherPlan { dir: data_set.path("").display().to_string(), differences });
+            let dir = data_set.path("").display().to_string();
+            let only_new_sources = last.split(known, true).0.differences_from(last).is_empty();
+            return Err(RunError::OtherPlan { dir, differences, only_new_sources });
         }
         if !new.is_empty() {
             plans.push(last.extended(new));
@@ -52,6 +54,13 @@ impl Plans {
     fn new(plans: Vec<Plan>) -> Self {
         let fingerprints = plans.iter().map(Plan::fingerprint).collect();
         Self { plans, fingerprints }
+    }
+
+    /// How many there are.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "there is one at least")]
+    pub fn len(&self) -> usize {
+        self.plans.len()
     }
 
     /// All that is to be done.
@@ -85,7 +94,7 @@ impl Plans {
             {
                 let existing = parse(data_set, number, &bytes)?;
                 let (dir, differences) = (data_set.path("").display().to_string(), plan.differences_from(&existing));
-                return Err(RunError::OtherPlan { dir, differences });
+                return Err(RunError::OtherPlan { dir, differences, only_new_sources: false });
             }
         }
         Ok(())

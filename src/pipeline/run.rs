@@ -67,6 +67,8 @@ pub enum RunError {
         dir: String,
         /// What differs.
         differences: Vec<String>,
+        /// Whether nothing differs but that sources are new.
+        only_new_sources: bool,
     },
     /// A source that was not given has to be read.
     #[error("{source_name}: the source is not finished in this data set, and is not among the SOURCEs")]
@@ -168,17 +170,47 @@ fn run_units(job: &Job) -> Result<(), RunError> {
 }
 
 /// Writes card, digests and manifest from the commit records; the manifest comes last.
+///
+/// Another run may extend the data set meanwhile: then they are those of the whole, or are left to that run.
 fn finish(job: &Job) -> Result<Manifest, RunError> {
-    let records = (0..job.plan().units.len())
+    loop {
+        let extension = finished_extension(job)?;
+        let plans = extension.as_ref().unwrap_or(&job.plans);
+        let manifest = write_manifest(job, plans)?;
+        // One that ended just now has written its manifest before this one.
+        if finished_extension(job)?.is_none_or(|now| now.len() == plans.len()) {
+            job.data_set.remove_temporaries().map_err(OutputError::from)?;
+            return Ok(manifest);
+        }
+    }
+}
+
+/// The plans of a run that extended the data set while this one was at work, if all its units are finished.
+fn finished_extension(job: &Job) -> Result<Option<Plans>, OutputError> {
+    let Some(plans) = Plans::read(&job.data_set)?.filter(|plans| plans.len() > job.plans.len()) else {
+        return Ok(None);
+    };
+    for unit in 0..plans.whole().units.len() {
+        if !CommitRecord::is_finished(&job.data_set, unit)? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(plans))
+}
+
+fn write_manifest(job: &Job, plans: &Plans) -> Result<Manifest, RunError> {
+    let plan = plans.whole();
+    let records = (0..plan.units.len())
         .map(|unit| CommitRecord::read_unit(&job.data_set, unit))
         .collect::<Result<Vec<_>, _>>()?;
-    let names: Vec<&str> = job.plan().sources.iter().map(|source| source.name.as_str()).collect();
-    let manifest = Manifest::new(&job.shared.spec, job.shared.tokenizer.path(), job.plan().parts(), &names, &records)?;
+    let names: Vec<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();
+    let manifest = Manifest::new(&job.shared.spec, job.shared.tokenizer.path(), plan.parts(), &names, &records)?;
+    let written = manifest.files().collect();
+    job.data_set.remove_unnamed(plan.units.len(), &written).map_err(OutputError::from)?;
     let card = card(&manifest);
     job.data_set.replace(CARD, card.as_bytes()).map_err(OutputError::from)?;
-    let sums = Sums::new(&manifest, &card, job.plans.files(), records.iter().flatten());
+    let sums = Sums::new(&manifest, &card, plans.files(), records.iter().flatten());
     job.data_set.replace(SUMS, &sums.to_bytes()).map_err(OutputError::from)?;
     job.data_set.replace(MANIFEST, &manifest.to_json()).map_err(OutputError::from)?;
-    job.data_set.remove_temporaries().map_err(OutputError::from)?;
     Ok(manifest)
 }

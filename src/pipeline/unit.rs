@@ -119,15 +119,25 @@ fn skip_committed(
         read_again.extend(batch.finished.iter().map(|source| finished_file(&names, source)));
         end = Some(batch.end);
     }
-    if let Some(changed) = finished.iter().zip(&read_again).find(|(before, now)| **before != *now) {
-        let counts = committed.iter().filter_map(|record| record.counts.sources.get(&changed.0.name));
+    let changed = |name: &str| {
+        let counts = committed.iter().filter_map(|record| record.counts.sources.get(name));
         let lines = counts.map(|counts| counts.lines).sum();
-        return Err(UnitError::SourceChanged { source_name: changed.0.name.clone(), lines });
+        Err(UnitError::SourceChanged { source_name: name.to_owned(), lines })
+    };
+    // The sources that ended, all of them and no others; then the place where the reader stands.
+    for place in 0..finished.len().max(read_again.len()) {
+        let (before, now) = (finished.get(place).copied(), read_again.get(place));
+        if before != now
+            && let Some(file) = before.or(now)
+        {
+            return changed(&file.name);
+        }
     }
-    if let Some(before) = &last.position
-        && end.as_ref().and_then(|end| reader_position(&names, end)).as_ref() != Some(before)
+    let position = end.as_ref().and_then(|end| reader_position(&names, end));
+    if position != last.position
+        && let Some(place) = last.position.as_ref().or(position.as_ref())
     {
-        return Err(UnitError::SourceChanged { source_name: before.source.clone(), lines: before.lines });
+        return changed(&place.source);
     }
     let read = end.map_or(0, |end| bytes_before(sources, &end));
     job.progress.add(Snapshot { file_bytes: read, ..Snapshot::default() });
