@@ -236,6 +236,23 @@ fn a_file_that_is_missing_cut_or_one_too_many_is_found_whatever_it_is() {
     assert_eq!(findings(&data_set), [] as [&str; 0]);
 }
 
+#[test]
+fn the_plan_of_an_extension_is_a_file_as_any_other() {
+    let fixture = Fixture::new();
+    fixture.write_source("in/a.jsonl", source(1));
+    fixture.run("masked", "in --recipe t5 --max-rejects 100%");
+    fixture.write_source("more/b.jsonl", source(1));
+    let data_set = fixture.run("masked", "more --recipe t5 --max-rejects 100% --extend");
+    assert_eq!(findings(&data_set), [] as [&str; 0]);
+    fixture.write("masked/.ul2-prep/plan-00002.json", fs::read(data_set.path(".ul2-prep/plan-00001.json")).unwrap());
+    assert_found(&data_set, &[".ul2-prep/plan-00002.json: is in no list of the data set"]);
+    fs::remove_file(data_set.path(".ul2-prep/plan-00002.json")).unwrap();
+    let sums = fs::read_to_string(data_set.path("SHA256SUMS")).unwrap();
+    let without: Vec<&str> = sums.split_inclusive('\n').filter(|line| !line.contains("plan-00001")).collect();
+    fs::write(data_set.path("SHA256SUMS"), without.concat()).unwrap();
+    assert_found(&data_set, &[".ul2-prep/plan-00001.json: is in no list of the data set"]);
+}
+
 // --- rows that were altered, with digests that agree ---
 
 /// A change of the rows of the first shard.

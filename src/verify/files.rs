@@ -108,7 +108,7 @@ fn named(manifest: &Manifest) -> impl Iterator<Item = (&str, &str)> {
 /// The files that are there, in the folders where no others may be, and those that every data set has.
 fn walk(data_set: &DataSet) -> (BTreeSet<String>, Option<io::Error>) {
     let mut found: BTreeSet<String> = [MANIFEST, CARD, PLAN].map(str::to_owned).into_iter().collect();
-    let mut folders: Vec<String> = [DATA, REJECTS, COMMITS].map(str::to_owned).into();
+    let mut folders: Vec<String> = [DATA, REJECTS, COMMITS, PRIVATE].map(str::to_owned).into();
     while let Some(folder) = folders.pop() {
         let entries = match fs::read_dir(data_set.path(&folder)) {
             Ok(entries) => entries,
@@ -121,6 +121,10 @@ fn walk(data_set: &DataSet) -> (BTreeSet<String>, Option<io::Error>) {
                 Err(error) => return (found, Some(error)),
             };
             let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
+            if folder == PRIVATE && !is_plan(&name) {
+                // Of its other files, only commit records are of the data set.
+                continue;
+            }
             if entry.path().is_dir() {
                 folders.push(name);
             } else {
@@ -129,6 +133,12 @@ fn walk(data_set: &DataSet) -> (BTreeSet<String>, Option<io::Error>) {
         }
     }
     (found, None)
+}
+
+/// Whether a name is, or looks like, that of the plan or of an extension.
+fn is_plan(name: &str) -> bool {
+    let name = name.strip_prefix(PRIVATE).and_then(|name| name.strip_prefix("/plan"));
+    name.is_some_and(|rest| rest.ends_with(".json"))
 }
 
 /// SHA-256 of a file, in hex.
