@@ -188,7 +188,10 @@ fn only_the_public_part_is_enough() {
     let data_set = fixture.run("masked", "in --recipe t5");
     fs::remove_dir_all(data_set.path(".ul2-prep")).unwrap();
     assert_eq!(findings(&data_set), [] as [&str; 0]);
-    fixture.ran("verify masked --sources in --reproduce").succeeded();
+    let ran = fixture.ran("verify masked --sources in --reproduce").succeeded();
+    // What nothing is left of to compare it with is said: plan and commit record.
+    let said = "not checked: 2 files under .ul2-prep/, which is not here\n";
+    assert!(ran.stdout.starts_with(said), "{}", ran.stdout);
 }
 
 // --- a byte ---

@@ -21,6 +21,8 @@ pub struct Files {
     pub damaged: BTreeSet<String>,
     /// Number of files looked at.
     pub count: u64,
+    /// What was left out.
+    pub not_checked: Option<String>,
 }
 
 /// Who says that a file has a digest.
@@ -46,9 +48,13 @@ impl Files {
             }
         };
         let is_public = !data_set.path(PRIVATE).exists();
+        let is_private = |path: &str| path.strip_prefix(PRIVATE).is_some_and(|rest| rest.starts_with('/'));
         let mut expected: BTreeMap<String, Expected<'_>> = BTreeMap::new();
+        let mut left_out = 0_u64;
         for (path, sha256) in sums.iter().flat_map(|sums| &sums.0) {
-            if !(is_public && path.starts_with(PRIVATE)) {
+            if is_public && is_private(path) {
+                left_out += 1;
+            } else {
                 expected.insert(path.clone(), Expected { sha256, by: SUMS });
             }
         }
@@ -92,7 +98,9 @@ impl Files {
         }
         let mut findings = vec![of_sums];
         findings.extend(of_files);
-        Self { findings, damaged, count: paths.len() as u64 }
+        let files = if left_out == 1 { "file" } else { "files" };
+        let not_checked = (left_out > 0).then(|| format!("{left_out} {files} under {PRIVATE}/, which is not here"));
+        Self { findings, damaged, count: paths.len() as u64, not_checked }
     }
 }
 

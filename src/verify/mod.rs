@@ -98,6 +98,7 @@ pub fn verify(opened: Opened, again: Option<&Again<'_>>, pool: &ThreadPool) -> R
     let files = pool.install(|| Files::check(&data_set, described.as_ref().map(|described| &described.manifest)));
     let damaged = files.damaged;
     report.files = files.count;
+    report.not_checked.extend(files.not_checked);
     report.extend(files.findings);
     let Some(described) = &described else {
         report.push(findings);
