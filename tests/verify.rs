@@ -256,6 +256,40 @@ fn the_plan_of_an_extension_is_a_file_as_any_other() {
     assert_found(&data_set, &[".ul2-prep/plan-00001.json: is in no list of the data set"]);
 }
 
+/// Nobody waits for a pipe, and nobody walks in a circle.
+#[cfg(unix)]
+#[test]
+fn what_is_neither_a_file_nor_a_folder_is_found_and_not_opened() {
+    use fs_err::os::unix::fs::symlink;
+    let fixture = small();
+    let data_set = fixture.run("masked", "in --recipe t5");
+    let pipe = |name: &str| {
+        let made = std::process::Command::new("mkfifo").arg(data_set.path(name)).status().unwrap();
+        assert!(made.success(), "{name}");
+    };
+    pipe("data/pipe");
+    symlink(".", data_set.path("data/circle")).unwrap();
+    symlink("train-00000-00000.parquet", data_set.path("data/link.parquet")).unwrap();
+    let found: Vec<String> =
+        ["circle", "link.parquet", "pipe"].map(|name| format!("data/{name}: cannot be read: it is no plain file")).into();
+    assert_eq!(findings(&data_set), found);
+    for name in ["data/pipe", "data/circle", "data/link.parquet"] {
+        fs::remove_file(data_set.path(name)).unwrap();
+    }
+    // In the place of each file.
+    for (name, bytes) in data_set.files() {
+        fs::remove_file(data_set.path(&name)).unwrap();
+        pipe(&name);
+        assert_found(&data_set, &[&format!("{name}: cannot be read: it is no plain file")]);
+        fs::remove_file(data_set.path(&name)).unwrap();
+        fs::write(data_set.path(&name), bytes).unwrap();
+    }
+    // Too large, but without blocks on the disk.
+    fs::OpenOptions::new().write(true).open(data_set.path("manifest.json")).unwrap().file().set_len(1 << 31).unwrap();
+    let opened = Opened::new(data_set::DataSet::at(&data_set.path("")));
+    assert!(opened.described().is_none(), "2 GiB were read");
+}
+
 // --- rows that were altered, with digests that agree ---
 
 /// A change of the rows of the first shard.

@@ -114,9 +114,9 @@ fn check_units(manifest: &Manifest, spec: &Spec) -> Result<(), ManifestError> {
     Ok(())
 }
 
-/// What is wrong with a manifest that can be used.
+/// What is wrong with a manifest that can be used. Plan and commit records are read if they may be.
 #[must_use]
-pub fn check(data_set: &DataSet, described: &Described) -> Findings {
+pub fn check(data_set: &DataSet, described: &Described, may_read: bool) -> Findings {
     let mut findings = Findings::new(MANIFEST);
     let Manifest { spec, spec_fingerprint, shards, .. } = &described.manifest;
     findings.differ("`spec_fingerprint`", spec_fingerprint, "the spec has", &crate::digest::fingerprint(spec));
@@ -127,7 +127,7 @@ pub fn check(data_set: &DataSet, described: &Described) -> Findings {
         findings.add("`sources` names one twice");
     }
     check_totals(&described.manifest, &mut findings);
-    if data_set.path(PRIVATE).exists() {
+    if may_read && data_set.path(PRIVATE).exists() {
         match rebuilt(data_set, described) {
             Ok(lines) => lines.iter().for_each(|line| findings.add(line)),
             Err(error) => findings.add(&error),

@@ -63,7 +63,7 @@ impl Opened {
     #[must_use]
     pub fn new(data_set: DataSet) -> Self {
         let mut findings = Findings::new(MANIFEST);
-        let described = match data_set.read(MANIFEST) {
+        let described = match files::read(&data_set, MANIFEST) {
             Ok(Some(bytes)) => manifest::read(&bytes).map_err(|error| findings.add(&error.to_string())).ok(),
             Ok(None) => {
                 findings.add("is missing: the data set is not finished");
@@ -105,7 +105,11 @@ pub fn verify(opened: Opened, again: Option<&Again<'_>>, pool: &ThreadPool) -> R
         report.not_checked.push("rows, since the manifest cannot be read".to_owned());
         return report;
     };
-    report.push(manifest::check(&data_set, described));
+    if let Some(path) = &files.unreadable {
+        let what = format!("the manifest against plan and commit records, since `{path}` is no plain file, or too large");
+        report.not_checked.push(what);
+    }
+    report.push(manifest::check(&data_set, described, files.unreadable.is_none()));
     report.extend(rejects::check(&data_set, &described.manifest, &damaged));
     let reach = Reach::new(&described.spec, &described.format);
     report.not_checked.extend(reach.not_checked());
