@@ -20,9 +20,9 @@ use super::step::{Queue, Rebuilt, RowGroupPlace};
 use crate::input::batch::BatchReader;
 use crate::input::reader::Limits;
 use crate::input::source::Source;
-use crate::output::commit::ShardFile;
 use crate::output::counts::SourceCounts;
 use crate::output::data_set::{DATA, DataSet};
+use crate::output::manifest::Manifest;
 use crate::output::shard::ShardOptions;
 use crate::pipeline::ordered::Crew;
 use crate::pipeline::worker::Shared;
@@ -88,8 +88,11 @@ pub fn check(
         }
         rows => rows,
     };
+    let (shards, row_groups_before) = by_unit(&described.manifest);
     let checker = Checker {
         units: described.manifest.plan.units.len(),
+        shards,
+        row_groups_before,
         laws: BatchLaws { data_set, described, reach, again, rows, same_version },
         sources,
         damaged,
@@ -121,8 +124,25 @@ fn match_sources(described: &Described, found: &[Source], report: &mut Report) -
     matched
 }
 
+/// The shards of each unit; and the number of row groups before each shard, and behind the last.
+fn by_unit(manifest: &Manifest) -> (Vec<Vec<usize>>, Vec<u64>) {
+    let mut shards = vec![Vec::new(); manifest.plan.units.len()];
+    let mut before = vec![0_u64];
+    for (index, shard) in manifest.shards.iter().enumerate() {
+        if let Some(unit) = place_of(&shard.path, DATA, ".parquet").and_then(|(unit, _)| shards.get_mut(unit)) {
+            unit.push(index);
+        }
+        before.push(before[index].saturating_add(shard.row_groups));
+    }
+    (shards, before)
+}
+
 struct Checker<'a> {
     units: usize,
+    /// The shards of each unit, by their index in the manifest.
+    shards: Vec<Vec<usize>>,
+    /// The number of row groups before each shard, and behind the last.
+    row_groups_before: Vec<u64>,
     laws: BatchLaws<'a>,
     sources: Vec<Option<Source>>,
     damaged: &'a BTreeSet<String>,
@@ -202,8 +222,7 @@ impl Checker<'_> {
         let mut report = UnitReport { unit: index, ..UnitReport::default() };
         let manifest = &self.laws.described.manifest;
         let unit = manifest.plan.units[index];
-        let of_unit = |shard: &ShardFile| place_of(&shard.path, DATA, ".parquet").is_some_and(|place| place.0 == index);
-        let shards: Vec<usize> = (0..manifest.shards.len()).filter(|shard| of_unit(&manifest.shards[*shard])).collect();
+        let shards = self.shards[index].clone();
         if shards.iter().any(|shard| self.damaged.contains(&manifest.shards[*shard].path)) {
             report.not_checked = Some(format!("unit {index} against the sources, since a shard of it is damaged"));
             return report;
@@ -278,10 +297,8 @@ impl Checker<'_> {
     /// Whether a row group is one of the sample.
     fn is_sampled(&self, place: RowGroupPlace) -> bool {
         let RowsAgain::Sample(wanted) = self.laws.rows else { return false };
-        let shards = &self.laws.described.manifest.shards;
-        let all: u64 = shards.iter().map(|shard| shard.row_groups).sum();
-        let before: u64 = shards[..place.shard].iter().map(|shard| shard.row_groups).sum();
-        is_sampled(before + place.row_group as u64, all, wanted)
+        let all = self.row_groups_before[self.row_groups_before.len() - 1];
+        is_sampled(self.row_groups_before[place.shard] + place.row_group as u64, all, wanted)
     }
 }
 
