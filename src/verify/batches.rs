@@ -66,11 +66,13 @@ pub struct Outcome {
 /// The rows of a batch, as the shards hold them.
 #[derive(Default)]
 struct Held {
-    /// The tokens of each line's segments, by index of the source in the unit and by line.
-    tokens: BTreeMap<(usize, u64), BTreeMap<u32, Vec<u32>>>,
-    /// The digest of each row group.
-    digests: Vec<RowsDigest>,
+    tokens: Tokens,
+    /// The digest of each row group; none if it cannot be read.
+    digests: Vec<Option<RowsDigest>>,
 }
+
+/// The tokens of each line's segments, by index of the source in the unit and by line.
+type Tokens = BTreeMap<(usize, u64), BTreeMap<u32, Vec<u32>>>;
 
 impl BatchLaws<'_> {
     /// Opens a shard of the manifest.
@@ -97,11 +99,13 @@ impl BatchLaws<'_> {
         let epoch = unit.epoch as u16;
         let (mut findings, mut held) = (Vec::new(), Held::default());
         for place in &places {
-            if let Err(error) = self.hold(*place, epoch, &names, &mut held) {
+            let digest = self.hold(*place, epoch, &names, &mut held.tokens).unwrap_or_else(|error| {
                 let mut of_shard = self.of_shard(*place);
                 of_shard.add(&format!("cannot be read: {error}"));
                 findings.push(of_shard);
-            }
+                None
+            });
+            held.digests.push(digest);
         }
         let mut counts: BTreeMap<String, SourceCounts> = BTreeMap::new();
         for long in &batch.long_lines {
@@ -143,14 +147,20 @@ impl BatchLaws<'_> {
         Findings::new(&self.described.manifest.shards[place.shard].path)
     }
 
-    /// Reads a row group.
-    fn hold(&self, place: RowGroupPlace, epoch: u16, names: &[&str], held: &mut Held) -> Result<(), ReadError> {
+    /// Reads the tokens of a row group. Its digest, if its columns can be read.
+    fn hold(
+        &self,
+        place: RowGroupPlace,
+        epoch: u16,
+        names: &[&str],
+        tokens: &mut Tokens,
+    ) -> Result<Option<RowsDigest>, ReadError> {
         let Described { spec, .. } = self.described;
         let shard = self.open(place.shard)?;
         let (inputs, labels) = spec.row_lengths();
         let mut digest = RowsDigest::default();
         if shard.other_columns()?.is_some() {
-            return Ok(());
+            return Ok(None);
         }
         for part in shard.read(place.row_group, ((1 << 21) / (inputs + labels)).max(1) as usize)? {
             let part = part?;
@@ -171,7 +181,7 @@ impl BatchLaws<'_> {
                     if self.compares_tokens()
                         && let Ok(decoded) = example::tokens(example, spec)
                     {
-                        held.tokens.entry((source, line)).or_default().insert(segment, decoded.segment);
+                        tokens.entry((source, line)).or_default().insert(segment, decoded.segment);
                     }
                     if let Some(denoiser) = example.denoiser {
                         let denoiser = &spec.denoisers()[denoiser].name;
@@ -188,8 +198,7 @@ impl BatchLaws<'_> {
                 digest.add(&hash.finish());
             }
         }
-        held.digests.push(digest);
-        Ok(())
+        Ok(Some(digest))
     }
 
     fn compares_tokens(&self) -> bool {
@@ -200,7 +209,7 @@ impl BatchLaws<'_> {
         &self,
         again: &[RowGroup],
         places: &[RowGroupPlace],
-        digests: &[RowsDigest],
+        digests: &[Option<RowsDigest>],
         findings: &mut Vec<Findings>,
     ) {
         let Some(last) = places.last() else {
@@ -213,7 +222,7 @@ impl BatchLaws<'_> {
             findings.push(of_shard);
         }
         for ((place, again), digest) in places.iter().zip(again).zip(digests) {
-            if self.reach.digests && again.digest != *digest {
+            if self.reach.digests && digest.is_some_and(|digest| again.digest != digest) {
                 let mut of_shard = self.of_shard(*place);
                 of_shard.add(&format!("row group {} has other rows than those made again", place.row_group));
                 findings.push(of_shard);
@@ -245,7 +254,7 @@ impl BatchLaws<'_> {
 struct Comparison<'a, 'b> {
     laws: &'a BatchLaws<'b>,
     epoch: u16,
-    held: BTreeMap<(usize, u64), BTreeMap<u32, Vec<u32>>>,
+    held: Tokens,
     scratch: Scratch,
 }
 
