@@ -261,11 +261,11 @@ impl Checker<'_> {
                     }
                     for (name, sha256) in finished {
                         let said = self.laws.described.places.get(&name).map(|place| &manifest.sources[*place]);
-                        let mut findings = Findings::new(&name);
                         if let Some(said) = said.filter(|said| said.sha256 != sha256) {
+                            let mut findings = Findings::new(&name);
                             findings.add(&format!("has SHA-256 {sha256}, the manifest says {}", said.sha256));
+                            report.findings.push(findings);
                         }
-                        report.findings.push(findings);
                     }
                 }
                 if self.laws.rows == RowsAgain::All {
