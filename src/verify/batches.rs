@@ -2,21 +2,26 @@
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest as _, Sha256};
+
 use super::Described;
 use super::example::{self, Reach};
+use super::files::sha256;
 use super::findings::Findings;
+use super::rejects::RejectAgain;
 use super::sources::{Again, RowsAgain};
 use super::step::RowGroupPlace;
 use crate::denoise::{Address, Segmenting, Spec};
-use crate::input::batch::{Batch, Piece};
+use crate::input::batch::{Batch, LongLine, Piece};
 use crate::input::jsonl;
+use crate::output::OutputError;
 use crate::output::counts::SourceCounts;
 use crate::output::data_set::DataSet;
 use crate::output::read::{ReadError, RowHash, Shard, ShardAgain};
 use crate::output::rows::{Provenance, RowGroup, RowsDigest};
 use crate::pipeline::UnitError;
 use crate::pipeline::worker::{BatchMasker, Masked};
-use crate::reject::Rejected;
+use crate::reject::{Reason, Rejected};
 use crate::tokenize::Scratch;
 
 /// What batches are held to.
@@ -55,6 +60,8 @@ pub struct Outcome {
     pub row_groups: Vec<RowGroup>,
     /// Lines, documents and tokens of each source.
     pub counts: BTreeMap<String, SourceCounts>,
+    /// The lines that make no rows, in the order in which they are kept.
+    pub rejects: Vec<RejectAgain>,
     /// Sources that ended in it, with their digests.
     pub finished: Vec<(String, String)>,
     /// Lines.
@@ -108,18 +115,26 @@ impl BatchLaws<'_> {
             held.digests.push(digest);
         }
         let mut counts: BTreeMap<String, SourceCounts> = BTreeMap::new();
-        for long in &batch.long_lines {
-            counts.entry(names[long.source].to_owned()).or_default().lines += 1;
+        let mut rejects = Vec::new();
+        for LongLine { source, line, file, .. } in &batch.long_lines {
+            let source = names[*source].to_owned();
+            counts.entry(source.clone()).or_default().lines += 1;
+            if epoch == 0 {
+                let bytes = file.contents().and_then(sha256).map_err(OutputError::from)?;
+                rejects.push(RejectAgain { source, line: *line, reason: Reason::LineTooLong, bytes });
+            }
         }
-        let mut comparison =
-            Comparison { laws: self, epoch, held: held.tokens, scratch: self.again.shared.tokenizer.scratch() };
+        let scratch = self.again.shared.tokenizer.scratch();
+        let mut comparison = Comparison { laws: self, epoch, held: held.tokens, scratch, rejects };
         for pieces in batch.pieces.chunk_by(|a, b| a.source == b.source) {
             let mut of_source = Findings::new(names[pieces[0].source]);
             let counted = comparison.block(&batch, pieces, names[pieces[0].source], &mut of_source);
             *counts.entry(names[pieces[0].source].to_owned()).or_default() += &counted;
             findings.push(of_source);
         }
-        for ((source, line), _) in comparison.held {
+        let Comparison { held: left, mut rejects, .. } = comparison;
+        rejects.sort_by(|a, b| (&a.source, a.line).cmp(&(&b.source, b.line)));
+        for ((source, line), _) in left {
             let mut of_source = Findings::new(names[source]);
             of_source.at_line(line, "has rows, but no text for them");
             findings.push(of_source);
@@ -142,7 +157,7 @@ impl BatchLaws<'_> {
         }
         // Every piece of every batch has some, and nearly all are empty.
         findings.retain(|findings| !findings.is_empty());
-        Ok(Outcome { findings, row_groups, counts, finished, lines, is_masked })
+        Ok(Outcome { findings, row_groups, counts, rejects, finished, lines, is_masked })
     }
 
     fn of_shard(&self, place: RowGroupPlace) -> Findings {
@@ -258,6 +273,8 @@ struct Comparison<'a, 'b> {
     epoch: u16,
     held: Tokens,
     scratch: Scratch,
+    /// Those of epoch 0, which are kept.
+    rejects: Vec<RejectAgain>,
 }
 
 impl Comparison<'_, '_> {
@@ -277,9 +294,16 @@ impl Comparison<'_, '_> {
         for (line, bytes) in pieces.iter().flat_map(|piece| batch.lines(piece)) {
             tokens.clear();
             let made = self.tokens(line, bytes, &mut tokens);
-            if let Made::Tokens = made {
-                counts.documents += 1;
-                counts.tokens += tokens.len() as u64;
+            match &made {
+                Made::Tokens => {
+                    counts.documents += 1;
+                    counts.tokens += tokens.len() as u64;
+                }
+                Made::Reject(rejected) if self.epoch == 0 => {
+                    let bytes = (bytes.len() as u64, Sha256::digest(bytes).into());
+                    self.rejects.push(RejectAgain { source: name.to_owned(), line, reason: rejected.reason, bytes });
+                }
+                Made::Reject(_) | Made::Blank => {}
             }
             if !compares {
                 continue;

@@ -99,7 +99,8 @@ impl Files {
         let damaged = paths.iter().zip(&of_files).filter(|(_, findings)| findings.count() > 0);
         let damaged = damaged.map(|(path, _)| (*path).clone()).filter(listed).collect();
         let is_readable = |path: &str| size(&data_set.path(path)).is_ok_and(|bytes| bytes <= MOST);
-        let mut private = found.iter().filter(|path| is_private(path) && data_set.path(path).symlink_metadata().is_ok());
+        let mut private =
+            found.iter().filter(|path| is_private(path) && data_set.path(path).symlink_metadata().is_ok());
         let unreadable = private.find(|path| !is_readable(path)).cloned();
         if let Some(error) = error {
             of_sums.add(&format!("the folder cannot be listed: {error}"));
