@@ -65,8 +65,8 @@ pub fn verify(args: &VerifyArgs) -> Result<Report> {
     let spool = Spool::new()?;
     let rows = match reproduce {
         None => RowsAgain::None,
-        Some(0) => RowsAgain::All,
-        Some(batches) => RowsAgain::Sample(*batches),
+        Some(None) => RowsAgain::All,
+        Some(Some(batches)) => RowsAgain::Sample(*batches),
     };
     let again = Again {
         shared: &shared,

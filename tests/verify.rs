@@ -810,6 +810,20 @@ fn rejects_that_are_not_the_sources_are_found_with_them() {
 }
 
 #[test]
+fn flags_that_would_change_nothing_are_refused() {
+    let fixture = small();
+    fixture.run("masked", "in --recipe t5");
+    for arguments in ["--max-window 1GiB", "--max-expansion 7", "--tokenizer bytes", "--reproduce", "--reproduce 3"] {
+        let message = fixture.ran(&format!("verify masked {arguments}")).failed(2);
+        assert!(message.contains("--sources <SOURCE>..."), "{arguments}: {message}");
+        fixture.ran(&format!("verify masked --sources in {arguments}")).succeeded();
+    }
+    // All are asked for by no number.
+    let message = fixture.ran("verify masked --sources in --reproduce 0").failed(2);
+    assert!(message.contains("0 is not in 1.."), "{message}");
+}
+
+#[test]
 fn another_tokenizer_is_refused() {
     let fixture = small();
     fixture.run("masked", "in --recipe t5");
