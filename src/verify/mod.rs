@@ -7,8 +7,10 @@
 //! sources ─────▶ tokens, rows made again ─┘
 //! ```
 //!
-//! Nothing is written and nothing is mended. What masks rows again is [`pipeline`](crate::pipeline), so there is no second
-//! implementation of it here; what takes rows apart is [`decode`](crate::denoise::decode()).
+//! Nothing is written and nothing is mended. What makes rows and rejects of records again is [`pipeline`](crate::pipeline); what takes
+//! rows apart is [`decode`](crate::denoise::decode()). [`batches`] repeats three small choices of the worker: which lines are blank,
+//! whether a line is a document or a record, and what of a document is used, by itself or joined. If they came apart, every data set
+//! would have findings.
 
 pub mod batches;
 pub mod example;
@@ -106,7 +108,8 @@ pub fn verify(opened: Opened, again: Option<&Again<'_>>, pool: &ThreadPool) -> R
         return report;
     };
     if let Some(path) = &files.unreadable {
-        let what = format!("the manifest against plan and commit records, since `{path}` is no plain file, or too large");
+        let what =
+            format!("the manifest against plan and commit records, since `{path}` is no plain file, or too large");
         report.not_checked.push(what);
     }
     report.push(manifest::check(&data_set, described, files.unreadable.is_none()));
