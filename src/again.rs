@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+use crate::bounded;
 use crate::cli::{ReproduceArgs, VerifyArgs};
 use crate::denoise::{Spec, TokenizerId};
 use crate::difference::differences;
@@ -18,6 +19,7 @@ use crate::pipeline::plan::{PLAN_VERSION, Plan, PlannedSource};
 use crate::settings::{self, Settings, SettingsError, Spool};
 use crate::tokenize::hf::{BYTES, TokenizerFile};
 use crate::tokenize::{Tokenizer, TokenizerPath};
+use crate::verify::files::MOST;
 use crate::verify::findings::Report;
 use crate::verify::manifest::{ManifestError, read};
 use crate::verify::sources::{Again, RowsAgain};
@@ -63,8 +65,8 @@ pub fn verify(args: &VerifyArgs) -> Result<Report> {
     let spool = Spool::new()?;
     let rows = match reproduce {
         None => RowsAgain::None,
-        Some(0) => RowsAgain::All,
-        Some(batches) => RowsAgain::Sample(*batches),
+        Some(None) => RowsAgain::All,
+        Some(Some(batches)) => RowsAgain::Sample(*batches),
     };
     let again = Again {
         shared: &shared,
@@ -91,7 +93,7 @@ pub fn begin(args: &ReproduceArgs) -> Result<Result<Begun, Vec<String>>> {
     if same_folder(path.parent(), out) {
         return Err(SettingsError::SameFolder(out.display().to_string()).into());
     }
-    let described = match read(&fs_err::read(&path)?) {
+    let described = match read(&bounded::read(&path, MOST)?) {
         Ok(described) => described,
         Err(error @ ManifestError::MaskingVersion { .. }) => return Ok(Err(vec![error.to_string()])),
         Err(error) => return Err(error).with_context(|| format!("`{}`", path.display())),

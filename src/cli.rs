@@ -113,6 +113,7 @@ pub struct PlanArgs {
 
 /// `ul2-prep verify`.
 #[derive(Debug, Args)]
+#[command(mut_arg("max_window", |arg| arg.requires("sources")), mut_arg("max_expansion", |arg| arg.requires("sources")))]
 pub struct VerifyArgs {
     /// The folder of the data set.
     #[arg(value_name = "DIR")]
@@ -124,8 +125,8 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "FILE|bytes", requires = "sources")]
     pub tokenizer: Option<String>,
     /// Make the rows again and compare them and their bytes: those of SAMPLE batches, or all.
-    #[arg(long, value_name = "SAMPLE", num_args = 0..=1, default_missing_value = "0", hide_default_value = true, requires = "sources", value_parser = clap::value_parser!(u64))]
-    pub reproduce: Option<u64>,
+    #[arg(long, value_name = "SAMPLE", requires = "sources", value_parser = clap::value_parser!(u64).range(1..))]
+    pub reproduce: Option<Option<u64>>,
     /// Threads [default: one a core].
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,

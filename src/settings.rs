@@ -1,5 +1,7 @@
 //! From arguments and recipe to a job. The only reader of the environment.
 
+use std::fs::DirBuilder;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
@@ -273,19 +275,45 @@ pub fn pool(workers: usize) -> Result<rayon::ThreadPool> {
         .context("cannot start the workers")
 }
 
+/// Names that are tried for a [`Spool`].
+const MOST_ATTEMPTS: u32 = 10_000;
+
+/// Makes folders that only their owner may look into, where the system knows owners.
+fn private_folder() -> DirBuilder {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "there is no mode to be set"))]
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+}
+
 /// A folder that is removed with its owner, for a command that may not write where it reads.
 pub struct Spool(PathBuf);
 
 impl Spool {
-    /// A new folder where the system keeps temporary files.
+    /// A new folder where the system keeps temporary files, which others can write to as well: never one that is there already, and
+    /// nobody else may look into it.
     ///
     /// # Errors
     ///
     /// If it cannot be made.
     pub fn new() -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("ul2-prep-{}", std::process::id()));
-        fs_err::create_dir_all(&folder)?;
-        Ok(Self(folder))
+        Self::new_in(&std::env::temp_dir())
+    }
+
+    fn new_in(parent: &Path) -> Result<Self> {
+        let process = std::process::id();
+        let mut attempt = 0;
+        loop {
+            let folder = parent.join(format!("ul2-prep-{process}-{attempt}"));
+            match private_folder().create(&folder) {
+                Ok(()) => return Ok(Self(folder)),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && attempt < MOST_ATTEMPTS => attempt += 1,
+                Err(error) => {
+                    return Err(error).with_context(|| format!("cannot make the folder `{}`", folder.display()));
+                }
+            }
+        }
     }
 
     /// Where it is.
@@ -602,4 +630,27 @@ fn alike_mode_tokens(denoisers: &[Denoiser]) -> Vec<String> {
         }
     }
     warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spool_is_a_new_folder_that_nobody_else_may_look_into() {
+        let parent = tempfile::tempdir().unwrap();
+        // Somebody else has guessed the first name.
+        let guessed = parent.path().join(format!("ul2-prep-{}-0", std::process::id()));
+        fs_err::write(&guessed, "").unwrap();
+        let (first, second) = (Spool::new_in(parent.path()).unwrap(), Spool::new_in(parent.path()).unwrap());
+        assert_ne!(first.path(), second.path());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(fs_err::metadata(first.path()).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+        drop((first, second));
+        let left: Vec<_> = fs_err::read_dir(parent.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(left, [guessed]);
+    }
 }

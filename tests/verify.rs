@@ -188,7 +188,10 @@ fn only_the_public_part_is_enough() {
     let data_set = fixture.run("masked", "in --recipe t5");
     fs::remove_dir_all(data_set.path(".ul2-prep")).unwrap();
     assert_eq!(findings(&data_set), [] as [&str; 0]);
-    fixture.ran("verify masked --sources in --reproduce").succeeded();
+    let ran = fixture.ran("verify masked --sources in --reproduce").succeeded();
+    // What nothing is left of to compare it with is said: plan and commit record.
+    let said = "not checked: 2 files under .ul2-prep/, which is not here\n";
+    assert!(ran.stdout.starts_with(said), "{}", ran.stdout);
 }
 
 // --- a byte ---
@@ -234,6 +237,58 @@ fn a_file_that_is_missing_cut_or_one_too_many_is_found_whatever_it_is() {
         fs::remove_file(data_set.path(extra)).unwrap();
     }
     assert_eq!(findings(&data_set), [] as [&str; 0]);
+}
+
+#[test]
+fn the_plan_of_an_extension_is_a_file_as_any_other() {
+    let fixture = Fixture::new();
+    fixture.write_source("in/a.jsonl", source(1));
+    fixture.run("masked", "in --recipe t5 --max-rejects 100%");
+    fixture.write_source("more/b.jsonl", source(1));
+    let data_set = fixture.run("masked", "more --recipe t5 --max-rejects 100% --extend");
+    assert_eq!(findings(&data_set), [] as [&str; 0]);
+    fixture.write("masked/.ul2-prep/plan-00002.json", fs::read(data_set.path(".ul2-prep/plan-00001.json")).unwrap());
+    assert_found(&data_set, &[".ul2-prep/plan-00002.json: is in no list of the data set"]);
+    fs::remove_file(data_set.path(".ul2-prep/plan-00002.json")).unwrap();
+    let sums = fs::read_to_string(data_set.path("SHA256SUMS")).unwrap();
+    let without: Vec<&str> = sums.split_inclusive('\n').filter(|line| !line.contains("plan-00001")).collect();
+    fs::write(data_set.path("SHA256SUMS"), without.concat()).unwrap();
+    assert_found(&data_set, &[".ul2-prep/plan-00001.json: is in no list of the data set"]);
+}
+
+/// Nobody waits for a pipe, and nobody walks in a circle.
+#[cfg(unix)]
+#[test]
+fn what_is_neither_a_file_nor_a_folder_is_found_and_not_opened() {
+    use fs_err::os::unix::fs::symlink;
+    let fixture = small();
+    let data_set = fixture.run("masked", "in --recipe t5");
+    let pipe = |name: &str| {
+        let made = std::process::Command::new("mkfifo").arg(data_set.path(name)).status().unwrap();
+        assert!(made.success(), "{name}");
+    };
+    pipe("data/pipe");
+    symlink(".", data_set.path("data/circle")).unwrap();
+    symlink("train-00000-00000.parquet", data_set.path("data/link.parquet")).unwrap();
+    let found: Vec<String> = ["circle", "link.parquet", "pipe"]
+        .map(|name| format!("data/{name}: cannot be read: it is no plain file"))
+        .into();
+    assert_eq!(findings(&data_set), found);
+    for name in ["data/pipe", "data/circle", "data/link.parquet"] {
+        fs::remove_file(data_set.path(name)).unwrap();
+    }
+    // In the place of each file.
+    for (name, bytes) in data_set.files() {
+        fs::remove_file(data_set.path(&name)).unwrap();
+        pipe(&name);
+        assert_found(&data_set, &[&format!("{name}: cannot be read: it is no plain file")]);
+        fs::remove_file(data_set.path(&name)).unwrap();
+        fs::write(data_set.path(&name), bytes).unwrap();
+    }
+    // Too large, but without blocks on the disk.
+    fs::OpenOptions::new().write(true).open(data_set.path("manifest.json")).unwrap().file().set_len(1 << 31).unwrap();
+    let opened = Opened::new(data_set::DataSet::at(&data_set.path("")));
+    assert!(opened.described().is_none(), "2 GiB were read");
 }
 
 // --- rows that were altered, with digests that agree ---
@@ -685,6 +740,87 @@ fn sources_that_changed_are_found() {
     fixture.write_source("in/c.jsonl", source(1));
     let ran = fixture.ran("verify masked --sources in").succeeded();
     assert!(ran.stdout.contains("not checked: `c.jsonl`, which the manifest does not name\n"), "{}", ran.stdout);
+}
+
+/// A change of the files of rejects of `masked`, with digests that agree everywhere.
+fn alter_rejects(data_set: &DataSet, change: impl FnOnce(&mut Vec<Value>, &mut Vec<Vec<u8>>)) {
+    let (index, lines) = ("rejects/train-00000-00000.jsonl", "rejects/train-00000-00000.lines");
+    let (mut entries, mut texts): (Vec<Value>, Vec<Vec<u8>>) = data_set.rejects().into_iter().unzip();
+    change(&mut entries, &mut texts);
+    let mut offset = 0;
+    for (entry, text) in entries.iter_mut().zip(&texts) {
+        entry["offset"] = offset.into();
+        entry["length"] = text.len().into();
+        offset += text.len() + 1;
+    }
+    let index_bytes: String = entries.iter().map(|entry| format!("{entry}\n")).collect();
+    let lines_bytes: Vec<u8> = texts.iter().flat_map(|text| [&text[..], b"\n"].concat()).collect();
+    let seal = |files: &mut Value| {
+        files["count"] = entries.len().into();
+        files["index_sha256"] = hex(&Sha256::digest(&index_bytes)).into();
+        files["lines_sha256"] = hex(&Sha256::digest(&lines_bytes)).into();
+    };
+    fs::write(data_set.path(index), &index_bytes).unwrap();
+    fs::write(data_set.path(lines), &lines_bytes).unwrap();
+    rewrite(data_set, ".ul2-prep/commits/00000-00000.json", |record| seal(&mut record["rejects"]));
+    rewrite(data_set, "manifest.json", |manifest| seal(&mut manifest["rejects"][0]));
+}
+
+#[test]
+fn rejects_that_are_not_the_sources_are_found_with_them() {
+    let found = |change: &dyn Fn(&mut Vec<Value>, &mut Vec<Vec<u8>>)| {
+        let fixture = small();
+        let long = format!("{}\n{}", "x".repeat(5_000), record("a last line"));
+        fixture.write_source("in/c.jsonl", long);
+        let data_set = fixture.run("masked", "in --recipe t5 --epochs 2 --max-line 4kB --max-rejects 100%");
+        // Written again as they are, they are clean.
+        alter_rejects(&data_set, |_, _| ());
+        fixture.ran("verify masked --sources in").succeeded();
+        alter_rejects(&data_set, change);
+        let alone = findings(&data_set).join("\n");
+        let ran = fixture.ran("verify masked --sources in");
+        assert_eq!(ran.code, Some(1), "{}", ran.stdout);
+        (alone, ran.stdout)
+    };
+    let changes: [(&dyn Fn(&mut Vec<Value>, &mut Vec<Vec<u8>>), &str); 4] = [
+        (&|_, texts| texts[0] = b"[".to_vec(), ".jsonl:1: its bytes are not those of a.jsonl:5"),
+        (&|_, texts| texts[1].truncate(10), ".jsonl:2: `length` is 10, a.jsonl:6 has 11 bytes"),
+        // The line that was put aside in a file.
+        (&|_, texts| texts[4][4_000] = b'y', ".jsonl:5: its bytes are not those of c.jsonl:1"),
+        (&|_, texts| texts[4].truncate(4_500), ".jsonl:5: `length` is 4500, c.jsonl:1 has 5000 bytes"),
+    ];
+    for (change, finding) in changes {
+        let (alone, stdout) = found(change);
+        assert_eq!(alone, "");
+        assert!(stdout.starts_with(&format!("rejects/train-00000-00000{finding}\n1 finding in ")), "{stdout}");
+    }
+    let (_, stdout) = found(&|entries, _| entries[0]["reason"] = "not-an-object".into());
+    assert!(stdout.contains(".jsonl:1: `reason` is not-an-object, made again it is invalid-json\n"), "{stdout}");
+    let (_, stdout) = found(&|entries, texts| drop((entries.remove(0), texts.remove(0))));
+    assert!(stdout.contains(".jsonl:1: is a.jsonl:6, the next reject is a.jsonl:5\n"), "{stdout}");
+    let (_, stdout) = found(&|entries, texts| drop((entries.pop(), texts.pop())));
+    assert!(stdout.contains("c.jsonl:1: is a reject (`line-too-long`), but none that is kept\n"), "{stdout}");
+    let (_, stdout) = found(&|entries, texts| {
+        let mut entry = entries[4].clone();
+        entry["line"] = 2.into();
+        entries.push(entry);
+        texts.push(b"x".to_vec());
+    });
+    assert!(stdout.contains(".jsonl:6: is c.jsonl:2, the sources give no more rejects\n"), "{stdout}");
+}
+
+#[test]
+fn flags_that_would_change_nothing_are_refused() {
+    let fixture = small();
+    fixture.run("masked", "in --recipe t5");
+    for arguments in ["--max-window 1GiB", "--max-expansion 7", "--tokenizer bytes", "--reproduce", "--reproduce 3"] {
+        let message = fixture.ran(&format!("verify masked {arguments}")).failed(2);
+        assert!(message.contains("--sources <SOURCE>..."), "{arguments}: {message}");
+        fixture.ran(&format!("verify masked --sources in {arguments}")).succeeded();
+    }
+    // All are asked for by no number.
+    let message = fixture.ran("verify masked --sources in --reproduce 0").failed(2);
+    assert!(message.contains("0 is not in 1.."), "{message}");
 }
 
 #[test]

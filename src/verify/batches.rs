@@ -2,21 +2,26 @@
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest as _, Sha256};
+
 use super::Described;
 use super::example::{self, Reach};
+use super::files::sha256;
 use super::findings::Findings;
+use super::rejects::RejectAgain;
 use super::sources::{Again, RowsAgain};
 use super::step::RowGroupPlace;
 use crate::denoise::{Address, Segmenting, Spec};
-use crate::input::batch::{Batch, Piece};
+use crate::input::batch::{Batch, LongLine, Piece};
 use crate::input::jsonl;
+use crate::output::OutputError;
 use crate::output::counts::SourceCounts;
 use crate::output::data_set::DataSet;
 use crate::output::read::{ReadError, RowHash, Shard, ShardAgain};
 use crate::output::rows::{Provenance, RowGroup, RowsDigest};
 use crate::pipeline::UnitError;
 use crate::pipeline::worker::{BatchMasker, Masked};
-use crate::reject::Rejected;
+use crate::reject::{Reason, Rejected};
 use crate::tokenize::Scratch;
 
 /// What batches are held to.
@@ -55,6 +60,8 @@ pub struct Outcome {
     pub row_groups: Vec<RowGroup>,
     /// Lines, documents and tokens of each source.
     pub counts: BTreeMap<String, SourceCounts>,
+    /// The lines that make no rows, in the order in which they are kept.
+    pub rejects: Vec<RejectAgain>,
     /// Sources that ended in it, with their digests.
     pub finished: Vec<(String, String)>,
     /// Lines.
@@ -66,11 +73,13 @@ pub struct Outcome {
 /// The rows of a batch, as the shards hold them.
 #[derive(Default)]
 struct Held {
-    /// The tokens of each line's segments, by index of the source in the unit and by line.
-    tokens: BTreeMap<(usize, u64), BTreeMap<u32, Vec<u32>>>,
-    /// The digest of each row group.
-    digests: Vec<RowsDigest>,
+    tokens: Tokens,
+    /// The digest of each row group; none if it cannot be read.
+    digests: Vec<Option<RowsDigest>>,
 }
+
+/// The tokens of each line's segments, by index of the source in the unit and by line.
+type Tokens = BTreeMap<(usize, u64), BTreeMap<u32, Vec<u32>>>;
 
 impl BatchLaws<'_> {
     /// Opens a shard of the manifest.
@@ -97,25 +106,35 @@ impl BatchLaws<'_> {
         let epoch = unit.epoch as u16;
         let (mut findings, mut held) = (Vec::new(), Held::default());
         for place in &places {
-            if let Err(error) = self.hold(*place, epoch, &names, &mut held) {
+            let digest = self.hold(*place, epoch, &names, &mut held.tokens).unwrap_or_else(|error| {
                 let mut of_shard = self.of_shard(*place);
                 of_shard.add(&format!("cannot be read: {error}"));
                 findings.push(of_shard);
-            }
+                None
+            });
+            held.digests.push(digest);
         }
         let mut counts: BTreeMap<String, SourceCounts> = BTreeMap::new();
-        for long in &batch.long_lines {
-            counts.entry(names[long.source].to_owned()).or_default().lines += 1;
+        let mut rejects = Vec::new();
+        for LongLine { source, line, file, .. } in &batch.long_lines {
+            let source = names[*source].to_owned();
+            counts.entry(source.clone()).or_default().lines += 1;
+            if epoch == 0 {
+                let bytes = file.contents().and_then(sha256).map_err(OutputError::from)?;
+                rejects.push(RejectAgain { source, line: *line, reason: Reason::LineTooLong, bytes });
+            }
         }
-        let mut comparison =
-            Comparison { laws: self, epoch, held: held.tokens, scratch: self.again.shared.tokenizer.scratch() };
+        let scratch = self.again.shared.tokenizer.scratch();
+        let mut comparison = Comparison { laws: self, epoch, held: held.tokens, scratch, rejects };
         for pieces in batch.pieces.chunk_by(|a, b| a.source == b.source) {
             let mut of_source = Findings::new(names[pieces[0].source]);
             let counted = comparison.block(&batch, pieces, names[pieces[0].source], &mut of_source);
             *counts.entry(names[pieces[0].source].to_owned()).or_default() += &counted;
             findings.push(of_source);
         }
-        for ((source, line), _) in comparison.held {
+        let Comparison { held: left, mut rejects, .. } = comparison;
+        rejects.sort_by(|a, b| (&a.source, a.line).cmp(&(&b.source, b.line)));
+        for ((source, line), _) in left {
             let mut of_source = Findings::new(names[source]);
             of_source.at_line(line, "has rows, but no text for them");
             findings.push(of_source);
@@ -136,21 +155,29 @@ impl BatchLaws<'_> {
                 RowsAgain::None => {}
             }
         }
-        Ok(Outcome { findings, row_groups, counts, finished, lines, is_masked })
+        // Every piece of every batch has some, and nearly all are empty.
+        findings.retain(|findings| !findings.is_empty());
+        Ok(Outcome { findings, row_groups, counts, rejects, finished, lines, is_masked })
     }
 
     fn of_shard(&self, place: RowGroupPlace) -> Findings {
         Findings::new(&self.described.manifest.shards[place.shard].path)
     }
 
-    /// Reads a row group.
-    fn hold(&self, place: RowGroupPlace, epoch: u16, names: &[&str], held: &mut Held) -> Result<(), ReadError> {
+    /// Reads the tokens of a row group. Its digest, if its columns can be read.
+    fn hold(
+        &self,
+        place: RowGroupPlace,
+        epoch: u16,
+        names: &[&str],
+        tokens: &mut Tokens,
+    ) -> Result<Option<RowsDigest>, ReadError> {
         let Described { spec, .. } = self.described;
         let shard = self.open(place.shard)?;
         let (inputs, labels) = spec.row_lengths();
         let mut digest = RowsDigest::default();
         if shard.other_columns()?.is_some() {
-            return Ok(());
+            return Ok(None);
         }
         for part in shard.read(place.row_group, ((1 << 21) / (inputs + labels)).max(1) as usize)? {
             let part = part?;
@@ -171,7 +198,7 @@ impl BatchLaws<'_> {
                     if self.compares_tokens()
                         && let Ok(decoded) = example::tokens(example, spec)
                     {
-                        held.tokens.entry((source, line)).or_default().insert(segment, decoded.segment);
+                        tokens.entry((source, line)).or_default().insert(segment, decoded.segment);
                     }
                     if let Some(denoiser) = example.denoiser {
                         let denoiser = &spec.denoisers()[denoiser].name;
@@ -188,8 +215,7 @@ impl BatchLaws<'_> {
                 digest.add(&hash.finish());
             }
         }
-        held.digests.push(digest);
-        Ok(())
+        Ok(Some(digest))
     }
 
     fn compares_tokens(&self) -> bool {
@@ -200,7 +226,7 @@ impl BatchLaws<'_> {
         &self,
         again: &[RowGroup],
         places: &[RowGroupPlace],
-        digests: &[RowsDigest],
+        digests: &[Option<RowsDigest>],
         findings: &mut Vec<Findings>,
     ) {
         let Some(last) = places.last() else {
@@ -213,7 +239,7 @@ impl BatchLaws<'_> {
             findings.push(of_shard);
         }
         for ((place, again), digest) in places.iter().zip(again).zip(digests) {
-            if self.reach.digests && again.digest != *digest {
+            if self.reach.digests && digest.is_some_and(|digest| again.digest != digest) {
                 let mut of_shard = self.of_shard(*place);
                 of_shard.add(&format!("row group {} has other rows than those made again", place.row_group));
                 findings.push(of_shard);
@@ -245,8 +271,10 @@ impl BatchLaws<'_> {
 struct Comparison<'a, 'b> {
     laws: &'a BatchLaws<'b>,
     epoch: u16,
-    held: BTreeMap<(usize, u64), BTreeMap<u32, Vec<u32>>>,
+    held: Tokens,
     scratch: Scratch,
+    /// Those of epoch 0, which are kept.
+    rejects: Vec<RejectAgain>,
 }
 
 impl Comparison<'_, '_> {
@@ -266,9 +294,16 @@ impl Comparison<'_, '_> {
         for (line, bytes) in pieces.iter().flat_map(|piece| batch.lines(piece)) {
             tokens.clear();
             let made = self.tokens(line, bytes, &mut tokens);
-            if let Made::Tokens = made {
-                counts.documents += 1;
-                counts.tokens += tokens.len() as u64;
+            match &made {
+                Made::Tokens => {
+                    counts.documents += 1;
+                    counts.tokens += tokens.len() as u64;
+                }
+                Made::Reject(rejected) if self.epoch == 0 => {
+                    let bytes = (bytes.len() as u64, Sha256::digest(bytes).into());
+                    self.rejects.push(RejectAgain { source: name.to_owned(), line, reason: rejected.reason, bytes });
+                }
+                Made::Reject(_) | Made::Blank => {}
             }
             if !compares {
                 continue;

@@ -1,7 +1,7 @@
 //! The files of a data set: which are there, and whether they have the bytes they were written with.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use fs_err as fs;
@@ -13,6 +13,9 @@ use crate::output::data_set::{CARD, COMMITS, DATA, DataSet, MANIFEST, PLAN, PRIV
 use crate::output::manifest::Manifest;
 use crate::output::sums::Sums;
 
+/// Most bytes of a manifest, of sums, of a plan or of a commit record: they are read as a whole.
+pub const MOST: u64 = 1 << 30;
+
 /// What is known of the files.
 pub struct Files {
     /// What is wrong with them.
@@ -21,6 +24,10 @@ pub struct Files {
     pub damaged: BTreeSet<String>,
     /// Number of files looked at.
     pub count: u64,
+    /// A plan or commit record that must not be read, if there is one.
+    pub unreadable: Option<String>,
+    /// What was left out.
+    pub not_checked: Option<String>,
 }
 
 /// Who says that a file has a digest.
@@ -34,7 +41,7 @@ impl Files {
     #[must_use]
     pub fn check(data_set: &DataSet, manifest: Option<&Manifest>) -> Self {
         let mut of_sums = Findings::new(SUMS);
-        let sums = match data_set.read(SUMS) {
+        let sums = match read(data_set, SUMS) {
             Ok(Some(bytes)) => Sums::from_bytes(&bytes).map_err(|error| of_sums.add(&error.to_string())).ok(),
             Ok(None) => {
                 of_sums.add("is missing");
@@ -46,9 +53,13 @@ impl Files {
             }
         };
         let is_public = !data_set.path(PRIVATE).exists();
+        let is_private = |path: &str| path.strip_prefix(PRIVATE).is_some_and(|rest| rest.starts_with('/'));
         let mut expected: BTreeMap<String, Expected<'_>> = BTreeMap::new();
+        let mut left_out = 0_u64;
         for (path, sha256) in sums.iter().flat_map(|sums| &sums.0) {
-            if !(is_public && path.starts_with(PRIVATE)) {
+            if is_public && is_private(path) {
+                left_out += 1;
+            } else {
                 expected.insert(path.clone(), Expected { sha256, by: SUMS });
             }
         }
@@ -87,12 +98,18 @@ impl Files {
         let of_files: Vec<Findings> = paths.par_iter().map(|path| check(path)).collect();
         let damaged = paths.iter().zip(&of_files).filter(|(_, findings)| findings.count() > 0);
         let damaged = damaged.map(|(path, _)| (*path).clone()).filter(listed).collect();
+        let is_readable = |path: &str| size(&data_set.path(path)).is_ok_and(|bytes| bytes <= MOST);
+        let mut private =
+            found.iter().filter(|path| is_private(path) && data_set.path(path).symlink_metadata().is_ok());
+        let unreadable = private.find(|path| !is_readable(path)).cloned();
         if let Some(error) = error {
             of_sums.add(&format!("the folder cannot be listed: {error}"));
         }
         let mut findings = vec![of_sums];
         findings.extend(of_files);
-        Self { findings, damaged, count: paths.len() as u64 }
+        let files = if left_out == 1 { "file" } else { "files" };
+        let not_checked = (left_out > 0).then(|| format!("{left_out} {files} under {PRIVATE}/, which is not here"));
+        Self { findings, damaged, count: paths.len() as u64, unreadable, not_checked }
     }
 }
 
@@ -108,7 +125,7 @@ fn named(manifest: &Manifest) -> impl Iterator<Item = (&str, &str)> {
 /// The files that are there, in the folders where no others may be, and those that every data set has.
 fn walk(data_set: &DataSet) -> (BTreeSet<String>, Option<io::Error>) {
     let mut found: BTreeSet<String> = [MANIFEST, CARD, PLAN].map(str::to_owned).into_iter().collect();
-    let mut folders: Vec<String> = [DATA, REJECTS, COMMITS].map(str::to_owned).into();
+    let mut folders: Vec<String> = [DATA, REJECTS, COMMITS, PRIVATE].map(str::to_owned).into();
     while let Some(folder) = folders.pop() {
         let entries = match fs::read_dir(data_set.path(&folder)) {
             Ok(entries) => entries,
@@ -121,26 +138,71 @@ fn walk(data_set: &DataSet) -> (BTreeSet<String>, Option<io::Error>) {
                 Err(error) => return (found, Some(error)),
             };
             let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
-            if entry.path().is_dir() {
-                folders.push(name);
-            } else {
-                found.insert(name);
+            if folder == PRIVATE && !is_plan(&name) {
+                // Of its other files, only commit records are of the data set.
+                continue;
+            }
+            // Links are not followed: they may go in a circle, or out of the data set.
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(name),
+                Ok(_) => drop(found.insert(name)),
+                Err(error) => return (found, Some(error)),
             }
         }
     }
     (found, None)
 }
 
-/// SHA-256 of a file, in hex.
+/// Whether a name is, or looks like, that of the plan or of an extension.
+fn is_plan(name: &str) -> bool {
+    let name = name.strip_prefix(PRIVATE).and_then(|name| name.strip_prefix("/plan"));
+    name.is_some_and(|rest| rest.ends_with(".json"))
+}
+
+/// The bytes of a file that is read as a whole; `None` if there is none.
+///
+/// # Errors
+///
+/// If it is no plain file, is too large, or cannot be read.
+pub fn read(data_set: &DataSet, name: &str) -> io::Result<Option<Vec<u8>>> {
+    match size(&data_set.path(name)) {
+        Ok(bytes) if bytes > MOST => {
+            let message = format!("it has {bytes} bytes, more than the {MOST} that it may have");
+            Err(io::Error::new(io::ErrorKind::FileTooLarge, message))
+        }
+        Ok(_) => data_set.read(name),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The size of a plain file. Whoever opens a pipe waits for somebody who writes to it.
+fn size(path: &Path) -> io::Result<u64> {
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.is_file() { Ok(metadata.len()) } else { Err(io::Error::other("it is no plain file")) }
+}
+
+/// SHA-256 of a plain file, in hex.
 fn digest(path: &Path) -> io::Result<String> {
-    let mut file = fs::File::open(path)?;
-    let mut sha256 = Sha256::new();
+    size(path)?;
+    let (_, sha256) = sha256(fs::File::open(path)?)?;
+    Ok(crate::digest::hex(&sha256))
+}
+
+/// The number of bytes to the end of a reader, and their SHA-256.
+///
+/// # Errors
+///
+/// If they cannot be read.
+pub fn sha256(mut reader: impl io::Read) -> io::Result<(u64, [u8; 32])> {
+    let (mut sha256, mut bytes) = (Sha256::new(), 0);
     let mut buffer = vec![0; 1 << 17];
     loop {
-        let read = file.read(&mut buffer)?;
+        let read = reader.read(&mut buffer)?;
         if read == 0 {
-            return Ok(crate::digest::hex(&sha256.finalize()));
+            return Ok((bytes, sha256.finalize().into()));
         }
         sha256.update(&buffer[..read]);
+        bytes += read as u64;
     }
 }

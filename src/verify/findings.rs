@@ -1,5 +1,6 @@
 //! What is found, as lines.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 /// Findings of one file or source that are shown one by one.
@@ -18,6 +19,8 @@ pub struct Findings {
 pub struct Report {
     /// By file, then by source.
     findings: Vec<Findings>,
+    /// The index of each place in them.
+    places: BTreeMap<String, usize>,
     /// What could not be looked at, and why.
     pub not_checked: Vec<String>,
     /// Files whose digest was computed.
@@ -70,6 +73,12 @@ impl Findings {
         other.lines.into_iter().for_each(|line| self.push(line));
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
     /// Their number.
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -88,10 +97,15 @@ impl Findings {
 impl Report {
     /// Adds the findings of a file or source.
     pub fn push(&mut self, findings: Findings) {
-        match self.findings.iter_mut().find(|other| other.place == findings.place) {
-            _ if findings.count() == 0 => {}
-            Some(same) => same.append(findings),
-            None => self.findings.push(findings),
+        if findings.is_empty() {
+            return;
+        }
+        match self.places.get(&findings.place) {
+            Some(same) => self.findings[*same].append(findings),
+            None => {
+                self.places.insert(findings.place.clone(), self.findings.len());
+                self.findings.push(findings);
+            }
         }
     }
 
@@ -124,4 +138,22 @@ impl Report {
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_joins_those_of_a_place_and_keeps_nothing_of_a_place_without() {
+        let of = |place: &str, lines: &[&str]| {
+            let mut findings = Findings::new(place);
+            lines.iter().for_each(|line| findings.add(line));
+            findings
+        };
+        let mut report = Report::default();
+        report.extend([of("a", &[]), of("b", &["1"]), of("a", &["2"]), of("b", &["3"]), of("c", &[])]);
+        assert_eq!(report.lines(), ["b: 1", "b: 3", "a: 2"]);
+        assert_eq!((report.findings.len(), report.places.len()), (2, 2));
+    }
 }

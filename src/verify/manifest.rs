@@ -6,7 +6,7 @@ use super::Described;
 use super::findings::{Findings, with_causes};
 use crate::denoise::{MASKING_VERSION, Spec, SpecError};
 use crate::difference::differences;
-use crate::output::commit::CommitRecord;
+use crate::output::commit::{CommitRecord, ShardFile};
 use crate::output::counts::{DenoiserCounts, SourceCounts};
 use crate::output::data_set::{DATA, DataSet, MANIFEST, PLAN, PRIVATE, REJECTS};
 use crate::output::manifest::{MANIFEST_VERSION, Manifest, SourceEntry, Unit};
@@ -114,26 +114,32 @@ fn check_units(manifest: &Manifest, spec: &Spec) -> Result<(), ManifestError> {
     Ok(())
 }
 
-/// What is wrong with a manifest that can be used.
+/// What is wrong with a manifest that can be used. Plan and commit records are read if they may be.
 #[must_use]
-pub fn check(data_set: &DataSet, described: &Described) -> Findings {
+pub fn check(data_set: &DataSet, described: &Described, may_read: bool) -> Findings {
     let mut findings = Findings::new(MANIFEST);
     let Manifest { spec, spec_fingerprint, shards, .. } = &described.manifest;
     findings.differ("`spec_fingerprint`", spec_fingerprint, "the spec has", &crate::digest::fingerprint(spec));
-    if !shards.is_sorted_by(|a, b| a.path < b.path) {
-        findings.add("`shards` are not in the order of their paths, each once");
+    if !is_in_order(shards) {
+        findings.add("`shards` are not in the order of units and numbers, each once");
     }
     if described.places.len() != described.manifest.sources.len() {
         findings.add("`sources` names one twice");
     }
     check_totals(&described.manifest, &mut findings);
-    if data_set.path(PRIVATE).exists() {
+    if may_read && data_set.path(PRIVATE).exists() {
         match rebuilt(data_set, described) {
             Ok(lines) => lines.iter().for_each(|line| findings.add(line)),
             Err(error) => findings.add(&error),
         }
     }
     findings
+}
+
+/// Whether shards are in the order of a run. Their paths are not, once a number has more digits than others.
+fn is_in_order(shards: &[ShardFile]) -> bool {
+    let place = |shard: &ShardFile| place_of(&shard.path, DATA, ".parquet");
+    shards.is_sorted_by(|a, b| place(a) < place(b))
 }
 
 fn check_totals(manifest: &Manifest, findings: &mut Findings) {
@@ -194,4 +200,26 @@ fn rebuilt(data_set: &DataSet, described: &Described) -> Result<Vec<String>, Str
     let differ = differences(&json(manifest), &json(&rebuilt));
     lines.extend(differ.iter().map(|one| one.shown("in the manifest", "by plan and commit records")));
     Ok(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_ordered_by_numbers_and_not_by_digits() {
+        let shard = |place: &str| ShardFile {
+            path: format!("data/train-{place}.parquet"),
+            bytes: 0,
+            sha256: String::new(),
+            rows: 0,
+            row_groups: 0,
+            rows_digest: String::new(),
+        };
+        let is_in_order = |places: &[&str]| is_in_order(&places.iter().map(|place| shard(place)).collect::<Vec<_>>());
+        assert!(is_in_order(&["00007-00000", "00007-00001", "99999-00000", "100000-00000", "100000-100000"]));
+        assert!(!is_in_order(&["100000-00000", "99999-00000"]));
+        assert!(!is_in_order(&["00007-00000", "00007-00000"]));
+        assert_eq!(place_of("data/train-7-00000.parquet", DATA, ".parquet"), None);
+    }
 }

@@ -7,8 +7,10 @@
 //! sources ─────▶ tokens, rows made again ─┘
 //! ```
 //!
-//! Nothing is written and nothing is mended. What masks rows again is [`pipeline`](crate::pipeline), so there is no second
-//! implementation of it here; what takes rows apart is [`decode`](crate::denoise::decode()).
+//! Nothing is written and nothing is mended. What makes rows and rejects of records again is [`pipeline`](crate::pipeline); what takes
+//! rows apart is [`decode`](crate::denoise::decode()). [`batches`] repeats three small choices of the worker: which lines are blank,
+//! whether a line is a document or a record, and what of a document is used, by itself or joined. If they came apart, every data set
+//! would have findings.
 
 pub mod batches;
 pub mod example;
@@ -63,7 +65,7 @@ impl Opened {
     #[must_use]
     pub fn new(data_set: DataSet) -> Self {
         let mut findings = Findings::new(MANIFEST);
-        let described = match data_set.read(MANIFEST) {
+        let described = match files::read(&data_set, MANIFEST) {
             Ok(Some(bytes)) => manifest::read(&bytes).map_err(|error| findings.add(&error.to_string())).ok(),
             Ok(None) => {
                 findings.add("is missing: the data set is not finished");
@@ -98,13 +100,19 @@ pub fn verify(opened: Opened, again: Option<&Again<'_>>, pool: &ThreadPool) -> R
     let files = pool.install(|| Files::check(&data_set, described.as_ref().map(|described| &described.manifest)));
     let damaged = files.damaged;
     report.files = files.count;
+    report.not_checked.extend(files.not_checked);
     report.extend(files.findings);
     let Some(described) = &described else {
         report.push(findings);
         report.not_checked.push("rows, since the manifest cannot be read".to_owned());
         return report;
     };
-    report.push(manifest::check(&data_set, described));
+    if let Some(path) = &files.unreadable {
+        let what =
+            format!("the manifest against plan and commit records, since `{path}` is no plain file, or too large");
+        report.not_checked.push(what);
+    }
+    report.push(manifest::check(&data_set, described, files.unreadable.is_none()));
     report.extend(rejects::check(&data_set, &described.manifest, &damaged));
     let reach = Reach::new(&described.spec, &described.format);
     report.not_checked.extend(reach.not_checked());

@@ -1,11 +1,12 @@
-//! Rejects: whether index and lines go together, and are counted.
+//! Rejects: whether index and lines go together, are counted, and are those of the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 
 use fs_err as fs;
 use serde::Deserialize;
 
+use super::files::sha256;
 use super::findings::Findings;
 use crate::output::commit::RejectFiles;
 use crate::output::data_set::{DataSet, MANIFEST};
@@ -62,7 +63,7 @@ fn check_files(
     files: &RejectFiles,
     reasons: &mut Reasons,
     findings: &mut Findings,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let (mut count, mut offset) = (0, 0);
     let mut before: Option<(String, u64)> = None;
     for (number, line) in (1_u64..).zip(BufReader::new(fs::File::open(data_set.path(&files.index))?).lines()) {
@@ -91,4 +92,160 @@ fn check_files(
         findings.add(&format!("ends at byte {offset} of `{}`, which has {bytes}", files.lines));
     }
     Ok(())
+}
+
+/// A reject, made again from the source.
+pub struct RejectAgain {
+    /// Name of the source.
+    pub source: String,
+    /// 1-based line.
+    pub line: u64,
+    /// Why.
+    pub reason: Reason,
+    /// The number of the line's bytes, and their SHA-256.
+    pub bytes: (u64, [u8; 32]),
+}
+
+/// The rejects of a unit as its files keep them, in step with those that its batches make again.
+pub struct Kept<'a> {
+    data_set: &'a DataSet,
+    /// The files that are not opened yet.
+    files: std::vec::IntoIter<&'a RejectFiles>,
+    open: Option<Open<'a>>,
+    findings: Vec<Findings>,
+    /// Whether one is not the next: those behind it cannot be told from one another.
+    is_lost: bool,
+}
+
+struct Open<'a> {
+    path: &'a str,
+    index: io::Lines<BufReader<fs::File>>,
+    /// Lines of the index before the next.
+    before: u64,
+    lines: BufReader<fs::File>,
+    /// Where in the lines it stands.
+    offset: u64,
+}
+
+/// A reject that is kept, and where.
+struct KeptReject<'a> {
+    path: &'a str,
+    number: u64,
+    entry: Entry,
+    /// The number of its bytes that are there, and their SHA-256.
+    bytes: (u64, [u8; 32]),
+    is_ended: bool,
+}
+
+impl<'a> Kept<'a> {
+    /// Those in the files of a unit.
+    #[must_use]
+    pub fn new(data_set: &'a DataSet, files: Vec<&'a RejectFiles>) -> Self {
+        Self { data_set, files: files.into_iter(), open: None, findings: Vec::new(), is_lost: false }
+    }
+
+    /// Compares the next with the one that should be it.
+    pub fn compare(&mut self, again: &RejectAgain) {
+        if self.is_lost {
+            return;
+        }
+        let RejectAgain { source, line, reason, bytes } = again;
+        let Some(kept) = self.next() else {
+            if !self.is_lost {
+                self.is_lost = true;
+                let mut findings = Findings::new(source);
+                findings.at_line(*line, &format!("is a reject (`{reason}`), but none that is kept"));
+                self.findings.push(findings);
+            }
+            return;
+        };
+        let KeptReject { path, number, entry, bytes: found, is_ended } = kept;
+        let mut findings = Findings::new(path);
+        if (&entry.source, entry.line) != (source, *line) {
+            self.is_lost = true;
+            findings
+                .at_line(number, &format!("is {}:{}, the next reject is {source}:{line}", entry.source, entry.line));
+        } else if entry.reason != *reason {
+            findings.at_line(number, &format!("`reason` is {}, made again it is {reason}", entry.reason));
+        } else if entry.length != bytes.0 {
+            findings.at_line(number, &format!("`length` is {}, {source}:{line} has {} bytes", entry.length, bytes.0));
+        } else if found != *bytes {
+            findings.at_line(number, &format!("its bytes are not those of {source}:{line}"));
+        } else if !is_ended {
+            findings.at_line(number, "no line feed follows its bytes");
+        }
+        self.push(findings);
+    }
+
+    /// What is wrong with them, once all batches are compared.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<Findings> {
+        if !self.is_lost
+            && let Some(KeptReject { path, number, entry, .. }) = self.next()
+        {
+            let mut findings = Findings::new(path);
+            findings.at_line(number, &format!("is {}:{}, the sources give no more rejects", entry.source, entry.line));
+            self.push(findings);
+        }
+        self.findings
+    }
+
+    fn push(&mut self, findings: Findings) {
+        if !findings.is_empty() {
+            self.findings.push(findings);
+        }
+    }
+
+    /// The next; none if there is no more, or it cannot be read.
+    fn next(&mut self) -> Option<KeptReject<'a>> {
+        loop {
+            let (path, error) = match &mut self.open {
+                Some(open) => match open.next() {
+                    Ok(Some(kept)) => return Some(kept),
+                    Ok(None) => {
+                        self.open = None;
+                        continue;
+                    }
+                    Err(error) => (open.path, error),
+                },
+                None => {
+                    let files = self.files.next()?;
+                    match Open::new(self.data_set, files) {
+                        Ok(open) => {
+                            self.open = Some(open);
+                            continue;
+                        }
+                        Err(error) => (files.index.as_str(), error),
+                    }
+                }
+            };
+            self.is_lost = true;
+            let mut findings = Findings::new(path);
+            findings.add(&format!("cannot be compared with the sources: {error}"));
+            self.findings.push(findings);
+            return None;
+        }
+    }
+}
+
+impl<'a> Open<'a> {
+    fn new(data_set: &DataSet, files: &'a RejectFiles) -> io::Result<Self> {
+        let open = |name: &str| Ok::<_, io::Error>(BufReader::new(fs::File::open(data_set.path(name))?));
+        let (index, lines) = (open(&files.index)?.lines(), open(&files.lines)?);
+        Ok(Self { path: &files.index, index, before: 0, lines, offset: 0 })
+    }
+
+    fn next(&mut self) -> io::Result<Option<KeptReject<'a>>> {
+        let Some(line) = self.index.next() else { return Ok(None) };
+        self.before += 1;
+        let entry: Entry = serde_json::from_str(&line?)?;
+        if entry.offset != self.offset {
+            self.lines.seek(SeekFrom::Start(entry.offset))?;
+        }
+        let bytes = sha256((&mut self.lines).take(entry.length))?;
+        let mut end = Vec::new();
+        (&mut self.lines).take(1).read_to_end(&mut end)?;
+        self.offset = entry.offset.saturating_add(bytes.0).saturating_add(end.len() as u64);
+        Ok(Some(KeptReject { path: self.path, number: self.before, entry, bytes, is_ended: end == b"\n" }))
+    }
 }

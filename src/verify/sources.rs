@@ -16,13 +16,15 @@ use super::batches::{BatchLaws, Outcome, Task};
 use super::example::Reach;
 use super::findings::{Findings, Report, with_causes};
 use super::manifest::place_of;
+use super::rejects::Kept;
 use super::step::{Queue, Rebuilt, RowGroupPlace};
 use crate::input::batch::BatchReader;
 use crate::input::reader::Limits;
 use crate::input::source::Source;
-use crate::output::commit::ShardFile;
+use crate::output::commit::RejectFiles;
 use crate::output::counts::SourceCounts;
-use crate::output::data_set::{DATA, DataSet};
+use crate::output::data_set::{DATA, DataSet, REJECTS};
+use crate::output::manifest::Manifest;
 use crate::output::shard::ShardOptions;
 use crate::pipeline::ordered::Crew;
 use crate::pipeline::worker::Shared;
@@ -88,8 +90,12 @@ pub fn check(
         }
         rows => rows,
     };
+    let (shards, row_groups_before) = by_unit(&described.manifest);
     let checker = Checker {
         units: described.manifest.plan.units.len(),
+        shards,
+        row_groups_before,
+        rejects: rejects_by_unit(&described.manifest),
         laws: BatchLaws { data_set, described, reach, again, rows, same_version },
         sources,
         damaged,
@@ -121,8 +127,44 @@ fn match_sources(described: &Described, found: &[Source], report: &mut Report) -
     matched
 }
 
+/// The shards of each unit; and the number of row groups before each shard, and behind the last.
+fn by_unit(manifest: &Manifest) -> (Vec<Vec<usize>>, Vec<u64>) {
+    let mut shards = vec![Vec::new(); manifest.plan.units.len()];
+    let mut before = vec![0_u64];
+    for (index, shard) in manifest.shards.iter().enumerate() {
+        if let Some(unit) = place_of(&shard.path, DATA, ".parquet").and_then(|(unit, _)| shards.get_mut(unit)) {
+            unit.push(index);
+        }
+        before.push(before[index].saturating_add(shard.row_groups));
+    }
+    (shards, before)
+}
+
+/// The files of rejects of each unit, in the order of its shards.
+fn rejects_by_unit(manifest: &Manifest) -> Vec<Vec<&RejectFiles>> {
+    let mut rejects = vec![Vec::new(); manifest.plan.units.len()];
+    for files in &manifest.rejects {
+        if let Some((unit, shard)) = place_of(&files.index, REJECTS, ".jsonl")
+            && let Some(of_unit) = rejects.get_mut(unit)
+        {
+            of_unit.push((shard, files));
+        }
+    }
+    let in_order = |mut of_unit: Vec<(usize, _)>| {
+        of_unit.sort_by_key(|(shard, _)| *shard);
+        of_unit.into_iter().map(|(_, files)| files).collect()
+    };
+    rejects.into_iter().map(in_order).collect()
+}
+
 struct Checker<'a> {
     units: usize,
+    /// The shards of each unit, by their index in the manifest.
+    shards: Vec<Vec<usize>>,
+    /// The number of row groups before each shard, and behind the last.
+    row_groups_before: Vec<u64>,
+    /// The files of rejects of each unit.
+    rejects: Vec<Vec<&'a RejectFiles>>,
     laws: BatchLaws<'a>,
     sources: Vec<Option<Source>>,
     damaged: &'a BTreeSet<String>,
@@ -202,8 +244,7 @@ impl Checker<'_> {
         let mut report = UnitReport { unit: index, ..UnitReport::default() };
         let manifest = &self.laws.described.manifest;
         let unit = manifest.plan.units[index];
-        let of_unit = |shard: &ShardFile| place_of(&shard.path, DATA, ".parquet").is_some_and(|place| place.0 == index);
-        let shards: Vec<usize> = (0..manifest.shards.len()).filter(|shard| of_unit(&manifest.shards[*shard])).collect();
+        let shards = self.shards[index].clone();
         if shards.iter().any(|shard| self.damaged.contains(&manifest.shards[*shard].path)) {
             report.not_checked = Some(format!("unit {index} against the sources, since a shard of it is damaged"));
             return report;
@@ -218,6 +259,15 @@ impl Checker<'_> {
         let mut reader = BatchReader::new(&sources, max_line, &again.spool, &buffers).with_limits(again.limits);
         let mut queue = Queue::new(&self.laws, shards.clone());
         let mut rebuilt = Rebuilt::new(&self.laws, shards);
+        let is_damaged =
+            |files: &RejectFiles| [&files.index, &files.lines].iter().any(|path| self.damaged.contains(*path));
+        let rejects = &self.rejects[index];
+        let mut kept = Some(Kept::new(self.laws.data_set, rejects.clone()));
+        if rejects.iter().any(|files| is_damaged(files)) {
+            kept = None;
+            report.not_checked =
+                Some(format!("rejects of unit {index} against the sources, since a file of them is damaged"));
+        }
         let result = crew.in_order(
             || {
                 let Some(batch) = reader.next_batch()? else { return Ok(None) };
@@ -231,22 +281,25 @@ impl Checker<'_> {
                 Ok(Some(Task { unit: index, batch, row_groups, is_masked }))
             },
             |outcome| {
-                let Outcome { findings, row_groups, counts, finished, lines, is_masked } = outcome;
+                let Outcome { findings, row_groups, counts, rejects, finished, lines, is_masked } = outcome;
                 report.findings.extend(findings);
                 report.batches += u64::from(is_masked);
                 if unit.epoch == 0 {
                     report.lines += lines;
+                    if let Some(kept) = &mut kept {
+                        rejects.iter().for_each(|reject| kept.compare(reject));
+                    }
                     let mut all = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
                     for (name, counts) in counts {
                         *all.entry(name).or_default() += &counts;
                     }
                     for (name, sha256) in finished {
                         let said = self.laws.described.places.get(&name).map(|place| &manifest.sources[*place]);
-                        let mut findings = Findings::new(&name);
                         if let Some(said) = said.filter(|said| said.sha256 != sha256) {
+                            let mut findings = Findings::new(&name);
                             findings.add(&format!("has SHA-256 {sha256}, the manifest says {}", said.sha256));
+                            report.findings.push(findings);
                         }
-                        report.findings.push(findings);
                     }
                 }
                 if self.laws.rows == RowsAgain::All {
@@ -261,6 +314,7 @@ impl Checker<'_> {
             Ok(()) => {
                 report.is_whole = unit.epoch == 0;
                 report.findings.extend(queue.finish());
+                report.findings.extend(kept.into_iter().flat_map(Kept::finish));
                 if self.laws.rows == RowsAgain::All {
                     report.findings.extend(rebuilt.finish());
                 }
@@ -278,10 +332,8 @@ impl Checker<'_> {
     /// Whether a row group is one of the sample.
     fn is_sampled(&self, place: RowGroupPlace) -> bool {
         let RowsAgain::Sample(wanted) = self.laws.rows else { return false };
-        let shards = &self.laws.described.manifest.shards;
-        let all: u64 = shards.iter().map(|shard| shard.row_groups).sum();
-        let before: u64 = shards[..place.shard].iter().map(|shard| shard.row_groups).sum();
-        is_sampled(before + place.row_group as u64, all, wanted)
+        let all = self.row_groups_before[self.row_groups_before.len() - 1];
+        is_sampled(self.row_groups_before[place.shard] + place.row_group as u64, all, wanted)
     }
 }
 
