@@ -742,7 +742,10 @@ fn sources_that_changed_are_found() {
     assert!(ran.stdout.contains("not checked: `c.jsonl`, which the manifest does not name\n"), "{}", ran.stdout);
 }
 
-/// A change of the files of rejects of `masked`, with digests that agree everywhere.
+/// What is done to the entries of the index and to the lines.
+type RejectsChange = dyn Fn(&mut Vec<Value>, &mut Vec<Vec<u8>>);
+
+/// A change of the first files of rejects, with digests that agree everywhere.
 fn alter_rejects(data_set: &DataSet, change: impl FnOnce(&mut Vec<Value>, &mut Vec<Vec<u8>>)) {
     let (index, lines) = ("rejects/train-00000-00000.jsonl", "rejects/train-00000-00000.lines");
     let (mut entries, mut texts): (Vec<Value>, Vec<Vec<u8>>) = data_set.rejects().into_iter().unzip();
@@ -753,7 +756,7 @@ fn alter_rejects(data_set: &DataSet, change: impl FnOnce(&mut Vec<Value>, &mut V
         entry["length"] = text.len().into();
         offset += text.len() + 1;
     }
-    let index_bytes: String = entries.iter().map(|entry| format!("{entry}\n")).collect();
+    let index_bytes: Vec<u8> = entries.iter().flat_map(|entry| format!("{entry}\n").into_bytes()).collect();
     let lines_bytes: Vec<u8> = texts.iter().flat_map(|text| [&text[..], b"\n"].concat()).collect();
     let seal = |files: &mut Value| {
         files["count"] = entries.len().into();
@@ -768,7 +771,7 @@ fn alter_rejects(data_set: &DataSet, change: impl FnOnce(&mut Vec<Value>, &mut V
 
 #[test]
 fn rejects_that_are_not_the_sources_are_found_with_them() {
-    let found = |change: &dyn Fn(&mut Vec<Value>, &mut Vec<Vec<u8>>)| {
+    let found = |change: &RejectsChange| {
         let fixture = small();
         let long = format!("{}\n{}", "x".repeat(5_000), record("a last line"));
         fixture.write_source("in/c.jsonl", long);
@@ -782,7 +785,7 @@ fn rejects_that_are_not_the_sources_are_found_with_them() {
         assert_eq!(ran.code, Some(1), "{}", ran.stdout);
         (alone, ran.stdout)
     };
-    let changes: [(&dyn Fn(&mut Vec<Value>, &mut Vec<Vec<u8>>), &str); 4] = [
+    let changes: [(&RejectsChange, &str); 4] = [
         (&|_, texts| texts[0] = b"[".to_vec(), ".jsonl:1: its bytes are not those of a.jsonl:5"),
         (&|_, texts| texts[1].truncate(10), ".jsonl:2: `length` is 10, a.jsonl:6 has 11 bytes"),
         // The line that was put aside in a file.

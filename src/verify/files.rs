@@ -156,7 +156,7 @@ fn walk(data_set: &DataSet) -> (BTreeSet<String>, Option<io::Error>) {
 /// Whether a name is, or looks like, that of the plan or of an extension.
 fn is_plan(name: &str) -> bool {
     let name = name.strip_prefix(PRIVATE).and_then(|name| name.strip_prefix("/plan"));
-    name.is_some_and(|rest| rest.ends_with(".json"))
+    name.and_then(|rest| rest.strip_suffix(".json")).is_some()
 }
 
 /// The bytes of a file that is read as a whole; `None` if there is none.

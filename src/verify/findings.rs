@@ -100,12 +100,11 @@ impl Report {
         if findings.is_empty() {
             return;
         }
-        match self.places.get(&findings.place) {
-            Some(same) => self.findings[*same].append(findings),
-            None => {
-                self.places.insert(findings.place.clone(), self.findings.len());
-                self.findings.push(findings);
-            }
+        if let Some(same) = self.places.get(&findings.place) {
+            self.findings[*same].append(findings);
+        } else {
+            self.places.insert(findings.place.clone(), self.findings.len());
+            self.findings.push(findings);
         }
     }
 
@@ -148,7 +147,9 @@ mod tests {
     fn a_report_joins_those_of_a_place_and_keeps_nothing_of_a_place_without() {
         let of = |place: &str, lines: &[&str]| {
             let mut findings = Findings::new(place);
-            lines.iter().for_each(|line| findings.add(line));
+            for line in lines {
+                findings.add(line);
+            }
             findings
         };
         let mut report = Report::default();

@@ -198,32 +198,24 @@ impl<'a> Kept<'a> {
 
     /// The next; none if there is no more, or it cannot be read.
     fn next(&mut self) -> Option<KeptReject<'a>> {
-        loop {
-            let (path, error) = match &mut self.open {
-                Some(open) => match open.next() {
-                    Ok(Some(kept)) => return Some(kept),
-                    Ok(None) => {
-                        self.open = None;
-                        continue;
-                    }
-                    Err(error) => (open.path, error),
-                },
-                None => {
-                    let files = self.files.next()?;
-                    match Open::new(self.data_set, files) {
-                        Ok(open) => {
-                            self.open = Some(open);
-                            continue;
-                        }
-                        Err(error) => (files.index.as_str(), error),
-                    }
-                }
-            };
+        self.try_next().unwrap_or_else(|(path, error)| {
             self.is_lost = true;
             let mut findings = Findings::new(path);
             findings.add(&format!("cannot be compared with the sources: {error}"));
             self.findings.push(findings);
-            return None;
+            None
+        })
+    }
+
+    fn try_next(&mut self) -> Result<Option<KeptReject<'a>>, (&'a str, io::Error)> {
+        loop {
+            if let Some(open) = &mut self.open
+                && let Some(kept) = open.next().map_err(|error| (open.path, error))?
+            {
+                return Ok(Some(kept));
+            }
+            let Some(files) = self.files.next() else { return Ok(None) };
+            self.open = Some(Open::new(self.data_set, files).map_err(|error| (files.index.as_str(), error))?);
         }
     }
 }

@@ -287,7 +287,9 @@ impl Checker<'_> {
                 if unit.epoch == 0 {
                     report.lines += lines;
                     if let Some(kept) = &mut kept {
-                        rejects.iter().for_each(|reject| kept.compare(reject));
+                        for reject in &rejects {
+                            kept.compare(reject);
+                        }
                     }
                     let mut all = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
                     for (name, counts) in counts {
