@@ -142,7 +142,7 @@ fn walk(data_set: &DataSet) -> (BTreeSet<String>, Option<io::Error>) {
                 // Of its other files, only commit records are of the data set.
                 continue;
             }
-            // Links are not followed: they may go in a circle, or out of the data set.
+            // Links to folders are not followed: they may go in a circle.
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => folders.push(name),
                 Ok(_) => drop(found.insert(name)),
@@ -176,9 +176,10 @@ pub fn read(data_set: &DataSet, name: &str) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// The size of a plain file. Whoever opens a pipe waits for somebody who writes to it.
+/// The size of a plain file, or of the one that a link leads to: download caches keep data sets so. Whoever opens a pipe waits for somebody
+/// who writes to it.
 fn size(path: &Path) -> io::Result<u64> {
-    let metadata = fs::symlink_metadata(path)?;
+    let metadata = fs::metadata(path)?;
     if metadata.is_file() { Ok(metadata.len()) } else { Err(io::Error::other("it is no plain file")) }
 }
 
