@@ -175,6 +175,7 @@ impl DataSet {
         let Some(path) = file.path.as_ref() else { return Err(io::Error::other("the temporary file is gone")) };
         match fs::hard_link(path, &target) {
             Ok(()) => file.sync_folder_of(&target).map(|()| None),
+            // The reply to a link that was made may be lost: what counts is what is there.
             Err(_) if target.exists() => Ok(Some(file)),
             Err(error) => Err(error),
         }
@@ -222,19 +223,9 @@ impl DataSet {
     pub fn create_only(&self, relative: &str, bytes: &[u8]) -> io::Result<Created> {
         let mut file = self.temporary(&relative.replace('/', "-"))?;
         file.write_all(bytes)?;
-        file.sync()?;
-        let target = self.dir.join(relative);
-        let Some(path) = file.path.as_ref() else { return Err(io::Error::other("the temporary file is gone")) };
-        match fs::hard_link(path, &target) {
-            Ok(()) => {
-                file.sync_folder_of(&target)?;
-                Ok(Created::New)
-            }
-            // The reply to a link that was made may be lost: what counts is what is there.
-            Err(error) => match self.read(relative)? {
-                Some(bytes) => Ok(Created::Existing(bytes)),
-                None => Err(error),
-            },
+        match self.publish_new(file, relative)? {
+            None => Ok(Created::New),
+            Some(_) => Ok(Created::Existing(fs::read(self.path(relative))?)),
         }
     }
 
