@@ -16,14 +16,14 @@ use crate::output::data_set::{DataSet, MANIFEST, PRIVATE};
 use crate::output::manifest::{Manifest, PlanParts, SourceEntry};
 use crate::pipeline::allowance::MaxRejects;
 use crate::pipeline::plan::{PLAN_VERSION, Plan, PlannedSource};
+use crate::reading::Described;
+use crate::reading::manifest::{MOST, ManifestError, read};
 use crate::settings::{self, Settings, SettingsError, Spool};
 use crate::tokenize::hf::{BYTES, TokenizerFile};
 use crate::tokenize::{Tokenizer, TokenizerPath};
-use crate::verify::files::MOST;
 use crate::verify::findings::Report;
-use crate::verify::manifest::{ManifestError, read};
 use crate::verify::sources::{Again, RowsAgain};
-use crate::verify::{Described, Opened, verify as verify_data_set};
+use crate::verify::{Opened, verify as verify_data_set};
 
 /// The rejects of a data set were allowed when it was made.
 pub const ALL_REJECTS: MaxRejects = MaxRejects::Share(1_000_000);

@@ -29,6 +29,7 @@ pub mod input;
 pub mod output;
 pub mod pipeline;
 pub mod preview;
+pub mod reading;
 pub mod recipe;
 pub mod reject;
 pub mod report;

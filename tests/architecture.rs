@@ -153,7 +153,14 @@ fn the_pipeline_does_not_know_who_calls_it() {
 
 #[test]
 fn verify_does_not_know_who_calls_it() {
-    assert_imports("verify", &["denoise", "difference", "digest", "input", "output", "pipeline", "reject", "tokenize"]);
+    let allowed =
+        ["denoise", "difference", "digest", "input", "output", "pipeline", "reading", "reject", "tokenize", "verify"];
+    assert_imports("verify", &allowed);
+}
+
+#[test]
+fn whoever_reads_a_data_set_back_knows_what_it_is_and_not_how_it_was_made() {
+    assert_imports("reading", &["denoise", "difference", "output"]);
 }
 
 #[test]

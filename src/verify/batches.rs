@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 
-use super::Described;
-use super::example::{self, Reach};
 use super::files::sha256;
 use super::findings::Findings;
 use super::rejects::RejectAgain;
@@ -21,6 +19,8 @@ use crate::output::read::{ReadError, RowHash, Shard, ShardAgain};
 use crate::output::rows::{Provenance, RowGroup, RowsDigest};
 use crate::pipeline::UnitError;
 use crate::pipeline::worker::{BatchMasker, Masked};
+use crate::reading::Described;
+use crate::reading::example::{self, Reach};
 use crate::reject::{Reason, Rejected};
 use crate::tokenize::Scratch;
 

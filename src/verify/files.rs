@@ -12,9 +12,7 @@ use super::findings::Findings;
 use crate::output::data_set::{CARD, COMMITS, DATA, DataSet, MANIFEST, PLAN, PRIVATE, REJECTS, SUMS};
 use crate::output::manifest::Manifest;
 use crate::output::sums::Sums;
-
-/// Most bytes of a manifest, of sums, of a plan or of a commit record: they are read as a whole.
-pub const MOST: u64 = 1 << 30;
+use crate::reading::manifest::MOST;
 
 /// What is known of the files.
 pub struct Files {

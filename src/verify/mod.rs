@@ -13,7 +13,6 @@
 //! would have findings.
 
 pub mod batches;
-pub mod example;
 pub mod files;
 pub mod findings;
 pub mod manifest;
@@ -28,30 +27,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use self::example::Reach;
 use self::files::Files;
 use self::findings::{Findings, Report};
 use self::rows::{ShardLaws, ShardRows};
 use self::sources::Again;
-use crate::denoise::Spec;
 use crate::output::commit::ShardFile;
 use crate::output::counts::{DenoiserCounts, SourceCounts};
 use crate::output::data_set::{DataSet, MANIFEST};
 use crate::output::manifest::Manifest;
 use crate::output::rows::RowsDigest;
-use crate::output::schema::{Column, RowFormat};
-
-/// A manifest whose parts go together: what a data set can be held to.
-pub struct Described {
-    /// The manifest.
-    pub manifest: Manifest,
-    /// Its spec.
-    pub spec: Spec,
-    /// What its rows are made of.
-    pub format: RowFormat,
-    /// The place of each source in the manifest, by name.
-    pub places: BTreeMap<String, usize>,
-}
+use crate::output::schema::Column;
+use crate::reading::example::Reach;
+use crate::reading::{self, Described};
 
 /// A data set whose manifest has been read.
 pub struct Opened {
@@ -66,7 +53,7 @@ impl Opened {
     pub fn new(data_set: DataSet) -> Self {
         let mut findings = Findings::new(MANIFEST);
         let described = match files::read(&data_set, MANIFEST) {
-            Ok(Some(bytes)) => manifest::read(&bytes).map_err(|error| findings.add(&error.to_string())).ok(),
+            Ok(Some(bytes)) => reading::manifest::read(&bytes).map_err(|error| findings.add(&error.to_string())).ok(),
             Ok(None) => {
                 findings.add("is missing: the data set is not finished");
                 None

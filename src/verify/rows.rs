@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Described;
-use super::example::{self, Example, Reach, Row};
 use super::findings::Findings;
-use super::manifest::place_of;
 use crate::denoise::{Address, Decoded, Law, NoiseMask, NoisePattern, Segmenting, Spec, Suffix};
 use crate::output::commit::ShardFile;
 use crate::output::counts::{DenoiserCounts, SourceCounts};
@@ -14,6 +11,9 @@ use crate::output::manifest::Unit;
 use crate::output::read::{Footer, ReadError, RowHash, Rows, Shard};
 use crate::output::rows::{Provenance, RowsDigest};
 use crate::output::schema::Column;
+use crate::reading::Described;
+use crate::reading::example::{self, Example, Reach, Row};
+use crate::reading::manifest::place_of;
 
 /// Ids in memory at once.
 const IDS_AT_ONCE: u32 = 1 << 21;

@@ -11,13 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::ThreadPool;
 
-use super::Described;
 use super::batches::{BatchLaws, Outcome, Task};
-use super::example::Reach;
-use super::findings::{Findings, Report, with_causes};
-use super::manifest::place_of;
+use super::findings::{Findings, Report};
 use super::rejects::Kept;
 use super::step::{Queue, Rebuilt, RowGroupPlace};
+use crate::difference::with_causes;
 use crate::input::batch::BatchReader;
 use crate::input::reader::Limits;
 use crate::input::source::Source;
@@ -28,6 +26,9 @@ use crate::output::manifest::Manifest;
 use crate::output::shard::ShardOptions;
 use crate::pipeline::ordered::Crew;
 use crate::pipeline::worker::Shared;
+use crate::reading::Described;
+use crate::reading::example::Reach;
+use crate::reading::manifest::place_of;
 
 /// What is to be compared with the sources.
 pub struct Again<'a> {

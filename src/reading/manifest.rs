@@ -1,0 +1,124 @@
+//! The manifest of a data set, and what its spec and its columns mean.
+
+use serde_json::Value;
+
+use super::Described;
+use crate::denoise::{MASKING_VERSION, Spec, SpecError};
+use crate::difference::with_causes;
+use crate::output::data_set::{DATA, REJECTS};
+use crate::output::manifest::{MANIFEST_VERSION, Manifest, SourceEntry, Unit};
+use crate::output::schema::{Column, ColumnError, RowFormat};
+
+/// Most bytes of a manifest, of sums, of a plan or of a commit record: they are read as a whole.
+pub const MOST: u64 = 1 << 30;
+
+/// Why a manifest cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// It is no JSON, or lacks something.
+    #[error("cannot be read: {0}")]
+    Json(serde_json::Error),
+    /// It is of another format.
+    #[error("`manifest_version` is {found}, this tool reads {MANIFEST_VERSION}")]
+    Version {
+        /// The version found.
+        found: Value,
+    },
+    /// Its rows are those of another masking version.
+    #[error("`masking_version` is {found}, this tool makes rows of version {MASKING_VERSION}")]
+    MaskingVersion {
+        /// The version found.
+        found: Value,
+    },
+    /// Its spec is none.
+    #[error("`spec`: {}", with_causes(.0))]
+    Spec(SpecError),
+    /// A column that nobody knows.
+    #[error("`plan.columns` names `{0}`, which is no column")]
+    Column(String),
+    /// Columns that its rows cannot have.
+    #[error("`plan.columns`: {0}")]
+    Columns(ColumnError),
+    /// Units that are not those of its sources.
+    #[error("`plan.units[{unit}]` is not the next group of sources of its epoch")]
+    Units {
+        /// 0-based.
+        unit: usize,
+    },
+    /// A file where it cannot be.
+    #[error("`{0}` is no path of a shard or of rejects")]
+    Path(String),
+}
+
+/// Reads a manifest and what its spec and its columns mean.
+///
+/// # Errors
+///
+/// [`ManifestError`] if a data set cannot be held to it.
+pub fn read(bytes: &[u8]) -> Result<Described, ManifestError> {
+    let json: Value = serde_json::from_slice(bytes).map_err(ManifestError::Json)?;
+    if json["manifest_version"] != MANIFEST_VERSION {
+        return Err(ManifestError::Version { found: json["manifest_version"].clone() });
+    }
+    if json["masking_version"] != MASKING_VERSION {
+        return Err(ManifestError::MaskingVersion { found: json["masking_version"].clone() });
+    }
+    let manifest: Manifest = serde_json::from_value(json).map_err(ManifestError::Json)?;
+    let spec = Spec::from_json(manifest.spec.clone()).map_err(ManifestError::Spec)?;
+    let column = |name: &String| Column::named(name).ok_or_else(|| ManifestError::Column(name.clone()));
+    let columns = manifest.plan.columns.iter().map(column).collect::<Result<Vec<_>, _>>()?;
+    let format = RowFormat::new(&spec, Some(&columns)).map_err(ManifestError::Columns)?;
+    check_units(&manifest, &spec)?;
+    for shard in &manifest.shards {
+        let unit = place_of(&shard.path, DATA, ".parquet").map(|place| place.0);
+        if unit.is_none_or(|unit| unit >= manifest.plan.units.len()) {
+            return Err(ManifestError::Path(shard.path.clone()));
+        }
+    }
+    for files in &manifest.rejects {
+        for (path, ending) in [(&files.index, ".jsonl"), (&files.lines, ".lines")] {
+            place_of(path, REJECTS, ending).ok_or_else(|| ManifestError::Path(path.clone()))?;
+        }
+    }
+    let name = |(place, source): (usize, &SourceEntry)| (source.name.clone(), place);
+    let places = manifest.sources.iter().enumerate().map(name).collect();
+    Ok(Described { manifest, spec, format, places })
+}
+
+/// Unit and number of a shard, by the path of one of its files.
+#[must_use]
+pub fn place_of(path: &str, folder: &str, ending: &str) -> Option<(usize, usize)> {
+    let stem = path.strip_prefix(folder)?.strip_prefix("/train-")?.strip_suffix(ending)?;
+    let (unit, shard) = stem.split_once('-')?;
+    let (unit, shard): (usize, usize) = (unit.parse().ok()?, shard.parse().ok()?);
+    (stem == format!("{unit:05}-{shard:05}")).then_some((unit, shard))
+}
+
+/// Every epoch has units of its own, which hold all sources once.
+fn check_units(manifest: &Manifest, spec: &Spec) -> Result<(), ManifestError> {
+    let sources = manifest.sources.len();
+    let mut next = vec![0; spec.fields().epochs as usize];
+    for (unit, Unit { epoch, first_source, sources: count }) in manifest.plan.units.iter().enumerate() {
+        let wrong = ManifestError::Units { unit };
+        let Some(next) = next.get_mut(*epoch as usize) else { return Err(wrong) };
+        if *first_source != *next || *count == 0 || *count > sources - *next {
+            return Err(wrong);
+        }
+        *next += count;
+    }
+    if next.iter().any(|next| *next != sources) {
+        return Err(ManifestError::Units { unit: manifest.plan.units.len() });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_only_where_it_is_written_so() {
+        assert_eq!(place_of("data/train-00007-00001.parquet", DATA, ".parquet"), Some((7, 1)));
+        assert_eq!(place_of("data/train-7-00000.parquet", DATA, ".parquet"), None);
+    }
+}

@@ -1,0 +1,29 @@
+//! A data set read back: its manifest, and its rows taken apart to examples, tokens and masks.
+//!
+//! ```text
+//! manifest.json ──▶ Described: spec, format
+//! row of a shard ──take_apart──▶ examples ──tokens──▶ segment and mask
+//! ```
+//!
+//! [`verify`](crate::verify) holds rows to their laws with it.
+
+pub mod example;
+pub mod manifest;
+
+use std::collections::BTreeMap;
+
+use crate::denoise::Spec;
+use crate::output::manifest::Manifest;
+use crate::output::schema::RowFormat;
+
+/// A manifest whose parts go together: what a data set can be held to.
+pub struct Described {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// Its spec.
+    pub spec: Spec,
+    /// What its rows are made of.
+    pub format: RowFormat,
+    /// The place of each source in the manifest, by name.
+    pub places: BTreeMap<String, usize>,
+}
