@@ -194,16 +194,44 @@ fn matching(entries: &[SourceEntry], found: Vec<Source>, differ: &mut Vec<String
     (sources, unknown)
 }
 
+/// A finished data set and what its manifest says.
+///
+/// # Errors
+///
+/// If the folder holds none, or its manifest cannot be used.
+pub fn described(dir: &Path) -> Result<(DataSet, Described)> {
+    fs_err::read_dir(dir)?;
+    let path = dir.join(MANIFEST);
+    if !path.exists() {
+        let unfinished = dir.join(PRIVATE).exists();
+        let dir = dir.display().to_string();
+        return Err(if unfinished { SettingsError::Unfinished(dir) } else { SettingsError::NoDataSet(dir) }.into());
+    }
+    let described = read(&bounded::read(&path, MOST)?).with_context(|| format!("`{}`", path.display()))?;
+    Ok((DataSet::at(dir), described))
+}
+
 /// The tokenizer that a spec names, and what is to be said if another version of the library reads it.
 fn given_tokenizer(spec: &Spec, name: Option<&str>) -> Result<(Box<dyn Tokenizer>, Option<String>)> {
+    let file = given_file(spec, name)?;
+    let (given, recorded) = (settings::names(file.as_ref()).identity(), &spec.fields().tokenizer);
+    let warning = (given.library != recorded.library)
+        .then(|| format!("that ids are the same: the library was {}, now it is {}", recorded.library, given.library));
+    Ok((settings::tokenizer(file, spec, TokenizerPath::Auto), warning))
+}
+
+/// The file of the tokenizer that a spec names; `None` for the embedded one.
+///
+/// # Errors
+///
+/// If it is another one, or cannot be read.
+pub fn given_file(spec: &Spec, name: Option<&str>) -> Result<Option<TokenizerFile>> {
     let file = TokenizerFile::named(name.unwrap_or(BYTES))?;
     let (given, recorded) = (settings::names(file.as_ref()).identity(), &spec.fields().tokenizer);
     if (&given.kind, &given.sha256) != (&recorded.kind, &recorded.sha256) {
         return Err(SettingsError::OtherTokenizer { recorded: shown(recorded), given: shown(&given) }.into());
     }
-    let warning = (given.library != recorded.library)
-        .then(|| format!("that ids are the same: the library was {}, now it is {}", recorded.library, given.library));
-    Ok((settings::tokenizer(file, spec, TokenizerPath::Auto), warning))
+    Ok(file)
 }
 
 fn shown(tokenizer: &TokenizerId) -> String {

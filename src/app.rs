@@ -8,15 +8,18 @@ use anyhow::{Context as _, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::again;
-use crate::cli::{Cli, Command, PlanArgs, RecipesArgs, ReproduceArgs, RunArgs, VerifyArgs};
+use crate::cli::{Cli, Command, InspectArgs, PlanArgs, RecipesArgs, ReproduceArgs, RunArgs, StatsArgs, VerifyArgs};
+use crate::inspect::InspectError;
+use crate::inspect::line::LineError;
 use crate::output::data_set::{DataSet, PLAN};
 use crate::pipeline::plans::Plans;
 use crate::pipeline::run::{RunError, run};
+use crate::reading::shard::RowsError;
 use crate::recipe::{self, Recipe};
 use crate::settings::{self, Settings};
 use crate::tokenize::hf::{BYTES, TokenizerFile};
 use crate::tokenize::{TokenizerPath, guard};
-use crate::{preview, report};
+use crate::{generate, look, preview, report};
 
 /// How a command ended badly.
 pub struct Failure {
@@ -35,10 +38,15 @@ const EXIT_DATA: u8 = 1;
 /// A signal's exit code is this and its number.
 const EXIT_SIGNAL: u8 = 128;
 
-/// Settings fail for reasons of usage, recipe or environment, unless the data set that is there does.
+/// Settings fail for reasons of usage, recipe or environment, unless the data that is there does.
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        let exit_code = error.downcast_ref::<RunError>().map_or(EXIT_USAGE, exit_code);
+        let of_rows = matches!(error.downcast_ref(), Some(InspectError::Rows(_))) || error.is::<RowsError>();
+        let exit_code = match error.downcast_ref::<RunError>() {
+            Some(error) => exit_code(error),
+            None if of_rows || error.is::<LineError>() => EXIT_DATA,
+            None => EXIT_USAGE,
+        };
         Self { error, exit_code }
     }
 }
@@ -69,6 +77,11 @@ pub fn execute(cli: &Cli) -> Result<u8, Failure> {
         Command::Run(args) => execute_run(args)?,
         Command::Plan(args) => execute_plan(args)?,
         Command::Recipes(args) => execute_recipes(args)?,
+        Command::Inspect(args) => execute_inspect(args)?,
+        Command::Stats(args) => execute_stats(args)?,
+        Command::Generate(args) => {
+            report::data(&generate::text(args.what).map_err(anyhow::Error::from)?).map_err(anyhow::Error::from)?
+        }
         Command::Verify(args) => return Ok(execute_verify(args)?),
         Command::Reproduce(args) => return execute_reproduce(args),
     }
@@ -147,6 +160,35 @@ fn execute_plan(args: &PlanArgs) -> Result<()> {
         _ => None,
     };
     Ok(report::data(&report::plan(&settings, differences.as_deref()))?)
+}
+
+fn execute_inspect(args: &InspectArgs) -> Result<()> {
+    let looking = look::Looking::new(args)?;
+    let style = settings::style(args.color, args.width, args.inline);
+    let mut none = true;
+    looking.visit(|found| {
+        none = false;
+        let text = looking.shown(&found, args.json, style);
+        Ok(report::part_of_data(&text)?)
+    })?;
+    if none {
+        report::message("no row matches");
+    }
+    Ok(())
+}
+
+fn execute_stats(args: &StatsArgs) -> Result<()> {
+    let StatsArgs { dir, json, html, tokenizer, workers } = args;
+    let counted = look::Counted::new(dir, *workers)?;
+    if let Some(file) = html {
+        fs_err::write(file, counted.page(tokenizer.as_deref())?)?;
+    }
+    let text = if *json {
+        format!("{}\n", serde_json::to_string_pretty(&counted.summary)?)
+    } else {
+        report::counts::summary(&counted.summary)
+    };
+    Ok(report::data(&text)?)
 }
 
 fn execute_recipes(args: &RecipesArgs) -> Result<()> {

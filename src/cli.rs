@@ -60,6 +60,29 @@ Example:
 
 One line for each difference on standard output; the exit code is 1 if there is one.";
 
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  ul2-prep inspect masked
+  ul2-prep inspect masked --tokenizer t5/tokenizer.json --denoiser x-long --sample 5 --seed 1 --inline
+  ul2-prep inspect masked --source books.jsonl.zst --line 17 --rows 0 --color always | less -R
+  ul2-prep inspect shards/books.jsonl.zst:17 --recipe ul2 --tokenizer t5/tokenizer.json --seed 7
+  ul2-prep inspect masked --min-span 40 --json | jq .inputs
+
+Colours: noise yellow, sentinels cyan, mode tokens magenta.";
+
+const STATS_EXAMPLES: &str = "\
+Examples:
+  ul2-prep stats masked
+  ul2-prep stats masked --json > counts.json
+  ul2-prep stats masked --tokenizer t5/tokenizer.json --html masked.html";
+
+const GENERATE_EXAMPLES: &str = "\
+Examples:
+  ul2-prep generate man | man --local-file -
+  ul2-prep generate bash > ~/.local/share/bash-completion/completions/ul2-prep
+  ul2-prep generate zsh > ~/.zfunc/_ul2-prep
+  ul2-prep generate fish > ~/.config/fish/completions/ul2-prep.fish";
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -69,12 +92,21 @@ pub enum Command {
     /// Show what `run` would do, refuse or shorten, before a byte is written.
     #[command(after_help = PLAN_EXAMPLES)]
     Plan(PlanArgs),
+    /// Look at rows: of a data set, or of one line of a source without one.
+    #[command(after_help = INSPECT_EXAMPLES)]
+    Inspect(InspectArgs),
+    /// Count rows: mixture, density, span lengths, lengths of both sequences; as a table, as JSON, or as a page with plots.
+    #[command(after_help = STATS_EXAMPLES)]
+    Stats(StatsArgs),
     /// Check a data set: its files against their digests, its rows against the laws of the spec, and both against the sources.
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
     /// Make a data set again from its manifest, or say what differs.
     #[command(after_help = REPRODUCE_EXAMPLES)]
     Reproduce(ReproduceArgs),
+    /// Print the man page, or completions for a shell.
+    #[command(after_help = GENERATE_EXAMPLES)]
+    Generate(GenerateArgs),
     /// List the built-in recipes, print one as the TOML file it is, or show what it does to a text.
     #[command(after_help = RECIPES_EXAMPLES)]
     Recipes(RecipesArgs),
@@ -161,6 +193,205 @@ pub struct ReproduceArgs {
     pub quiet: bool,
 }
 
+/// `ul2-prep inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// The folder of a data set, or a line of a source, counted from 1.
+    #[arg(value_name = "DIR|SOURCE:LINE")]
+    pub target: String,
+
+    /// Rows of this denoiser.
+    #[arg(long, value_name = "NAME", help_heading = "Which rows")]
+    pub denoiser: Option<String>,
+    /// Rows of this source of the data set.
+    #[arg(long, value_name = "NAME", help_heading = "Which rows")]
+    pub source: Option<String>,
+    /// Rows of this line, counted from 1.
+    #[arg(long, value_name = "N", help_heading = "Which rows")]
+    pub line: Option<u64>,
+    /// Rows of this segment of a document, counted from 0.
+    #[arg(long, value_name = "N", help_heading = "Which rows")]
+    pub segment: Option<u32>,
+    /// Rows of this masking, counted from 0.
+    #[arg(long, value_name = "N", help_heading = "Which rows")]
+    pub epoch: Option<u32>,
+    /// Rows with a noise span of N tokens or more.
+    #[arg(long, value_name = "N", help_heading = "Which rows")]
+    pub min_span: Option<u32>,
+    /// The first N of them, or with 0 all [default: 10; all of a line of a source].
+    #[arg(long, value_name = "N", conflicts_with = "sample", help_heading = "Which rows")]
+    pub rows: Option<u64>,
+    /// N random ones of them, which follow from `--seed`.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Which rows")]
+    pub sample: Option<u64>,
+
+    /// The text with its noise marked, instead of inputs above labels.
+    #[arg(long, conflicts_with = "json", help_heading = "How they are shown")]
+    pub inline: bool,
+    /// A JSON object for each example.
+    #[arg(long, help_heading = "How they are shown")]
+    pub json: bool,
+    /// Ids instead of text: needs no tokenizer.
+    #[arg(long, help_heading = "How they are shown")]
+    pub ids: bool,
+    /// Columns of a line [default: those of the terminal, else 120].
+    #[arg(long, value_name = "N", conflicts_with = "json", help_heading = "How they are shown")]
+    pub width: Option<usize>,
+    /// When to use colours; `NO_COLOR` says never.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        conflicts_with = "json",
+        help_heading = "How they are shown"
+    )]
+    pub color: When,
+
+    /// The tokenizer that the data set was made with, or that is to be used [default: bytes].
+    #[arg(long, value_name = "FILE|bytes", help_heading = "Text to tokens")]
+    pub tokenizer: Option<String>,
+    /// What masks a line of a source: a built-in recipe or a TOML file [default: ul2r].
+    #[arg(long, value_name = "NAME|FILE.toml", help_heading = "Masking")]
+    pub recipe: Option<String>,
+    /// The name that the source has in the data set, which decides its masks [default: its file name].
+    #[arg(long, value_name = "NAME", help_heading = "Masking")]
+    pub name: Option<String>,
+    /// What the recipe leaves open, or has otherwise, for a line of a source; `--seed` is for a sample as well.
+    #[command(flatten)]
+    pub spec: SpecArgs,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum When {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl InspectArgs {
+    /// Refuses what only one of a data set and a line of a source has.
+    ///
+    /// # Errors
+    ///
+    /// [`FlagElsewhere`] for the first such flag.
+    pub fn refuse_for(&self, target: Target) -> Result<(), FlagElsewhere> {
+        let SpecArgs {
+            text_field,
+            label_field,
+            eos_token,
+            pad_token,
+            max_line,
+            seed,
+            epochs,
+            inputs_length,
+            labels_length,
+            layout,
+            sequence_length,
+            pack,
+            shuffle,
+            pad,
+        } = &self.spec;
+        let default = SpecArgs::default();
+        let of_lines = [
+            ("--recipe", self.recipe.is_some()),
+            ("--name", self.name.is_some()),
+            ("--text-field", text_field.is_some()),
+            ("--label-field", label_field.is_some()),
+            ("--eos-token", eos_token.is_some()),
+            ("--pad-token", pad_token.is_some()),
+            ("--max-line", *max_line != default.max_line),
+            ("--inputs-length", inputs_length.is_some()),
+            ("--labels-length", labels_length.is_some()),
+            ("--layout", layout.is_some()),
+            ("--sequence-length", sequence_length.is_some()),
+            ("--pack", pack.is_some()),
+            ("--shuffle", shuffle.is_some()),
+            ("--pad", pad.is_some()),
+            ("--seed` without `--sample", *seed != default.seed && self.sample.is_none()),
+        ];
+        let of_data_sets =
+            [("--source", self.source.is_some()), ("--line", self.line.is_some()), ("--sample", self.sample.is_some())];
+        let (flags, other) = match target {
+            Target::DataSet => (&of_lines[..], "a line of a source, as `SOURCE:LINE`"),
+            Target::Line => (&of_data_sets[..], "a data set"),
+        };
+        // A line is masked once: `--epoch` says for which of them.
+        let epochs = (*epochs != default.epochs).then_some(FlagElsewhere { flag: "--epochs", other: "`run`" });
+        let found = flags.iter().find(|(_, given)| *given).map(|(flag, _)| FlagElsewhere { flag, other });
+        found.or(epochs).map_or(Ok(()), Err)
+    }
+}
+
+/// What `inspect` looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// A data set.
+    DataSet,
+    /// A line of a source.
+    Line,
+}
+
+/// A flag that changes nothing here.
+#[derive(Debug, thiserror::Error)]
+#[error("`{flag}` is for {other}")]
+pub struct FlagElsewhere {
+    /// The flag.
+    pub flag: &'static str,
+    /// Where it would.
+    pub other: &'static str,
+}
+
+/// `ul2-prep stats`.
+#[derive(Debug, Args)]
+pub struct StatsArgs {
+    /// The folder of the data set.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// One JSON object with all counts.
+    #[arg(long)]
+    pub json: bool,
+    /// Write a page with plots and rows to this file: HTML that needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// The tokenizer that the data set was made with, for the rows of the page [default: bytes, else their ids].
+    #[arg(long, value_name = "FILE|bytes", requires = "html")]
+    pub tokenizer: Option<String>,
+    /// Threads [default: one a core].
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+}
+
+/// `ul2-prep generate`.
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    /// What to print.
+    #[arg(value_enum)]
+    pub what: Generated,
+}
+
+/// What can be made of the command line alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Generated {
+    /// The man page, of all commands.
+    Man,
+    /// Completions for bash.
+    Bash,
+    /// Completions for zsh.
+    Zsh,
+    /// Completions for fish.
+    Fish,
+    /// Completions for `PowerShell`.
+    Powershell,
+    /// Completions for Elvish.
+    Elvish,
+}
+
 /// What is read and how it is masked.
 #[derive(Debug, Args)]
 pub struct MaskingArgs {
@@ -208,6 +439,14 @@ pub struct LimitArgs {
     /// How many times its file's bytes a source may unfold to, beyond its first GiB.
     #[arg(long, value_name = "N", default_value_t = Limits::default().expansion, help_heading = "Running")]
     pub max_expansion: u64,
+}
+
+impl Default for LimitArgs {
+    /// As if no flag was given.
+    fn default() -> Self {
+        let Limits { window, expansion } = Limits::default();
+        Self { max_window: window, max_expansion: expansion }
+    }
 }
 
 impl LimitArgs {

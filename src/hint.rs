@@ -60,8 +60,12 @@ fn settings(error: &SettingsError) -> Option<String> {
             Some("name a new or an empty folder with `--out`".into())
         }
         SettingsError::NoDataSet(_) => Some("DIR is what `--out` of `ul2-prep run` was".into()),
+        SettingsError::Unfinished(_) => Some("the same `ul2-prep run` goes on where it was interrupted".into()),
+        SettingsError::NoTarget(_) => Some("a line is named as `books.jsonl.zst:17`, counted from 1".into()),
         SettingsError::OtherTokenizer { .. } => Some("name the file with `--tokenizer`".into()),
-        SettingsError::NoWorkers => None,
+        SettingsError::NoSource { near: Some(near), .. } => Some(format!("there is a source `{near}`")),
+        SettingsError::NoSource { near: None, .. } => Some("`manifest.json` lists the sources by their names".into()),
+        SettingsError::NoDenoiser { .. } | SettingsError::NoWorkers => None,
     }
 }
 

@@ -13,7 +13,8 @@
 //! - [`cli`], [`settings`] and [`recipe`] turn what a person writes into a [`denoise::Spec`] and a job; [`report`] and [`hint`] say what
 //!   became of it.
 //!
-//! - [`verify`] holds a data set to its laws; [`again`] goes from a manifest back to what made it.
+//! - [`reading`] takes a finished data set apart. [`verify`] holds it to its laws, [`inspect`] picks rows, [`stats`] counts them and [`page`] draws
+//!   the counts; [`again`] goes from a manifest back to what made it.
 //!
 //! The pages of `docs/` are included under [`documentation`].
 
@@ -24,9 +25,13 @@ pub mod cli;
 pub mod denoise;
 pub mod difference;
 pub mod digest;
+pub mod generate;
 pub mod hint;
 pub mod input;
+pub mod inspect;
+pub mod look;
 pub mod output;
+pub mod page;
 pub mod pipeline;
 pub mod preview;
 pub mod reading;
@@ -34,6 +39,8 @@ pub mod recipe;
 pub mod reject;
 pub mod report;
 pub mod settings;
+pub mod shown;
+pub mod stats;
 pub mod tokenize;
 pub mod verify;
 
@@ -52,6 +59,8 @@ pub mod documentation {
     pub mod reliability {}
     #[doc = include_str!("../docs/verify.md")]
     pub mod verify {}
+    #[doc = include_str!("../docs/inspect.md")]
+    pub mod inspect {}
     #[doc = include_str!("../docs/design.md")]
     pub mod design {}
 }

@@ -7,6 +7,7 @@ use crate::denoise::{Address, Denoiser, Masker, Parts, Seed, Segmenting, Spec, S
 use crate::pipeline::document::with_end_mark;
 use crate::recipe::{BUILT_IN, Recipe};
 use crate::settings::resolve;
+use crate::shown::{Kind, Part, of_segment, of_sequence};
 use crate::tokenize::guard::guarded;
 use crate::tokenize::{TokenizeError, Tokenizer, TokenizerNames};
 
@@ -61,12 +62,12 @@ pub fn realised_density(spec: &Spec, denoiser: usize) -> Option<f64> {
 pub struct Shown {
     /// The denoiser.
     pub denoiser: Denoiser,
-    /// The segment as runs of text, and whether each is noise.
-    pub runs: Vec<(String, bool)>,
+    /// The segment.
+    pub text: Vec<Part>,
     /// The inputs.
-    pub inputs: String,
+    pub inputs: Vec<Part>,
     /// The labels.
-    pub labels: String,
+    pub labels: Vec<Part>,
     /// What of the text is not in it.
     pub left: Left,
 }
@@ -169,25 +170,8 @@ fn show(
         None => (input_ids.as_slice(), labels.as_slice()),
         Some(causal) => split_causal(&input_ids, &labels, prefix, causal)?,
     };
-    let shown = |ids: &[i32]| names.shown(&ids.iter().map(|id| id.cast_unsigned()).collect::<Vec<_>>());
-    let mut runs = Vec::new();
-    let mut end = 0;
-    let mut run = |from: usize, to: usize, noise: bool| {
-        if from < to {
-            runs.push((between(names, segment, from, to), noise));
-        }
-    };
-    for span in mask.spans() {
-        run(end, span.start as usize, false);
-        run(span.start as usize, span.end as usize, true);
-        end = span.end as usize;
-    }
-    run(end, segment.len(), false);
-    Ok(Shown { inputs: shown(inputs), labels: shown(labels), runs, left, denoiser })
-}
-
-/// The text of some tokens where they stand: what they add to the text before them. Pieces alone may lose a space.
-fn between(names: &dyn TokenizerNames, segment: &[u32], from: usize, to: usize) -> String {
-    let (before, with) = (names.shown(&segment[..from]), names.shown(&segment[..to]));
-    with.strip_prefix(&before).map_or_else(|| names.shown(&segment[from..to]), str::to_owned)
+    let shown = |ids: &[u32]| names.shown(ids);
+    let sequence = |ids, ordinary| of_sequence(&shown, ids, ordinary, spec.vocabulary(), Some(spec.form(index)));
+    let (inputs, labels) = (sequence(inputs, Kind::Kept), sequence(labels, Kind::Noise));
+    Ok(Shown { text: of_segment(&shown, segment, mask), inputs, labels, left, denoiser })
 }

@@ -1,8 +1,12 @@
-//! Everything that is printed: progress, warnings, summaries, tables, errors.
+//! Everything that is printed: progress, warnings, summaries, tables, rows, errors.
+
+pub mod counts;
+pub mod rows;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -16,6 +20,7 @@ use crate::pipeline::plan::Plan;
 use crate::pipeline::progress::{Progress, Snapshot};
 use crate::preview::{Left, RecipePreview, Shown, realised_density};
 use crate::settings::Settings;
+use crate::shown::joined;
 use crate::verify::findings::Report;
 
 /// How often the line of a terminal is drawn anew.
@@ -35,6 +40,24 @@ pub fn data(text: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
+}
+
+/// Prints a part of data that comes little by little. Whether more is wanted: a pager that was left is no error.
+///
+/// # Errors
+///
+/// If it cannot be written for any other reason.
+pub fn part_of_data(text: &str) -> io::Result<ControlFlow<()>> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+        written => written.map(|()| ControlFlow::Continue(())),
+    }
+}
+
+/// Whether standard output is a terminal.
+#[must_use]
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal()
 }
 
 /// Prints a line for a person to standard error.
@@ -148,7 +171,7 @@ fn duration(seconds: f64) -> String {
 }
 
 /// `1 row`, `2 rows`
-fn counted(count: u64, one: &str) -> String {
+pub(crate) fn counted(count: u64, one: &str) -> String {
     format!("{} {one}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
@@ -446,14 +469,12 @@ pub fn recipes(previews: &[RecipePreview]) -> String {
 #[must_use]
 pub fn example(shown: &[Shown]) -> String {
     let mut text = String::new();
-    for Shown { denoiser, runs, inputs, labels, left } in shown {
+    for Shown { denoiser, text: segment, inputs, labels, left } in shown {
         let gap = if text.is_empty() { "" } else { "\n" };
         let _ = writeln!(text, "{gap}{}  {}  {}", denoiser.name, denoiser.mode, denoiser.pattern);
-        let marked: String =
-            runs.iter().map(|(run, noise)| if *noise { format!("⟦{run}⟧") } else { run.clone() }).collect();
-        let _ = writeln!(text, "  text    {}", one_line(&marked));
-        let _ = writeln!(text, "  inputs  {}", one_line(inputs));
-        let _ = writeln!(text, "  labels  {}", one_line(labels));
+        let _ = writeln!(text, "  text    {}", one_line(&rows::marked(segment)));
+        let _ = writeln!(text, "  inputs  {}", one_line(&joined(inputs)));
+        let _ = writeln!(text, "  labels  {}", one_line(&joined(labels)));
         match left {
             Left::Nothing => {}
             Left::ForLater(tokens) => {
@@ -467,7 +488,7 @@ pub fn example(shown: &[Shown]) -> String {
     visible(&text).into_owned()
 }
 
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.replace('\n', "\\n")
 }
 

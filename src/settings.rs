@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result};
 
-use crate::cli::{MaskingArgs, SpecArgs};
+use crate::cli::{MaskingArgs, SpecArgs, When};
 use crate::denoise::{
     Causal, Denoiser, EosPolicy, Layout, MASKING_VERSION, MultipleChoice, NoisePattern, SSentinel, Seed, Spec,
     SpecError, SpecFields, Vocabulary,
@@ -28,6 +28,8 @@ use crate::pipeline::progress::Progress;
 use crate::pipeline::run::Job;
 use crate::pipeline::worker::Shared;
 use crate::recipe::{ModeToken, Prompts, Recipe, RecipeDenoiser, RecipeError, RowLayout};
+use crate::report;
+use crate::report::rows::{Style, View};
 use crate::tokenize::bytes::{ByteNames, ByteTokenizer};
 use crate::tokenize::hf::TokenizerFile;
 use crate::tokenize::names::{EOS_NAMES, NUMBER, PAD_NAMES, SENTINEL_PATTERNS, first_known, sentinels};
@@ -123,6 +125,28 @@ pub enum SettingsError {
     /// A folder without a data set.
     #[error("`{0}` holds no data set of `ul2-prep`")]
     NoDataSet(String),
+    /// A data set that is not finished.
+    #[error("the data set in `{0}` is not finished")]
+    Unfinished(String),
+    /// Neither a data set nor a line of a source.
+    #[error("`{0}` is neither the folder of a data set nor a line of a source")]
+    NoTarget(String),
+    /// A source that a data set was not made from.
+    #[error("the data set has no source `{name}`")]
+    NoSource {
+        /// The name.
+        name: String,
+        /// The nearest one, if it is near enough to be meant.
+        near: Option<String>,
+    },
+    /// A denoiser that the spec does not have.
+    #[error("there is no denoiser `{name}`; there is `{known}`")]
+    NoDenoiser {
+        /// The name.
+        name: String,
+        /// The nearest one, or all.
+        known: String,
+    },
     /// A data set that cannot be made where its manifest is.
     #[error("`{0}` is the data set to be made again")]
     SameFolder(String),
@@ -229,6 +253,23 @@ fn faults() -> Result<Faults> {
         Err(_) => Ok(Faults::default()),
         Ok(fault) => fault.parse().map_err(anyhow::Error::msg).context("UL2_PREP_FAULT"),
     }
+}
+
+/// Columns of a line where there is no terminal.
+const WIDTH: usize = 120;
+
+/// How rows are shown.
+#[must_use]
+pub fn style(colour: When, width: Option<usize>, inline: bool) -> Style {
+    let refused = || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colour = match colour {
+        When::Always => true,
+        When::Never => false,
+        When::Auto => report::is_terminal() && !refused(),
+    };
+    let of_terminal = || terminal_size::terminal_size().map(|(terminal_size::Width(width), _)| usize::from(width));
+    let width = width.or_else(|| of_terminal().filter(|_| report::is_terminal())).unwrap_or(WIDTH);
+    Style { colour, width, view: if inline { View::Inline } else { View::Row } }
 }
 
 /// What workers share, and how they encode the shards of a plan.

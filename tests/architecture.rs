@@ -186,7 +186,7 @@ fn only_output_names_arrow_or_parquet() {
 
 #[test]
 fn below_main_errors_are_typed() {
-    let shell = ["main.rs", "app.rs", "again.rs", "settings.rs", "preview.rs", "hint.rs"];
+    let shell = ["main.rs", "app.rs", "again.rs", "look.rs", "settings.rs", "preview.rs", "hint.rs"];
     assert_only(
         |file| shell.contains(&file),
         |line| line.contains("anyhow"),

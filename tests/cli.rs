@@ -355,9 +355,13 @@ fn help_of_the_tool() {
     Commands:
       run        Read sources, mask every document, write a data set
       plan       Show what `run` would do, refuse or shorten, before a byte is written
+      inspect    Look at rows: of a data set, or of one line of a source without one
+      stats      Count rows: mixture, density, span lengths, lengths of both sequences; as a table, as JSON, or as a page
+                 with plots
       verify     Check a data set: its files against their digests, its rows against the laws of the spec, and both against
                  the sources
       reproduce  Make a data set again from its manifest, or say what differs
+      generate   Print the man page, or completions for a shell
       recipes    List the built-in recipes, print one as the TOML file it is, or show what it does to a text
       help       Print this message or the help of the given subcommand(s)
 

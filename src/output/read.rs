@@ -238,6 +238,31 @@ impl RowHash {
     }
 }
 
+/// Writes row groups to a file that is no part of a data set, to be read again.
+///
+/// # Errors
+///
+/// [`OutputError`] if it cannot be written.
+pub fn write_aside(path: &Path, options: &ShardOptions, row_groups: Vec<RowGroup>) -> Result<(), OutputError> {
+    let schema = ArrowSchemaConverter::new().convert(&options.format.schema())?;
+    let file = fs::File::create(path)?;
+    let mut parquet = SerializedFileWriter::new(file, schema.root_schema_ptr(), Arc::clone(&options.properties))?;
+    for row_group in row_groups {
+        append(&mut parquet, row_group)?;
+    }
+    parquet.into_inner()?.flush()?;
+    Ok(())
+}
+
+fn append(parquet: &mut SerializedFileWriter<impl Write + Send>, row_group: RowGroup) -> Result<(), OutputError> {
+    let mut writer = parquet.next_row_group()?;
+    for chunk in row_group.chunks {
+        chunk.append_to_row_group(&mut writer)?;
+    }
+    writer.close()?;
+    Ok(())
+}
+
 /// A shard that is written nowhere: its size and its digest.
 pub struct ShardAgain {
     parquet: SerializedFileWriter<Nowhere>,
@@ -269,12 +294,7 @@ impl ShardAgain {
     ///
     /// [`OutputError`] if Parquet refuses it.
     pub fn append(&mut self, row_group: RowGroup) -> Result<(), OutputError> {
-        let mut writer = self.parquet.next_row_group()?;
-        for chunk in row_group.chunks {
-            chunk.append_to_row_group(&mut writer)?;
-        }
-        writer.close()?;
-        Ok(())
+        append(&mut self.parquet, row_group)
     }
 
     /// Size and SHA-256 of the whole file.

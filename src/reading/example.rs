@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use super::Described;
-use crate::denoise::{Causal, Decoded, IGNORED, Loss, RowForm, Spec, decode, split_causal};
+use crate::denoise::{Causal, Decoded, IGNORED, Loss, Spec, decode, split_causal};
 use crate::output::read::Rows;
 use crate::output::schema::{Column, RowFormat};
 
@@ -48,6 +47,11 @@ impl Reach {
             splits,
             missing: [ids, addresses, both],
         }
+    }
+
+    /// The columns that are missing to take examples apart.
+    pub fn lacks_to_decode(&self) -> impl Iterator<Item = Column> {
+        self.missing[0].iter().copied()
     }
 
     /// A line for each group of laws that cannot be looked at.
@@ -101,8 +105,13 @@ pub struct Example<'a> {
 /// # Errors
 ///
 /// The first law of ids, padding or packing that is broken.
-pub fn take_apart<'a>(rows: &'a Rows, row: usize, described: &Described, reach: &Reach) -> Result<Row<'a>, String> {
-    let Described { spec, format, .. } = described;
+pub fn take_apart<'a>(
+    rows: &'a Rows,
+    row: usize,
+    spec: &Spec,
+    format: &RowFormat,
+    reach: &Reach,
+) -> Result<Row<'a>, String> {
     let input_ids = rows.int32(Column::InputIds, row);
     let labels = rows.int32(Column::Labels, row);
     check_ids(Column::InputIds, input_ids, spec, |_| false)?;
@@ -126,7 +135,7 @@ pub fn take_apart<'a>(rows: &'a Rows, row: usize, described: &Described, reach: 
         runs.as_ref().map_or(width, |runs| runs.last().map_or(0, |run| run.end))
     };
     let lengths = (end(&of_inputs, widths.0), end(&of_labels, widths.1));
-    check_padding(rows, row, described, lengths, of_inputs.is_some() && of_labels.is_some())?;
+    check_padding(rows, row, format, lengths, of_inputs.is_some() && of_labels.is_some())?;
     let examples = examples(rows, row, format, of_inputs.as_ref(), of_labels.as_ref())?;
     let one = |name: &str| spec.denoisers().iter().position(|denoiser| denoiser.name == name);
     let example = |place: usize| -> Result<Example<'a>, String> {
@@ -166,6 +175,21 @@ pub fn take_apart<'a>(rows: &'a Rows, row: usize, described: &Described, reach: 
     })
 }
 
+/// Inputs and labels of an example, apart, also if its row is one sequence.
+///
+/// # Errors
+///
+/// The law of the layout that is broken.
+pub fn sequences<'a>(example: &Example<'a>, spec: &Spec) -> Result<(&'a [i32], &'a [i32]), String> {
+    match (spec.fields().causal, example.prefix_length) {
+        (None, _) => Ok((example.input_ids, example.labels)),
+        (Some(causal), Some(prefix)) => {
+            split_causal(example.input_ids, example.labels, prefix, causal).map_err(|error| error.to_string())
+        }
+        (Some(_), None) => Err("the length of the prefix is not known".to_owned()),
+    }
+}
+
 /// Tokens and mask of an example, if the columns are enough for it.
 ///
 /// # Errors
@@ -173,15 +197,8 @@ pub fn take_apart<'a>(rows: &'a Rows, row: usize, described: &Described, reach: 
 /// The law of the layout that is broken.
 pub fn tokens(example: &Example<'_>, spec: &Spec) -> Result<Decoded, String> {
     let denoiser = example.denoiser.ok_or("the denoiser is not known")?;
-    let form: &RowForm = spec.form(denoiser);
-    let (inputs, labels) = match (form.causal, example.prefix_length) {
-        (None, _) => (example.input_ids, example.labels),
-        (Some(causal), Some(prefix)) => {
-            split_causal(example.input_ids, example.labels, prefix, causal).map_err(|error| error.to_string())?
-        }
-        (Some(_), None) => return Err("the length of the prefix is not known".to_owned()),
-    };
-    decode(inputs, labels, form).map_err(|error| error.to_string())
+    let (inputs, labels) = sequences(example, spec)?;
+    decode(inputs, labels, spec.form(denoiser)).map_err(|error| error.to_string())
 }
 
 fn check_ids(column: Column, ids: Option<&[i32]>, spec: &Spec, is_allowed: impl Fn(i32) -> bool) -> Result<(), String> {
@@ -275,7 +292,7 @@ fn used(inputs: &[i32], labels: &[i32], spec: &Spec, format: &RowFormat) -> (usi
 fn check_padding(
     rows: &Rows,
     row: usize,
-    described: &Described,
+    format: &RowFormat,
     (inputs, labels): (usize, usize),
     are_known: bool,
 ) -> Result<(), String> {
@@ -287,7 +304,7 @@ fn check_padding(
     {
         return Err(format!("`{}` has {} at {place}, the row has {inputs} ids", Column::AttentionMask, mask[place]));
     }
-    let Some(padding) = described.format.padding else { return Ok(()) };
+    let Some(padding) = format.padding else { return Ok(()) };
     let behind = [(Column::InputIds, inputs, padding.pad), (Column::Labels, labels, IGNORED)];
     for (column, used, pad) in behind {
         let ids = rows.int32(column, row).unwrap_or_default();

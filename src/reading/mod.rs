@@ -9,6 +9,7 @@
 
 pub mod example;
 pub mod manifest;
+pub mod shard;
 
 use std::collections::BTreeMap;
 

@@ -183,7 +183,11 @@ impl BatchLaws<'_> {
             let part = part?;
             for row in 0..part.len() {
                 // Rows that break a law have been found already.
-                let Ok(taken) = example::take_apart(&part, row, self.described, self.reach) else { continue };
+                let Ok(taken) =
+                    example::take_apart(&part, row, &self.described.spec, &self.described.format, self.reach)
+                else {
+                    continue;
+                };
                 let place = |name: &str| {
                     let places = &self.described.places;
                     let place = places.get(name)?.checked_sub(*places.get(names[0])?)?;

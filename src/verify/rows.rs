@@ -185,7 +185,7 @@ impl ShardLaws<'_> {
 
     fn check_row(&self, rows: &Rows, row: usize, found: &mut ShardRows, places: &mut Vec<(Place, u64)>) {
         let number = found.rows;
-        let taken = match example::take_apart(rows, row, self.described, self.reach) {
+        let taken = match example::take_apart(rows, row, &self.described.spec, &self.described.format, self.reach) {
             Ok(taken) => taken,
             Err(what) => return found.findings.at_row(number, &what),
         };

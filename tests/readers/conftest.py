@@ -16,6 +16,8 @@ for _name in ("HF_DATASETS_OFFLINE", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY
 
 def pytest_addoption(parser):
     parser.addoption("--data-set", metavar="DIR", help="a finished output of `ul2-prep run`")
+    parser.addoption("--page", metavar="FILE", help="a page of `ul2-prep stats --html`")
+    parser.addoption("--screenshot", metavar="FILE", help="where to keep what the browser draws of it")
 
 
 @pytest.fixture(scope="session")

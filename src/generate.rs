@@ -1,0 +1,65 @@
+//! What shells and `man` want to know of the command line.
+
+use std::io;
+
+use clap::{Command, CommandFactory as _};
+use clap_complete::{Shell, generate};
+use clap_mangen::Man;
+
+use crate::cli::{Cli, Generated};
+
+/// The text of a man page or of completions.
+///
+/// # Errors
+///
+/// If it cannot be put together, which memory alone could prevent.
+pub fn text(what: Generated) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    let shell = match what {
+        Generated::Man => {
+            man(&mut bytes)?;
+            return Ok(String::from_utf8_lossy(&bytes).into_owned());
+        }
+        Generated::Bash => Shell::Bash,
+        Generated::Zsh => Shell::Zsh,
+        Generated::Fish => Shell::Fish,
+        Generated::Powershell => Shell::PowerShell,
+        Generated::Elvish => Shell::Elvish,
+    };
+    let mut command = Cli::command();
+    let name = command.get_name().to_owned();
+    generate(shell, &mut command, name, &mut bytes);
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// One page: the tool, then each of its commands.
+fn man(out: &mut Vec<u8>) -> io::Result<()> {
+    let mut command = Cli::command();
+    command.build();
+    let page = Man::new(command.clone());
+    page.render_title(out)?;
+    page.render_name_section(out)?;
+    page.render_synopsis_section(out)?;
+    page.render_description_section(out)?;
+    page.render_subcommands_section(out)?;
+    page.render_extra_section(out)?;
+    for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
+        section(command, out)?;
+    }
+    page.render_version_section(out)
+}
+
+/// A command with its options and examples, under a heading of its own.
+fn section(command: &Command, out: &mut Vec<u8>) -> io::Result<()> {
+    let page = Man::new(command.clone());
+    let mut text = Vec::new();
+    page.render_synopsis_section(&mut text)?;
+    page.render_description_section(&mut text)?;
+    page.render_options_section(&mut text)?;
+    page.render_extra_section(&mut text)?;
+    let name = command.get_name().to_uppercase();
+    out.extend_from_slice(format!(".SH \"{name}\"\n").as_bytes());
+    // What are sections of a page by itself are parts of this one.
+    out.extend_from_slice(String::from_utf8_lossy(&text).replace(".SH ", ".SS ").as_bytes());
+    Ok(())
+}

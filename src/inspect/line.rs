@@ -1,0 +1,130 @@
+//! The rows of one line of a source, made as a run makes them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::InspectError;
+use crate::input::InputError;
+use crate::input::batch::{Batch, BatchReader};
+use crate::input::reader::Limits;
+use crate::input::source::Source;
+use crate::output::OutputError;
+use crate::output::read::write_aside;
+use crate::output::shard::ShardOptions;
+use crate::pipeline::UnitError;
+use crate::pipeline::worker::{BatchMasker, Masked, Shared};
+
+/// Why a line has no rows to be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    /// The source cannot be read.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// Rows cannot be made.
+    #[error(transparent)]
+    Unit(#[from] UnitError),
+    /// Rows cannot be kept for a moment.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// Rows cannot be read again.
+    #[error(transparent)]
+    Rows(#[from] InspectError),
+    /// A source that is shorter.
+    #[error("{source_name}:{line}: the source has {lines} lines")]
+    NoLine {
+        /// The source.
+        source_name: String,
+        /// The line asked for.
+        line: u64,
+        /// Its lines.
+        lines: u64,
+    },
+    /// A line that a run rejects.
+    #[error("{source_name}:{line}: rejected as {reason}: {detail}")]
+    Rejected {
+        /// The source.
+        source_name: String,
+        /// The line.
+        line: u64,
+        /// The reason's name.
+        reason: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// A line without rows of its own.
+    #[error(
+        "{source_name}:{line}: no row begins with this line: it is blank, too short, or joined with the lines before it"
+    )]
+    NoRow {
+        /// The source.
+        source_name: String,
+        /// The line.
+        line: u64,
+    },
+}
+
+/// What masks a line.
+pub struct LineMasker<'a> {
+    /// What workers share.
+    pub shared: &'a Shared,
+    /// How rows are encoded.
+    pub options: &'a ShardOptions,
+    /// The source, with the name that decides its masks.
+    pub source: &'a Source,
+    /// What it may ask for.
+    pub limits: Limits,
+    /// Which masking.
+    pub epoch: u16,
+    /// A folder for what is kept for a moment.
+    pub spool: &'a Path,
+}
+
+impl LineMasker<'_> {
+    /// Masks the batch of a line and writes its rows to `shard`, a file that need not last.
+    ///
+    /// # Errors
+    ///
+    /// [`LineError`] if the line is none, or a reject.
+    pub fn mask(&self, line: u64, shard: &Path) -> Result<u64, LineError> {
+        let batch = self.batch(line)?;
+        let Masked { row_groups, rejects, counts: _ } =
+            BatchMasker::new(self.shared, self.epoch)?.mask(batch, &[&self.source.name])?;
+        if let Some(reject) = rejects.iter().find(|reject| reject.line == line) {
+            return Err(LineError::Rejected {
+                source_name: self.source.name.clone(),
+                line,
+                reason: reject.rejected.reason.to_string(),
+                detail: reject.rejected.detail.clone(),
+            });
+        }
+        let rows = row_groups.iter().map(|row_group| row_group.rows).sum();
+        if rows == 0 {
+            return Err(self.no_row(line));
+        }
+        write_aside(shard, self.options, row_groups)?;
+        Ok(rows)
+    }
+
+    /// No row of the batch is of the line.
+    #[must_use]
+    pub fn no_row(&self, line: u64) -> LineError {
+        LineError::NoRow { source_name: self.source.name.clone(), line }
+    }
+
+    fn batch(&self, line: u64) -> Result<Batch, LineError> {
+        let buffers = Arc::default();
+        let max_line = self.shared.spec.fields().max_line;
+        let sources = std::slice::from_ref(self.source);
+        let mut reader = BatchReader::new(sources, max_line, self.spool, &buffers).with_limits(self.limits);
+        let mut lines = 0;
+        while let Some(batch) = reader.next_batch()? {
+            let in_piece =
+                batch.pieces.iter().any(|piece| (piece.first_line..piece.first_line + piece.lines).contains(&line));
+            if in_piece || batch.long_lines.iter().any(|long| long.line == line) {
+                return Ok(batch);
+            }
+            lines = batch.finished.last().map_or(lines, |finished| finished.lines);
+        }
+        Err(LineError::NoLine { source_name: self.source.name.clone(), line, lines })
+    }
+}

@@ -1,0 +1,336 @@
+//! Picks rows of a data set and takes them apart, to be looked at (`docs/inspect.md`).
+
+pub mod line;
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use crate::denoise::{Address, Decoded, Seed, Spec};
+use crate::output::commit::ShardFile;
+use crate::output::data_set::{DATA, DataSet};
+use crate::output::schema::{Column, RowFormat};
+use crate::reading::Described;
+use crate::reading::example::{self, Example, Reach, Row};
+use crate::reading::manifest::place_of;
+use crate::reading::shard::{RowReader, RowsError};
+
+/// Which rows are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Made by this denoiser of the spec.
+    pub denoiser: Option<usize>,
+    /// Of this source.
+    pub source: Option<String>,
+    /// Of this line.
+    pub line: Option<u64>,
+    /// Of this segment.
+    pub segment: Option<u32>,
+    /// Of this epoch.
+    pub epoch: Option<u32>,
+    /// With a noise span of so many tokens or more.
+    pub min_span: Option<u32>,
+}
+
+/// How many of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// All.
+    All,
+    /// The first ones.
+    First(u64),
+    /// Random ones.
+    Sample {
+        /// How many.
+        rows: u64,
+        /// The number that they follow from.
+        seed: Seed,
+    },
+}
+
+/// An example of a row.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// 0-based row of the data set.
+    pub row: u64,
+    /// 0-based place in the row, and how many examples that has.
+    pub example: (usize, usize),
+    /// Name of its source, if there is a column for it; so all below.
+    pub source: Option<String>,
+    /// 1-based line.
+    pub line: Option<i64>,
+    /// 0-based segment.
+    pub segment: Option<i32>,
+    /// 0-based epoch.
+    pub epoch: Option<i32>,
+    /// Its denoiser in the spec.
+    pub denoiser: Option<usize>,
+    /// Ids that are read: the prefix of a causal row.
+    pub inputs: Vec<i32>,
+    /// Ids that are to be produced.
+    pub targets: Vec<i32>,
+    /// Tokens and mask, or the law that the row breaks.
+    pub decoded: Result<Decoded, String>,
+}
+
+/// Why rows cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum InspectError {
+    /// Rows that cannot be read.
+    #[error(transparent)]
+    Rows(#[from] RowsError),
+    /// Rows without the ids, or without what tells examples apart.
+    #[error("the data set has no column `{}`", .0.join("`, `"))]
+    NoColumn(Vec<String>),
+}
+
+impl Filter {
+    /// The columns that it asks about.
+    fn columns(&self) -> Vec<Column> {
+        let asked = [
+            (self.source.is_some(), Column::Source),
+            (self.line.is_some(), Column::Line),
+            (self.segment.is_some(), Column::Segment),
+            (self.epoch.is_some(), Column::Epoch),
+        ];
+        asked.into_iter().filter(|(is_asked, _)| *is_asked).map(|(_, column)| column).collect()
+    }
+
+    fn is_empty(&self) -> bool {
+        let Self { denoiser, source, line, segment, epoch, min_span } = self;
+        denoiser.is_none()
+            && source.is_none()
+            && line.is_none()
+            && segment.is_none()
+            && epoch.is_none()
+            && min_span.is_none()
+    }
+
+    fn matches(&self, found: &Found) -> bool {
+        fn is<T: PartialEq>(wanted: Option<&T>, found: Option<T>) -> bool {
+            wanted.is_none_or(|wanted| found.as_ref() == Some(wanted))
+        }
+        let longest = || {
+            let spans = found.decoded.as_ref().map(|decoded| decoded.mask.spans());
+            spans.unwrap_or_default().iter().map(|span| span.len()).max().unwrap_or_default()
+        };
+        is(self.denoiser.as_ref(), found.denoiser)
+            && is(self.source.as_ref(), found.source.clone())
+            && is(self.line.as_ref(), found.line.and_then(|line| u64::try_from(line).ok()))
+            && is(self.segment.as_ref(), found.segment.and_then(|segment| u32::try_from(segment).ok()))
+            && is(self.epoch.as_ref(), found.epoch.and_then(|epoch| u32::try_from(epoch).ok()))
+            && self.min_span.is_none_or(|least| longest() >= least)
+    }
+}
+
+/// Rows of a data set.
+pub struct Inspection<'a> {
+    /// The data set.
+    pub data_set: &'a DataSet,
+    /// What it is.
+    pub described: &'a Described,
+    /// Which rows.
+    pub filter: Filter,
+}
+
+impl Inspection<'_> {
+    /// Calls `visit` with the examples of each row that is wanted, in the order of rows, until it breaks off.
+    ///
+    /// # Errors
+    ///
+    /// [`InspectError`] if rows cannot be read or do not have what is asked for, or what `visit` says.
+    pub fn visit<E: From<InspectError>>(
+        &self,
+        choice: Choice,
+        mut visit: impl FnMut(Vec<Found>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(), E> {
+        let rows = match choice {
+            Choice::All => None,
+            Choice::First(rows) => {
+                let mut left = rows;
+                let stop = |found| {
+                    left -= 1;
+                    let flow = visit(found)?;
+                    Ok(if left == 0 { ControlFlow::Break(()) } else { flow })
+                };
+                return if rows == 0 { Ok(()) } else { self.each(None, stop) };
+            }
+            Choice::Sample { rows, seed } => Some(self.sample(rows, seed)?),
+        };
+        self.each(rows.as_ref(), visit)
+    }
+
+    /// The numbers of random rows.
+    fn sample(&self, rows: u64, seed: Seed) -> Result<BTreeSet<u64>, InspectError> {
+        let total = self.described.manifest.totals.sources.rows;
+        let key = seed.denoise_key("sample", "inspect");
+        let address = |line| Address { line, epoch: 0, segment: 0 };
+        if self.filter.is_empty() {
+            let mut stream = key.stream(address(0));
+            let mut picked = BTreeSet::new();
+            while (picked.len() as u64) < rows.min(total) {
+                // Of at most 2^40 rows none is preferred by more than 2^-24.
+                picked.insert((u64::from(stream.word()) << 32 | u64::from(stream.word())) % total);
+            }
+            return Ok(picked);
+        }
+        // The rows with the smallest words.
+        let mut picked = BTreeSet::new();
+        self.each(None, |found| {
+            let Some(Found { row, .. }) = found.first() else { return Ok(ControlFlow::Continue(())) };
+            let mut stream = key.stream(address(1 + row));
+            picked.insert((u64::from(stream.word()) << 32 | u64::from(stream.word()), *row));
+            if picked.len() as u64 > rows {
+                picked.pop_last();
+            }
+            Ok::<_, InspectError>(ControlFlow::Continue(()))
+        })?;
+        Ok(picked.into_iter().map(|(_, row)| row).collect())
+    }
+
+    /// Calls `visit` with the matching examples of each row that has some; of `rows` alone, if they are given.
+    fn each<E: From<InspectError>>(
+        &self,
+        rows: Option<&BTreeSet<u64>>,
+        mut visit: impl FnMut(Vec<Found>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(), E> {
+        let reach = self.reach()?;
+        let mut first = 0;
+        for file in &self.described.manifest.shards {
+            let end = first + file.rows;
+            let is_wanted = rows.is_none_or(|rows| rows.range(first..end).next().is_some());
+            if is_wanted && self.may_hold(file) {
+                let shard = ShardRows {
+                    path: self.data_set.path(&file.path),
+                    first,
+                    spec: &self.described.spec,
+                    format: &self.described.format,
+                    reach: &reach,
+                    filter: &self.filter,
+                };
+                if shard.each(rows, &mut visit)?.is_break() {
+                    return Ok(());
+                }
+            }
+            first = end;
+        }
+        Ok(())
+    }
+
+    /// What rows let us look at, if that is enough.
+    fn reach(&self) -> Result<Reach, InspectError> {
+        let Described { spec, format, .. } = self.described;
+        let missing = |columns: Vec<Column>| -> Vec<String> {
+            let lacks = |column: &Column| !format.columns.contains(column);
+            columns.into_iter().filter(lacks).map(|column| column.to_string()).collect()
+        };
+        let reach = Reach::new(spec, format);
+        let mut lacks = missing(self.filter.columns());
+        lacks.extend(missing(vec![Column::InputIds, Column::Labels]));
+        if format.packed || self.filter.denoiser.is_some() || self.filter.min_span.is_some() {
+            lacks.extend(reach.lacks_to_decode().map(|column| column.to_string()));
+        }
+        lacks.dedup();
+        if lacks.is_empty() { Ok(reach) } else { Err(InspectError::NoColumn(lacks)) }
+    }
+
+    /// Whether rows of a shard may match, by its unit.
+    fn may_hold(&self, file: &ShardFile) -> bool {
+        let Some((unit, _)) = place_of(&file.path, DATA, ".parquet") else { return true };
+        let unit = self.described.manifest.plan.units[unit];
+        let source = self.filter.source.as_ref().and_then(|name| self.described.places.get(name));
+        source.is_none_or(|place| unit.range().contains(place))
+            && self.filter.epoch.is_none_or(|epoch| epoch == unit.epoch)
+    }
+}
+
+/// A shard whose rows are looked at.
+pub struct ShardRows<'a> {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Number of its first row in the data set.
+    pub first: u64,
+    /// What decided its rows.
+    pub spec: &'a Spec,
+    /// What they are made of.
+    pub format: &'a RowFormat,
+    /// What they let us look at.
+    pub reach: &'a Reach,
+    /// Which are wanted.
+    pub filter: &'a Filter,
+}
+
+impl ShardRows<'_> {
+    /// Calls `visit` with the matching examples of each row that has some; of `rows` alone, if they are given.
+    ///
+    /// # Errors
+    ///
+    /// [`InspectError`] if the shard cannot be read, or what `visit` says.
+    pub fn each<E: From<InspectError>>(
+        &self,
+        rows: Option<&BTreeSet<u64>>,
+        visit: &mut impl FnMut(Vec<Found>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<ControlFlow<()>, E> {
+        let reader =
+            RowReader::open(self.path.clone(), self.spec, self.format, self.reach).map_err(InspectError::from)?;
+        let mut first = self.first;
+        for (row_group, count) in reader.row_groups().into_iter().enumerate() {
+            let end = first + count;
+            if rows.is_none_or(|rows| rows.range(first..end).next().is_some()) {
+                let mut look = |row, apart: &Row<'_>| {
+                    let found =
+                        if rows.is_none_or(|rows| rows.contains(&row)) { self.examples(row, apart) } else { vec![] };
+                    if found.is_empty() { Ok(ControlFlow::Continue(())) } else { visit(found).map_err(Stopped::Visit) }
+                };
+                if reader.visit(row_group, first, &mut look).map_err(Stopped::into_error)?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            first = end;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// The matching examples of a row.
+    fn examples(&self, row: u64, apart: &Row<'_>) -> Vec<Found> {
+        let examples = apart.examples.len();
+        let found = |(index, example): (usize, &Example<'_>)| {
+            let whole = (example.input_ids, example.labels);
+            let (inputs, targets) = example::sequences(example, self.spec).unwrap_or(whole);
+            Found {
+                row,
+                example: (index, examples),
+                source: apart.source.map(str::to_owned),
+                line: example.line,
+                segment: example.segment,
+                epoch: apart.epoch,
+                denoiser: example.denoiser,
+                inputs: inputs.to_vec(),
+                targets: targets.to_vec(),
+                decoded: example::tokens(example, self.spec),
+            }
+        };
+        apart.examples.iter().enumerate().map(found).filter(|found| self.filter.matches(found)).collect()
+    }
+}
+
+/// Why reading stopped: rows, or whoever looked at them.
+enum Stopped<E> {
+    Rows(RowsError),
+    Visit(E),
+}
+
+impl<E> From<RowsError> for Stopped<E> {
+    fn from(error: RowsError) -> Self {
+        Self::Rows(error)
+    }
+}
+
+impl<E: From<InspectError>> Stopped<E> {
+    fn into_error(self) -> E {
+        match self {
+            Self::Rows(error) => InspectError::from(error).into(),
+            Self::Visit(error) => error,
+        }
+    }
+}

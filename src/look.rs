@@ -1,0 +1,271 @@
+//! From the arguments of `inspect` and `stats` to rows and counts.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use crate::again;
+use crate::cli::{InspectArgs, MaskingArgs, Target};
+use crate::denoise::{Seed, Spec};
+use crate::inspect::line::{LineError, LineMasker};
+use crate::inspect::{Choice, Filter, Found, InspectError, Inspection, ShardRows};
+use crate::output::data_set::DataSet;
+use crate::output::schema::RowFormat;
+use crate::page::{self, RowShown};
+use crate::reading::Described;
+use crate::reading::example::Reach;
+use crate::recipe::{DEFAULT, nearest};
+use crate::report::rows::{Style, head, json_line, row};
+use crate::settings::{self, Settings, SettingsError, Spool};
+use crate::shown::{Kind, of_segment, of_sequence};
+use crate::stats::{Stats, Summary};
+use crate::tokenize::TokenizerPath;
+use crate::tokenize::hf::{BYTES, TokenizerFile};
+use crate::{shown, stats};
+
+/// Rows of a data set that are shown if nobody says how many.
+const ROWS: u64 = 10;
+
+/// Rows that are looked at.
+pub struct Looking {
+    target: What,
+    spec: Spec,
+    /// `None` for those who want ids.
+    names: Option<Names>,
+    filter: Filter,
+    choice: Choice,
+}
+
+/// Who says what ids mean.
+struct Names(Option<TokenizerFile>);
+
+impl Names {
+    fn shown(&self, ids: &[u32]) -> String {
+        settings::names(self.0.as_ref()).shown(ids)
+    }
+}
+
+enum What {
+    DataSet {
+        data_set: DataSet,
+        described: Box<Described>,
+    },
+    /// The rows of a batch, in a file.
+    Line {
+        shard: std::path::PathBuf,
+        format: RowFormat,
+        line: Line,
+        _spool: Spool,
+    },
+}
+
+/// A line, and what is said if it has no row.
+struct Line {
+    source_name: String,
+    line: u64,
+}
+
+impl Looking {
+    /// Opens a data set, or masks a line.
+    ///
+    /// # Errors
+    ///
+    /// If there is neither, or the flags are of the other.
+    pub fn new(args: &InspectArgs) -> Result<Self> {
+        let path = Path::new(&args.target);
+        match args.target.rsplit_once(':') {
+            Some((source, line)) if !path.exists() => {
+                let line = line.parse().ok().filter(|line| *line > 0);
+                let line = line.ok_or_else(|| SettingsError::NoTarget(args.target.clone()))?;
+                args.refuse_for(Target::Line)?;
+                Self::line(args, source, line)
+            }
+            _ => {
+                args.refuse_for(Target::DataSet)?;
+                Self::data_set(args, path)
+            }
+        }
+    }
+
+    fn data_set(args: &InspectArgs, dir: &Path) -> Result<Self> {
+        let (data_set, described) = again::described(dir)?;
+        let spec = described.spec.clone();
+        if let Some(name) = args.source.as_ref().filter(|name| !described.places.contains_key(*name)) {
+            let near = nearest(name, described.places.keys().map(String::as_str)).map(str::to_owned);
+            return Err(SettingsError::NoSource { name: name.clone(), near }.into());
+        }
+        let names = if args.ids { None } else { Some(Names(again::given_file(&spec, args.tokenizer.as_deref())?)) };
+        let filter = Filter {
+            denoiser: denoiser(&spec, args.denoiser.as_deref())?,
+            source: args.source.clone(),
+            line: args.line,
+            segment: args.segment,
+            epoch: args.epoch,
+            min_span: args.min_span,
+        };
+        let choice = match (args.sample, args.rows.unwrap_or(ROWS)) {
+            (Some(rows), _) => Choice::Sample { rows, seed: Seed(args.spec.seed) },
+            (None, 0) => Choice::All,
+            (None, rows) => Choice::First(rows),
+        };
+        Ok(Self { target: What::DataSet { data_set, described: Box::new(described) }, spec, names, filter, choice })
+    }
+
+    fn line(args: &InspectArgs, source: &str, line: u64) -> Result<Self> {
+        let tokenizer = args.tokenizer.as_deref().unwrap_or(BYTES);
+        let settings = Settings::new(&MaskingArgs {
+            sources: vec![source.to_owned()],
+            tokenizer: tokenizer.to_owned(),
+            tokenizer_path: TokenizerPath::default(),
+            spec: args.spec.clone(),
+            recipe: args.recipe.clone().unwrap_or_else(|| DEFAULT.to_owned()),
+            strict_sentinels: false,
+            columns: None,
+            workers: Some(1),
+            shard_size: u64::MAX,
+            limits: crate::cli::LimitArgs::default(),
+        })?;
+        let Settings { spec, format, tokenizer: made, mut sources, plan, limits, .. } = settings;
+        anyhow::ensure!(sources.len() == 1, SettingsError::NoTarget(args.target.clone()));
+        let mut source = sources.remove(0);
+        source.name = args.name.clone().unwrap_or(source.name);
+        let epoch = args.epoch.unwrap_or_default();
+        let epoch = u16::try_from(epoch).ok().with_context(|| format!("there is no epoch {epoch}"))?;
+        let names = if args.ids { None } else { Some(Names(TokenizerFile::named(tokenizer)?)) };
+        let (sharing, options) = settings::shared(spec.clone(), format.clone(), made, &plan)?;
+        let spool = Spool::new()?;
+        let shard = spool.path().join("rows.parquet");
+        let masker =
+            LineMasker { shared: &sharing, options: &options, source: &source, limits, epoch, spool: spool.path() };
+        masker.mask(line, &shard)?;
+        let filter = Filter {
+            denoiser: denoiser(&spec, args.denoiser.as_deref())?,
+            line: Some(line),
+            segment: args.segment,
+            min_span: args.min_span,
+            ..Filter::default()
+        };
+        let choice = args.rows.filter(|rows| *rows > 0).map_or(Choice::All, Choice::First);
+        let line = Line { source_name: source.name, line };
+        Ok(Self { target: What::Line { shard, format, line, _spool: spool }, spec, names, filter, choice })
+    }
+
+    /// Calls `visit` with the examples of each row.
+    ///
+    /// # Errors
+    ///
+    /// If rows cannot be read, or what `visit` says.
+    pub fn visit(&self, mut visit: impl FnMut(Vec<Found>) -> Result<ControlFlow<()>>) -> Result<()> {
+        match &self.target {
+            What::DataSet { data_set, described } => {
+                Inspection { data_set, described, filter: self.filter.clone() }.visit(self.choice, visit)
+            }
+            What::Line { shard, format, line: Line { source_name, line }, _spool: _ } => {
+                let reach = Reach::new(&self.spec, format);
+                let (path, filter) = (shard.clone(), &self.filter);
+                let rows = ShardRows { path, first: 0, spec: &self.spec, format, reach: &reach, filter };
+                let mut left = match self.choice {
+                    Choice::First(rows) => rows,
+                    Choice::All | Choice::Sample { .. } => u64::MAX,
+                };
+                let mut any = false;
+                let _ = rows.each(None, &mut |found| {
+                    any = true;
+                    left -= 1;
+                    let flow = visit(found)?;
+                    anyhow::Ok(if left == 0 { ControlFlow::Break(()) } else { flow })
+                })?;
+                let is_all =
+                    self.filter.denoiser.is_none() && self.filter.segment.is_none() && self.filter.min_span.is_none();
+                if any || !is_all {
+                    return Ok(());
+                }
+                Err(LineError::NoRow { source_name: source_name.clone(), line: *line }.into())
+            }
+        }
+    }
+
+    /// The examples of a row as they are printed.
+    #[must_use]
+    pub fn shown(&self, found: &[Found], json: bool, style: Style) -> String {
+        let text = |ids: &[u32]| self.names.as_ref().map_or_else(|| shown::numbers(ids), |names| names.shown(ids));
+        if json {
+            found.iter().map(|example| json_line(example, &self.spec, &text)).collect()
+        } else {
+            row(found, &self.spec, &text, style)
+        }
+    }
+}
+
+/// The place of a denoiser in a spec.
+fn denoiser(spec: &Spec, name: Option<&str>) -> Result<Option<usize>> {
+    let Some(name) = name else { return Ok(None) };
+    let place = spec.denoisers().iter().position(|denoiser| denoiser.name == name);
+    let names = || spec.denoisers().iter().map(|denoiser| denoiser.name.as_str());
+    let known = || match nearest(name, names()) {
+        Some(near) => near.to_owned(),
+        None => names().collect::<Vec<_>>().join("`, `"),
+    };
+    place.map(Some).ok_or_else(|| SettingsError::NoDenoiser { name: name.to_owned(), known: known() }.into())
+}
+
+/// A data set whose rows are counted.
+pub struct Counted {
+    data_set: DataSet,
+    described: Described,
+    /// What was counted.
+    pub summary: Summary,
+}
+
+impl Counted {
+    /// Counts all rows.
+    ///
+    /// # Errors
+    ///
+    /// If it is no data set, or rows cannot be read.
+    pub fn new(dir: &Path, workers: Option<usize>) -> Result<Self> {
+        let pool = settings::pool(settings::workers(workers)?)?;
+        let (data_set, described) = again::described(dir)?;
+        let stats: stats::Stats = Stats::count(&data_set, &described, &pool)?;
+        let summary = Summary::new(&described, &stats);
+        Ok(Self { data_set, described, summary })
+    }
+
+    /// The page, with the first row of each denoiser.
+    ///
+    /// # Errors
+    ///
+    /// If a tokenizer is given that is another, or rows cannot be read.
+    pub fn page(&self, tokenizer: Option<&str>) -> Result<String> {
+        let Self { data_set, described, summary } = self;
+        let spec = &described.spec;
+        let is_embedded = spec.fields().tokenizer.kind == BYTES;
+        let names =
+            if tokenizer.is_some() || is_embedded { Some(Names(again::given_file(spec, tokenizer)?)) } else { None };
+        let text = |ids: &[u32]| names.as_ref().map_or_else(|| shown::numbers(ids), |names| names.shown(ids));
+        let mut rows = Vec::new();
+        for index in 0..summary.denoisers.len() {
+            let filter = Filter { denoiser: Some(index), ..Filter::default() };
+            let inspection = Inspection { data_set, described, filter };
+            inspection.visit(Choice::First(1), |found| {
+                rows.extend(found.first().map(|found| row_shown(found, spec, &text)));
+                Ok::<_, InspectError>(ControlFlow::Continue(()))
+            })?;
+        }
+        Ok(page::page(&described.manifest, summary, &rows))
+    }
+}
+
+fn row_shown(found: &Found, spec: &Spec, text: shown::Text<'_>) -> RowShown {
+    let form = found.denoiser.map(|index| spec.form(index));
+    let sequence = |ids: &[i32], ordinary| of_sequence(text, ids, ordinary, spec.vocabulary(), form);
+    let segment = found.decoded.as_ref().map(|decoded| of_segment(text, &decoded.segment, &decoded.mask));
+    RowShown {
+        denoiser: found.denoiser.map(|index| spec.denoisers()[index].name.clone()).unwrap_or_default(),
+        place: head(found, spec),
+        text: segment.unwrap_or_default(),
+        inputs: sequence(&found.inputs, Kind::Kept),
+        labels: sequence(&found.targets, Kind::Noise),
+    }
+}

@@ -1,0 +1,99 @@
+//! The rows of a shard, one after the other, taken apart.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use super::example::{Reach, Row, take_apart};
+use crate::denoise::Spec;
+use crate::output::read::{ReadError, Shard};
+use crate::output::schema::RowFormat;
+
+/// Why rows cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RowsError {
+    /// A shard that cannot be read.
+    #[error("`{}` cannot be read", path.display())]
+    Shard {
+        /// The shard.
+        path: PathBuf,
+        /// Why.
+        source: ReadError,
+    },
+    /// A shard of other columns than the manifest says.
+    #[error("`{}` has other columns than the manifest says", .0.display())]
+    OtherColumns(PathBuf),
+    /// A row that cannot be taken apart.
+    #[error("`{}`: row {row}: {reason}", path.display())]
+    Row {
+        /// The shard.
+        path: PathBuf,
+        /// 0-based row of the data set.
+        row: u64,
+        /// The law that is broken.
+        reason: String,
+    },
+}
+
+/// Ids in memory at once.
+const IDS_AT_ONCE: u32 = 1 << 20;
+
+/// A shard that is open.
+pub struct RowReader<'a> {
+    path: PathBuf,
+    shard: Shard,
+    spec: &'a Spec,
+    format: &'a RowFormat,
+    reach: &'a Reach,
+}
+
+impl<'a> RowReader<'a> {
+    /// Opens a shard of a spec's rows in this format.
+    ///
+    /// # Errors
+    ///
+    /// [`RowsError`] if it cannot be read, or has other columns.
+    pub fn open(path: PathBuf, spec: &'a Spec, format: &'a RowFormat, reach: &'a Reach) -> Result<Self, RowsError> {
+        let opened = Shard::open(&path, format.clone());
+        let checked = opened.and_then(|shard| shard.other_columns().map(|other| (shard, other)));
+        match checked {
+            Err(source) => Err(RowsError::Shard { path, source }),
+            Ok((_, Some(_))) => Err(RowsError::OtherColumns(path)),
+            Ok((shard, None)) => Ok(Self { path, shard, spec, format, reach }),
+        }
+    }
+
+    /// Number of rows of each row group.
+    #[must_use]
+    pub fn row_groups(&self) -> Vec<u64> {
+        self.shard.row_groups()
+    }
+
+    /// Calls `visit` with the number and the parts of each row of a row group, until it breaks off. `first` is the number of its first row.
+    ///
+    /// # Errors
+    ///
+    /// [`RowsError`] if a row cannot be read, or what `visit` says.
+    pub fn visit<E: From<RowsError>>(
+        &self,
+        row_group: usize,
+        first: u64,
+        visit: &mut impl FnMut(u64, &Row<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<ControlFlow<()>, E> {
+        let broken = |source| RowsError::Shard { path: self.path.clone(), source };
+        let (inputs, labels) = self.spec.row_lengths();
+        let at_once = (IDS_AT_ONCE / (inputs + labels)).max(1) as usize;
+        let mut row = first;
+        for part in self.shard.read(row_group, at_once).map_err(broken)? {
+            let part = part.map_err(broken)?;
+            for place in 0..part.len() {
+                let apart = take_apart(&part, place, self.spec, self.format, self.reach)
+                    .map_err(|reason| RowsError::Row { path: self.path.clone(), row, reason })?;
+                if visit(row, &apart)?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                row += 1;
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}

@@ -1,0 +1,254 @@
+//! Rows as text: for a terminal, a pager or a file.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+use unicode_width::UnicodeWidthChar as _;
+
+use super::{one_line, visible};
+use crate::denoise::Spec;
+use crate::inspect::Found;
+use crate::output::schema::Column;
+use crate::shown::{Kind, Part, Text, joined, of_segment, of_sequence};
+
+/// How rows are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// Whether parts have colours.
+    pub colour: bool,
+    /// Columns of a line.
+    pub width: usize,
+    /// What is shown of an example.
+    pub view: View,
+}
+
+/// What is shown of an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// Inputs above labels.
+    Row,
+    /// The text with its noise marked.
+    Inline,
+}
+
+/// Fewest columns that text is wrapped at, whatever is asked for.
+const LEAST_WIDTH: usize = 20;
+
+/// The examples of a row.
+#[must_use]
+pub fn row(found: &[Found], spec: &Spec, shown: Text<'_>, style: Style) -> String {
+    let mut text = String::new();
+    for example in found {
+        let _ = writeln!(text, "{}", visible(&head(example, spec)));
+        let form = example.denoiser.map(|index| spec.form(index));
+        let sequence = |ids: &[i32], ordinary| of_sequence(shown, ids, ordinary, spec.vocabulary(), form);
+        let mut line = |name: &str, parts: &[Part]| {
+            let _ = writeln!(text, "  {name:<8}{}", wrapped(parts, 10, style));
+        };
+        match (&example.decoded, style.view) {
+            (Ok(decoded), View::Inline) => {
+                line("text", &with_marks(&of_segment(shown, &decoded.segment, &decoded.mask)));
+            }
+            (decoded, _) => {
+                line("inputs", &sequence(&example.inputs, Kind::Kept));
+                line("labels", &sequence(&example.targets, Kind::Noise));
+                if let (Err(reason), Some(_)) = (decoded, example.denoiser) {
+                    let _ = writeln!(text, "  broken  {}", visible(reason));
+                }
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Where an example is from, and what made it.
+#[must_use]
+pub fn head(found: &Found, spec: &Spec) -> String {
+    let Found { row, example: (place, examples), source, line, segment, epoch, denoiser, inputs, targets, .. } = found;
+    let mut parts = vec![if *examples == 1 {
+        format!("row {row}")
+    } else {
+        format!("row {row}, example {} of {examples}", place + 1)
+    }];
+    let place = match (source, line) {
+        (Some(source), Some(line)) => Some(format!("{source}:{line}")),
+        (Some(source), None) => Some(source.clone()),
+        (None, line) => line.map(|line| format!("line {line}")),
+    };
+    parts.extend(place);
+    parts.extend(segment.map(|segment| format!("segment {segment}")));
+    parts.extend(epoch.map(|epoch| format!("epoch {epoch}")));
+    if let Some(denoiser) = denoiser.map(|index| &spec.denoisers()[index]) {
+        parts.push(format!("{}  {}  {}", denoiser.name, denoiser.mode, denoiser.pattern));
+    }
+    parts.push(format!("{} + {} ids", inputs.len(), targets.len()));
+    parts.join("  ")
+}
+
+/// An example as a JSON object in one line.
+#[must_use]
+pub fn json_line(found: &Found, spec: &Spec, shown: Text<'_>) -> String {
+    let form = found.denoiser.map(|index| spec.form(index));
+    let sequence = |ids: &[i32], ordinary| joined(&of_sequence(shown, ids, ordinary, spec.vocabulary(), form));
+    let denoiser = found.denoiser.map(|index| &spec.denoisers()[index].name);
+    let mut object = json!({
+        "row": found.row,
+        "example": found.example.0,
+        "inputs": sequence(&found.inputs, Kind::Kept),
+        "targets": sequence(&found.targets, Kind::Noise),
+    });
+    let columns = [
+        (Column::Source, json!(found.source)),
+        (Column::Line, json!(found.line)),
+        (Column::Segment, json!(found.segment)),
+        (Column::Epoch, json!(found.epoch)),
+        (Column::Denoiser, json!(denoiser)),
+        (Column::InputIds, json!(found.inputs)),
+        (Column::Labels, json!(found.targets)),
+    ];
+    for (column, value) in columns {
+        object[column.name()] = value;
+    }
+    match &found.decoded {
+        Ok(decoded) => {
+            let spans: Vec<Value> = decoded.mask.spans().iter().map(|span| json!([span.start, span.end])).collect();
+            let part = |part: &Part| json!({ "text": part.text, "noise": part.kind == Kind::Noise });
+            let parts = of_segment(shown, &decoded.segment, &decoded.mask);
+            object["spans"] = spans.into();
+            object["text"] = parts.iter().map(part).collect();
+        }
+        Err(reason) => object["error"] = reason.as_str().into(),
+    }
+    format!("{object}\n")
+}
+
+/// The text of a segment, noise in brackets.
+#[must_use]
+pub fn marked(parts: &[Part]) -> String {
+    joined(&with_marks(parts))
+}
+
+fn with_marks(parts: &[Part]) -> Vec<Part> {
+    let mark = |Part { kind, text }: &Part| match kind {
+        Kind::Noise => Part { kind: *kind, text: format!("⟦{text}⟧") },
+        _ => Part { kind: *kind, text: text.clone() },
+    };
+    parts.iter().map(mark).collect()
+}
+
+/// The escape sequence that begins a colour.
+fn colour(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Kept => "",
+        Kind::Noise => "\u{1B}[33m",
+        Kind::Sentinel => "\u{1B}[36m",
+        Kind::ModeToken => "\u{1B}[35m",
+        Kind::Reserved => "\u{1B}[2m",
+    }
+}
+
+const PLAIN: &str = "\u{1B}[0m";
+
+/// Parts in lines of the style's width, of which `indent` columns are taken; further lines are indented by as much.
+fn wrapped(parts: &[Part], indent: usize, style: Style) -> String {
+    let letters: Vec<(char, Kind)> = parts
+        .iter()
+        .flat_map(|part| visible(&one_line(&part.text)).chars().map(|letter| (letter, part.kind)).collect::<Vec<_>>())
+        .collect();
+    let lines = lines(&letters, style.width.saturating_sub(indent).max(LEAST_WIDTH));
+    let mut text = String::new();
+    for (number, line) in lines.into_iter().enumerate() {
+        if number > 0 {
+            let _ = write!(text, "\n{:indent$}", "");
+        }
+        for run in line.chunk_by(|a, b| a.1 == b.1) {
+            let code = if style.colour { colour(run[0].1) } else { "" };
+            text.push_str(code);
+            text.extend(run.iter().map(|(letter, _)| letter));
+            text.push_str(if code.is_empty() { "" } else { PLAIN });
+        }
+    }
+    text
+}
+
+/// Whether a line may end behind the first `cut` letters, of which `fits` fit: behind a space, and on either side of a sentinel.
+fn is_gap(letters: &[(char, Kind)], cut: usize, fits: usize) -> bool {
+    let before = letters[cut - 1];
+    let beside_sentinel =
+        |after: &(char, Kind)| before.1 != after.1 && (before.1 == Kind::Sentinel || after.1 == Kind::Sentinel);
+    // A space that does not fit is not missed.
+    before.0 == ' ' || (cut <= fits && letters.get(cut).is_some_and(beside_sentinel))
+}
+
+/// Cuts at gaps where there are some, anywhere else.
+fn lines(letters: &[(char, Kind)], width: usize) -> Vec<&[(char, Kind)]> {
+    let mut lines = Vec::new();
+    let mut rest = letters;
+    loop {
+        let mut columns = 0;
+        let fits = rest.iter().take_while(|(letter, _)| {
+            columns += letter.width().unwrap_or(0);
+            columns <= width
+        });
+        let fits = fits.count();
+        if fits == rest.len() {
+            lines.push(rest);
+            return lines;
+        }
+        let cut = (1..=fits + 1).rev().find(|&cut| is_gap(rest, cut, fits)).unwrap_or(fits.max(1));
+        let line = &rest[..cut];
+        let end = line.iter().rposition(|(letter, _)| *letter != ' ').map_or(0, |last| last + 1);
+        lines.push(&line[..end]);
+        rest = &rest[cut..];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn style(colour: bool, width: usize) -> Style {
+        Style { colour, width, view: View::Inline }
+    }
+
+    fn part(kind: Kind, text: &str) -> Part {
+        Part { kind, text: text.to_owned() }
+    }
+
+    #[test]
+    fn lines_break_at_spaces_and_colours_do_not_cross_them() {
+        let parts = [
+            part(Kind::Kept, "the quick brown "),
+            part(Kind::Noise, "fox jumps over the lazy dog and"),
+            part(Kind::Kept, " runs"),
+        ];
+        assert_eq!(
+            wrapped(&with_marks(&parts), 2, style(false, 24)),
+            "the quick brown ⟦fox\n  jumps over the lazy\n  dog and⟧ runs"
+        );
+        assert_eq!(
+            wrapped(&parts, 2, style(true, 24)),
+            "the quick brown \u{1B}[33mfox\u{1B}[0m\n  \u{1B}[33mjumps over the lazy\u{1B}[0m\n  \u{1B}[33mdog and\u{1B}[0m runs"
+        );
+    }
+
+    #[test]
+    fn a_sentinel_is_not_cut_if_a_line_can_hold_it() {
+        let parts = [
+            part(Kind::Kept, "abcdefghijklmno"),
+            part(Kind::Sentinel, "<extra_id_7>"),
+            part(Kind::Kept, "pqrstuvwxyz"),
+        ];
+        assert_eq!(wrapped(&parts, 0, style(false, 22)), "abcdefghijklmno\n<extra_id_7>\npqrstuvwxyz");
+    }
+
+    #[test]
+    fn wide_letters_and_endless_words_are_cut_where_the_line_ends() {
+        let wrapped = |text: &str| wrapped(&[part(Kind::Kept, text)], 0, style(false, 20));
+        assert_eq!(wrapped(&"日".repeat(11)), format!("{}\n日", "日".repeat(10)));
+        assert_eq!(wrapped(&"x".repeat(45)), format!("{0}\n{0}\nxxxxx", "x".repeat(20)));
+        assert_eq!(wrapped("a\u{1B}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
+        assert_eq!(wrapped(""), "");
+    }
+}

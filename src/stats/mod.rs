@@ -1,0 +1,390 @@
+//! What the rows of a data set are, counted (`docs/inspect.md`).
+
+pub mod histogram;
+pub mod law;
+
+use std::ops::ControlFlow;
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use self::histogram::Histogram;
+use self::law::{Expected, expected};
+use crate::denoise::{Decoded, Layout, RowForm, SSentinel, Span, Spec};
+use crate::output::data_set::DataSet;
+use crate::output::schema::{Column, RowFormat};
+use crate::reading::Described;
+use crate::reading::example::{self, Reach, Row};
+use crate::reading::shard::{RowReader, RowsError};
+
+/// Parts of a segment that noise is counted in.
+pub const PARTS: usize = 50;
+
+/// What was counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Rows.
+    pub rows: u64,
+    /// Examples.
+    pub examples: u64,
+    /// Examples that break a law, so that tokens and mask are not known. `verify` says more.
+    pub undecoded: u64,
+    /// Ids of `input_ids` by row, padding left out.
+    pub inputs: Histogram,
+    /// Ids of `labels` by row, padding left out.
+    pub labels: Histogram,
+    /// By denoiser, in the order of the spec.
+    pub denoisers: Vec<DenoiserStats>,
+}
+
+/// What a denoiser made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DenoiserStats {
+    /// Lengths of segments in tokens.
+    pub segments: Histogram,
+    /// Lengths of noise spans in tokens.
+    pub spans: Histogram,
+    /// Noise tokens by example.
+    pub noise: Histogram,
+    /// Sentinels by example.
+    pub sentinels: Histogram,
+    /// Tokens of each fiftieth of a segment: noise, and all.
+    pub positions: [(u64, u64); PARTS],
+}
+
+impl Default for DenoiserStats {
+    fn default() -> Self {
+        Self {
+            segments: Histogram::default(),
+            spans: Histogram::default(),
+            noise: Histogram::default(),
+            sentinels: Histogram::default(),
+            positions: [(0, 0); PARTS],
+        }
+    }
+}
+
+impl Stats {
+    /// Counts all rows of a data set.
+    ///
+    /// # Errors
+    ///
+    /// [`RowsError`] if they cannot be read or taken apart.
+    pub fn count(data_set: &DataSet, described: &Described, pool: &ThreadPool) -> Result<Self, RowsError> {
+        let Described { manifest, spec, format, .. } = described;
+        let reach = Reach::new(spec, format);
+        let none = || Self { denoisers: vec![DenoiserStats::default(); spec.denoisers().len()], ..Self::default() };
+        let of_shard = |path: &str| {
+            let reader = RowReader::open(data_set.path(path), spec, format, &reach)?;
+            let row_groups = 0..reader.row_groups().len();
+            let of_row_group = |row_group| {
+                let mut stats = none();
+                let mut add = |_, row: &Row<'_>| {
+                    stats.add(row, spec, &reach);
+                    Ok::<_, RowsError>(ControlFlow::Continue(()))
+                };
+                let _ = reader.visit(row_group, 0, &mut add)?; // it never breaks off
+                Ok(stats)
+            };
+            row_groups.into_par_iter().map(of_row_group).try_reduce(none, |a, b| Ok(a.merge(b)))
+        };
+        let shards = manifest.shards.par_iter().map(|shard| of_shard(&shard.path));
+        pool.install(|| shards.try_reduce(none, |a, b| Ok(a.merge(b))))
+    }
+
+    fn add(&mut self, row: &Row<'_>, spec: &Spec, reach: &Reach) {
+        self.rows += 1;
+        let length = |ids: usize| u32::try_from(ids).unwrap_or(u32::MAX);
+        self.inputs.add(length(row.lengths.0));
+        self.labels.add(length(row.lengths.1));
+        self.examples += row.examples.len() as u64;
+        for example in row.examples.iter().filter(|_| reach.decodes) {
+            match (example.denoiser, example::tokens(example, spec)) {
+                (Some(denoiser), Ok(decoded)) => self.denoisers[denoiser].add(&decoded, spec.form(denoiser)),
+                _ => self.undecoded += 1,
+            }
+        }
+    }
+
+    fn merge(mut self, other: Self) -> Self {
+        let Self { rows, examples, undecoded, inputs, labels, denoisers } = other;
+        self.rows += rows;
+        self.examples += examples;
+        self.undecoded += undecoded;
+        self.inputs.merge(&inputs);
+        self.labels.merge(&labels);
+        for (denoiser, other) in self.denoisers.iter_mut().zip(&denoisers) {
+            denoiser.merge(other);
+        }
+        self
+    }
+}
+
+impl DenoiserStats {
+    fn add(&mut self, decoded: &Decoded, form: &RowForm) {
+        let (length, spans) = (decoded.mask.length(), decoded.mask.spans());
+        self.segments.add(length);
+        self.noise.add(decoded.mask.noise());
+        for span in spans {
+            self.spans.add(span.len());
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "no more spans than tokens")]
+        let in_labels = spans.len() as u32 + u32::from(form.closing_sentinel);
+        self.sentinels.add(match (form.layout, form.s_sentinel) {
+            (Layout::Sentinels, _) => in_labels,
+            (Layout::Split, SSentinel::None) => 0,
+            (Layout::Split, _) => 1,
+        });
+        add_positions(&mut self.positions, length, spans);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        let Self { segments, spans, noise, sentinels, positions } = other;
+        self.segments.merge(segments);
+        self.spans.merge(spans);
+        self.noise.merge(noise);
+        self.sentinels.merge(sentinels);
+        for (sum, other) in self.positions.iter_mut().zip(positions) {
+            sum.0 += other.0;
+            sum.1 += other.1;
+        }
+    }
+}
+
+/// Counts the tokens of each part of a segment: token `i` of `n` is in part `PARTS · i / n`.
+fn add_positions(positions: &mut [(u64, u64); PARTS], length: u32, spans: &[Span]) {
+    let mut spans = spans.iter().copied().peekable();
+    let parts = PARTS as u64;
+    let first_of = |part: u64| (part * u64::from(length)).div_ceil(parts);
+    for (part, (noise, all)) in (0..).zip(positions) {
+        let (start, end) = (first_of(part), first_of(part + 1));
+        *all += end - start;
+        while let Some(span) = spans.peek() {
+            let (from, to) = (u64::from(span.start).max(start), u64::from(span.end).min(end));
+            *noise += to.saturating_sub(from);
+            if u64::from(span.end) > end {
+                break;
+            }
+            spans.next();
+        }
+    }
+}
+
+/// All that is said of a data set.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// The recipe's name.
+    pub recipe: String,
+    /// Rows.
+    pub rows: u64,
+    /// Examples.
+    pub examples: u64,
+    /// Tokens of the segments, noise and kept.
+    pub tokens: u64,
+    /// Examples that break a law.
+    pub undecoded: u64,
+    /// What is not known, since a column is missing.
+    pub not_counted: Vec<String>,
+    /// By denoiser, in the order of the spec; empty if tokens and masks are not known.
+    pub denoisers: Vec<DenoiserSummary>,
+    /// Ids of `input_ids` by row.
+    pub inputs: Lengths,
+    /// Ids of `labels` by row.
+    pub labels: Lengths,
+    /// Lines by reason of their rejection.
+    pub rejects: Vec<(String, u64)>,
+    /// Documents by source, in the order of the manifest.
+    pub sources: Vec<(String, u64)>,
+}
+
+/// All that is said of a denoiser.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DenoiserSummary {
+    /// Its name.
+    pub name: String,
+    /// Its pattern, as recipes are shown.
+    pub pattern: String,
+    /// The share of segments that the recipe asks for.
+    pub asked: f64,
+    /// Examples.
+    pub examples: u64,
+    /// Its share of all examples.
+    pub share_of_examples: f64,
+    /// Its share of all tokens.
+    pub share_of_tokens: f64,
+    /// The density that its numbers name; `None` where they name none.
+    pub asked_density: Option<f64>,
+    /// Share of noise in its tokens.
+    pub density: Option<f64>,
+    /// Mean number of spans.
+    pub spans_per_example: Option<f64>,
+    /// Mean length of spans.
+    pub mean_span: Option<f64>,
+    /// The longest span.
+    pub longest_span: Option<u32>,
+    /// Mean number of sentinels.
+    pub mean_sentinels: Option<f64>,
+    /// Most sentinels of an example.
+    pub most_sentinels: Option<u32>,
+    /// Lengths of segments.
+    pub segments: Histogram,
+    /// Lengths of spans.
+    pub spans: Histogram,
+    /// How many spans of each length are expected; `None` for patterns of labels.
+    pub expected: Option<ExpectedSpans>,
+    /// Share of noise in each fiftieth of its segments; `None` where no segment has a token.
+    pub positions: Vec<Option<f64>>,
+}
+
+/// Expected spans by length, from 1 on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ExpectedSpans {
+    /// How they were found.
+    pub origin: law::Origin,
+    /// By length, from 1 on.
+    pub spans: Vec<f64>,
+}
+
+/// Lengths of a sequence.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Lengths {
+    /// The most that the spec allows.
+    pub allowed: u32,
+    /// All ids.
+    pub ids: u64,
+    /// The shortest.
+    pub least: Option<u32>,
+    /// The median.
+    pub median: Option<u32>,
+    /// The mean.
+    pub mean: Option<f64>,
+    /// 95 % are no longer.
+    pub p95: Option<u32>,
+    /// The longest.
+    pub most: Option<u32>,
+    /// The share of the allowed room that ids fill.
+    pub fill: Option<f64>,
+    /// All lengths.
+    pub histogram: Histogram,
+}
+
+impl Lengths {
+    fn new(allowed: u32, histogram: &Histogram) -> Self {
+        Self {
+            allowed,
+            ids: histogram.sum(),
+            least: histogram.quantile(0),
+            median: histogram.quantile(50),
+            mean: histogram.mean(),
+            p95: histogram.quantile(95),
+            most: histogram.quantile(100),
+            fill: histogram.mean().map(|mean| mean / f64::from(allowed)),
+            histogram: histogram.clone(),
+        }
+    }
+}
+
+impl Summary {
+    /// What the counts of a data set say, beside what its manifest does.
+    #[must_use]
+    pub fn new(described: &Described, stats: &Stats) -> Self {
+        let Described { manifest, spec, format, .. } = described;
+        let totals = &manifest.totals.sources;
+        let reach = Reach::new(spec, format);
+        let tokens: u64 = stats.denoisers.iter().map(|denoiser| denoiser.segments.sum()).sum();
+        let examples: u64 = stats.denoisers.iter().map(|denoiser| denoiser.segments.count()).sum();
+        let denoiser = |index: usize| DenoiserSummary::new(spec, index, &stats.denoisers[index], (examples, tokens));
+        let (inputs, labels) = spec.row_lengths();
+        let none = Histogram::default();
+        let counted = |column, histogram| if format.columns.contains(&column) { histogram } else { &none };
+        // A causal row is one sequence, whose labels stand at the places of its ids.
+        let labels = if format.causal { inputs } else { labels };
+        Self {
+            recipe: spec.fields().recipe.clone(),
+            rows: stats.rows,
+            examples: totals.examples,
+            tokens,
+            undecoded: stats.undecoded,
+            not_counted: not_counted(format, &reach),
+            denoisers: if reach.decodes { (0..spec.denoisers().len()).map(denoiser).collect() } else { Vec::new() },
+            inputs: Lengths::new(inputs, counted(Column::InputIds, &stats.inputs)),
+            labels: Lengths::new(labels, counted(Column::Labels, &stats.labels)),
+            rejects: totals.rejects.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
+            sources: manifest.sources.iter().map(|source| (source.name.clone(), source.counts.documents)).collect(),
+        }
+    }
+}
+
+fn not_counted(format: &RowFormat, reach: &Reach) -> Vec<String> {
+    let mut lines = Vec::new();
+    let names: Vec<String> = reach.lacks_to_decode().map(|column| format!("`{column}`")).collect();
+    if !names.is_empty() {
+        lines.push(format!("denoisers, since there is no column {}", names.join(", ")));
+    }
+    for column in [Column::InputIds, Column::Labels] {
+        if !format.columns.contains(&column) {
+            lines.push(format!("lengths of `{column}`, since there is no such column"));
+        }
+    }
+    lines
+}
+
+impl DenoiserSummary {
+    fn new(spec: &Spec, index: usize, stats: &DenoiserStats, (all_examples, all_tokens): (u64, u64)) -> Self {
+        let denoiser = &spec.denoisers()[index];
+        let DenoiserStats { segments, spans, noise, sentinels, positions } = stats;
+        let from_one = |Expected { origin, spans }: Expected| ExpectedSpans {
+            origin,
+            spans: spans.get(1..).unwrap_or_default().to_vec(),
+        };
+        Self {
+            name: denoiser.name.clone(),
+            pattern: denoiser.pattern.to_string(),
+            asked: f64::from(denoiser.weight.get()) / f64::from(spec.total_weight()),
+            examples: segments.count(),
+            share_of_examples: share(segments.count(), all_examples).unwrap_or_default(),
+            share_of_tokens: share(segments.sum(), all_tokens).unwrap_or_default(),
+            asked_density: denoiser.pattern.nominal_density(),
+            density: share(noise.sum(), segments.sum()),
+            spans_per_example: share(spans.count(), segments.count()),
+            mean_span: spans.mean(),
+            longest_span: spans.quantile(100),
+            mean_sentinels: sentinels.mean(),
+            most_sentinels: sentinels.quantile(100),
+            segments: segments.clone(),
+            spans: spans.clone(),
+            expected: expected(&denoiser.pattern, segments).map(from_one),
+            positions: positions.iter().map(|(noise, all)| share(*noise, *all)).collect(),
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with a few digits")]
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_token_is_in_one_part() {
+        for length in [2, 7, 49, 50, 51, 512, 1000] {
+            let spans: Vec<Span> = (0..length / 5)
+                .map(|k| Span { start: 5 * k + 1, end: 5 * k + 1 + k % 4 + 1 })
+                .filter(|s| s.end <= length)
+                .collect();
+            let mut positions = [(0, 0); PARTS];
+            add_positions(&mut positions, length, &spans);
+            let mut expected = [(0, 0); PARTS];
+            for token in 0..length {
+                let (noise, all) = &mut expected[PARTS * token as usize / length as usize];
+                *all += 1;
+                *noise += u64::from(spans.iter().any(|span| (span.start..span.end).contains(&token)));
+            }
+            assert_eq!(positions, expected, "{length}");
+        }
+    }
+}
