@@ -8,7 +8,9 @@ use anyhow::{Context as _, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::again;
-use crate::cli::{Cli, Command, InspectArgs, PlanArgs, RecipesArgs, ReproduceArgs, RunArgs, StatsArgs, VerifyArgs};
+use crate::cli::{
+    Cli, Command, GenerateArgs, InspectArgs, PlanArgs, RecipesArgs, ReproduceArgs, RunArgs, StatsArgs, VerifyArgs,
+};
 use crate::inspect::InspectError;
 use crate::inspect::line::LineError;
 use crate::output::data_set::{DataSet, PLAN};
@@ -79,9 +81,7 @@ pub fn execute(cli: &Cli) -> Result<u8, Failure> {
         Command::Recipes(args) => execute_recipes(args)?,
         Command::Inspect(args) => execute_inspect(args)?,
         Command::Stats(args) => execute_stats(args)?,
-        Command::Generate(args) => {
-            report::data(&generate::text(args.what).map_err(anyhow::Error::from)?).map_err(anyhow::Error::from)?
-        }
+        Command::Generate(args) => execute_generate(args)?,
         Command::Verify(args) => return Ok(execute_verify(args)?),
         Command::Reproduce(args) => return execute_reproduce(args),
     }
@@ -159,7 +159,15 @@ fn execute_plan(args: &PlanArgs) -> Result<()> {
         }
         _ => None,
     };
-    Ok(report::data(&report::plan(&settings, differences.as_deref()))?)
+    let text = report::plan(&settings, differences.as_deref());
+    // What can be said at once is not held back by what takes a second.
+    report::data(&text)?;
+    if args.no_estimate {
+        return Ok(());
+    }
+    let workers = settings.workers;
+    let (spec, estimate) = look::estimate(settings)?;
+    Ok(report::data(&report::estimate::estimate(&estimate, &spec, workers))?)
 }
 
 fn execute_inspect(args: &InspectArgs) -> Result<()> {
@@ -167,9 +175,9 @@ fn execute_inspect(args: &InspectArgs) -> Result<()> {
     let style = settings::style(args.color, args.width, args.inline);
     let mut none = true;
     looking.visit(|found| {
+        let gap = if none || args.json { "" } else { "\n" };
         none = false;
-        let text = looking.shown(&found, args.json, style);
-        Ok(report::part_of_data(&text)?)
+        Ok(report::part_of_data(&format!("{gap}{}", looking.shown(&found, args.json, style)))?)
     })?;
     if none {
         report::message("no row matches");
@@ -189,6 +197,10 @@ fn execute_stats(args: &StatsArgs) -> Result<()> {
         report::counts::summary(&counted.summary)
     };
     Ok(report::data(&text)?)
+}
+
+fn execute_generate(args: &GenerateArgs) -> Result<()> {
+    Ok(report::data(&generate::text(args.what)?)?)
 }
 
 fn execute_recipes(args: &RecipesArgs) -> Result<()> {

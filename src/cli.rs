@@ -36,8 +36,12 @@ Examples:
 The same command again goes on where an interrupted run stopped.";
 
 const PLAN_EXAMPLES: &str = "\
-Example:
-  ul2-prep plan shards/ --tokenizer t5/tokenizer.json --recipe ul2";
+Examples:
+  ul2-prep plan shards/ --tokenizer t5/tokenizer.json --recipe ul2
+  ul2-prep plan shards/ --tokenizer t5/tokenizer.json --recipe my-mixture.toml --out masked
+  ul2-prep plan shards/ --no-estimate
+
+Rows, size and time are estimated from the first MiB of up to 16 sources.";
 
 const RECIPES_EXAMPLES: &str = "\
 Examples:
@@ -138,6 +142,9 @@ pub struct PlanArgs {
     /// What is read and how it is masked.
     #[command(flatten)]
     pub masking: MaskingArgs,
+    /// Do not read the beginning of the sources: no estimates.
+    #[arg(long, help_heading = "Running")]
+    pub no_estimate: bool,
     /// The folder of the data set, to see whether it could go on there.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -13,6 +13,7 @@ use crate::inspect::{Choice, Filter, Found, InspectError, Inspection, ShardRows}
 use crate::output::data_set::DataSet;
 use crate::output::schema::RowFormat;
 use crate::page::{self, RowShown};
+use crate::pipeline::estimate::{Estimate, Estimator};
 use crate::reading::Described;
 use crate::reading::example::Reach;
 use crate::recipe::{DEFAULT, nearest};
@@ -196,6 +197,19 @@ impl Looking {
             row(found, &self.spec, &text, style)
         }
     }
+}
+
+/// What a run with these settings would make, from a sample, and the spec.
+///
+/// # Errors
+///
+/// If a source cannot be read, or rows cannot be made.
+pub fn estimate(settings: Settings) -> Result<(Spec, Estimate)> {
+    let Settings { spec, format, tokenizer, sources, plan, workers, limits, warnings: _ } = settings;
+    let (sharing, _) = settings::shared(spec.clone(), format, tokenizer, &plan)?;
+    let (pool, spool) = (settings::pool(workers)?, Spool::new()?);
+    let estimator = Estimator { shared: &sharing, limits, spool: spool.path() };
+    Ok((spec, estimator.estimate(&sources, &pool)?))
 }
 
 /// The place of a denoiser in a spec.

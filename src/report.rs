@@ -1,6 +1,7 @@
 //! Everything that is printed: progress, warnings, summaries, tables, rows, errors.
 
 pub mod counts;
+pub mod estimate;
 pub mod rows;
 
 use std::borrow::Cow;
@@ -161,7 +162,7 @@ fn progress_line(now: Snapshot, total: u64, elapsed: Duration) -> String {
     )
 }
 
-fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     match seconds {
         seconds if !seconds.is_finite() => "an unknown time".to_owned(),
         seconds if seconds < 100.0 => format!("{seconds:.0} s"),

@@ -95,7 +95,11 @@ fn what_the_tool_says() {
         let out = format!("plan-{name}");
         fixture.write(&format!("{out}/.ul2-prep/plan.json"), fs::read(path).unwrap());
         line("plans", &name, &said(&fixture.ran(&format!("run a.jsonl --out {out} --quiet")), &fixture));
-        line("plans", &format!("{name} (plan)"), &said(&fixture.ran(&format!("plan a.jsonl --out {out}")), &fixture));
+        line(
+            "plans",
+            &format!("{name} (plan)"),
+            &said(&fixture.ran(&format!("plan a.jsonl --no-estimate --out {out}")), &fixture),
+        );
     }
     let fingerprint = whole.commits()[0]["plan"].as_str().unwrap().to_owned();
     for (name, path) in files("more/commits") {

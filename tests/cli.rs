@@ -132,7 +132,7 @@ fn the_same_command_again_does_nothing_and_leaves_every_byte() {
 #[test]
 fn plan_says_what_a_run_would_do_and_writes_nothing() {
     let fixture = fixture();
-    let plan = fixture.ran("plan fixtures/shards --workers 2 --out masked").succeeded();
+    let plan = fixture.ran("plan fixtures/shards --no-estimate --workers 2 --out masked").succeeded();
     assert_eq!(plan.stderr, "");
     assert_snapshot!(plan.stdout, @"
     sources      5, 339.5 kB on disk
@@ -159,7 +159,9 @@ fn plan_says_what_a_run_would_do_and_writes_nothing() {
 #[test]
 fn plan_names_the_tokenizer_and_its_reserved_ids() {
     let fixture = fixture();
-    let plan = fixture.ran("plan fixtures/shards --workers 1 --tokenizer fixtures/tokenizer --recipe t5").succeeded();
+    let plan = fixture
+        .ran("plan fixtures/shards --no-estimate --workers 1 --tokenizer fixtures/tokenizer --recipe t5")
+        .succeeded();
     let lines: Vec<&str> = plan.stdout.lines().filter(|line| line.starts_with("vocabulary")).collect();
     assert_eq!(lines, ["vocabulary   4000 ids, eos 1, pad 0, 100 sentinels (3999 to 3900)"]);
     let digest = hex(&Sha256::digest(fs::read(repository("fixtures/tokenizer/tokenizer.json")).unwrap()));
@@ -170,9 +172,9 @@ fn plan_names_the_tokenizer_and_its_reserved_ids() {
 fn plan_says_whether_a_data_set_can_go_on() {
     let fixture = small();
     fixture.run("masked", "a.jsonl --seed 7");
-    let plan = fixture.ran("plan a.jsonl --seed 7 --out masked").succeeded();
+    let plan = fixture.ran("plan a.jsonl --no-estimate --seed 7 --out masked").succeeded();
     assert_eq!(plan.stdout.lines().last(), Some("the data set in the folder can go on with these settings"));
-    let plan = fixture.ran("plan a.jsonl --seed 8 --out masked").succeeded();
+    let plan = fixture.ran("plan a.jsonl --no-estimate --seed 8 --out masked").succeeded();
     assert_eq!(plan.stdout.lines().last(), Some("  `spec.seed` is 7 in the data set, but 8 asked for"));
 }
 
@@ -283,6 +285,207 @@ fn a_printed_recipe_is_a_recipe_file_that_gives_the_same_rows() {
 fn help(arguments: &str) -> String {
     let text = Fixture::new().ran(arguments).succeeded().stdout;
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn help_of_inspect_stats_and_generate() {
+    assert_snapshot!(help("inspect --help"), @r"
+    Look at rows: of a data set, or of one line of a source without one
+
+    Usage: ul2-prep inspect [OPTIONS] <DIR|SOURCE:LINE>
+
+    Arguments:
+      <DIR|SOURCE:LINE>
+              The folder of a data set, or a line of a source, counted from 1
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Which rows:
+          --denoiser <NAME>
+              Rows of this denoiser
+
+          --source <NAME>
+              Rows of this source of the data set
+
+          --line <N>
+              Rows of this line, counted from 1
+
+          --segment <N>
+              Rows of this segment of a document, counted from 0
+
+          --epoch <N>
+              Rows of this masking, counted from 0
+
+          --min-span <N>
+              Rows with a noise span of N tokens or more
+
+          --rows <N>
+              The first N of them, or with 0 all [default: 10; all of a line of a source]
+
+          --sample <N>
+              N random ones of them, which follow from `--seed`
+
+    How they are shown:
+          --inline
+              The text with its noise marked, instead of inputs above labels
+
+          --json
+              A JSON object for each example
+
+          --ids
+              Ids instead of text: needs no tokenizer
+
+          --width <N>
+              Columns of a line [default: those of the terminal, else 120]
+
+          --color <WHEN>
+              When to use colours; `NO_COLOR` says never
+
+              Possible values:
+              - auto:   On a terminal, unless `NO_COLOR` is set
+              - always: Always
+              - never:  Never
+
+              [default: auto]
+
+    Text to tokens:
+          --tokenizer <FILE|bytes>
+              The tokenizer that the data set was made with, or that is to be used [default: bytes]
+
+          --text-field <FIELD>
+              The field of a record that holds the text; `a.b` for a nested one [default: the recipe's, else `text`]
+
+          --label-field <FIELD>
+              The field that holds the label, in records of two fields [default: the recipe's]
+
+          --eos-token <TOKEN>
+              The EOS token by name, if the tokenizer's files do not say it
+
+          --pad-token <TOKEN>
+              The pad token by name, if the tokenizer's files do not say it
+
+          --max-line <SIZE>
+              Longest line; a longer one is rejected
+
+              [default: 64MiB]
+
+    Masking:
+          --recipe <NAME|FILE.toml>
+              What masks a line of a source: a built-in recipe or a TOML file [default: ul2r]
+
+          --name <NAME>
+              The name that the source has in the data set, which decides its masks [default: its file name]
+
+          --seed <N>
+              The number that all masks follow from
+
+              [default: 0]
+
+          --epochs <N>
+              Independent maskings of every document
+
+              [default: 1]
+
+          --inputs-length <N>
+              Most ids of the inputs, EOS and sentinels included [default: the recipe's, else 512]
+
+          --labels-length <N>
+              Most ids of the labels, EOS and sentinels included [default: the recipe's, else 512]
+
+    Rows:
+          --layout <LAYOUT>
+              Two sequences for an encoder and a decoder, or one for a decoder alone [default: the recipe's, else
+              encoder-decoder]
+
+              Possible values:
+              - encoder-decoder: Two sequences, for an encoder and a decoder
+              - causal:          One sequence for a decoder alone: the inputs, then the labels
+
+          --sequence-length <N>
+              Most ids of a causal row [default: the recipe's, else both lengths together]. The inputs and the labels alone
+              may then be as long, unless their lengths are given as well
+
+          --pack[=<BOOL>]
+              Put several examples into a row, up to its lengths [default: the recipe's]
+
+              [possible values: true, false]
+
+          --shuffle[=<BOOL>]
+              Let the rows of a row group change places [default: the recipe's]
+
+              [possible values: true, false]
+
+          --pad[=<BOOL>]
+              Fill rows up to their lengths [default: the recipe's]
+
+              [possible values: true, false]
+
+    Examples:
+      ul2-prep inspect masked
+      ul2-prep inspect masked --tokenizer t5/tokenizer.json --denoiser x-long --sample 5 --seed 1 --inline
+      ul2-prep inspect masked --source books.jsonl.zst --line 17 --rows 0 --color always | less -R
+      ul2-prep inspect shards/books.jsonl.zst:17 --recipe ul2 --tokenizer t5/tokenizer.json --seed 7
+      ul2-prep inspect masked --min-span 40 --json | jq .inputs
+
+    Colours: noise yellow, sentinels cyan, mode tokens magenta.
+    ");
+    assert_snapshot!(help("stats --help"), @r"
+    Count rows: mixture, density, span lengths, lengths of both sequences; as a table, as JSON, or as a page with plots
+
+    Usage: ul2-prep stats [OPTIONS] <DIR>
+
+    Arguments:
+      <DIR>  The folder of the data set
+
+    Options:
+          --json                    One JSON object with all counts
+          --html <FILE>             Write a page with plots and rows to this file: HTML that needs nothing else
+          --tokenizer <FILE|bytes>  The tokenizer that the data set was made with, for the rows of the page [default: bytes,
+                                    else their ids]
+          --workers <N>             Threads [default: one a core]
+      -h, --help                    Print help
+      -V, --version                 Print version
+
+    Examples:
+      ul2-prep stats masked
+      ul2-prep stats masked --json > counts.json
+      ul2-prep stats masked --tokenizer t5/tokenizer.json --html masked.html
+    ");
+    assert_snapshot!(help("generate --help"), @r"
+    Print the man page, or completions for a shell
+
+    Usage: ul2-prep generate <WHAT>
+
+    Arguments:
+      <WHAT>
+              What to print
+
+              Possible values:
+              - man:        The man page, of all commands
+              - bash:       Completions for bash
+              - zsh:        Completions for zsh
+              - fish:       Completions for fish
+              - powershell: Completions for `PowerShell`
+              - elvish:     Completions for Elvish
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Examples:
+      ul2-prep generate man | man --local-file -
+      ul2-prep generate bash > ~/.local/share/bash-completion/completions/ul2-prep
+      ul2-prep generate zsh > ~/.zfunc/_ul2-prep
+      ul2-prep generate fish > ~/.config/fish/completions/ul2-prep.fish
+    ");
 }
 
 #[test]
@@ -663,8 +866,15 @@ fn help_of_plan() {
 
               [default: 1000]
 
-    Example:
+          --no-estimate
+              Do not read the beginning of the sources: no estimates
+
+    Examples:
       ul2-prep plan shards/ --tokenizer t5/tokenizer.json --recipe ul2
+      ul2-prep plan shards/ --tokenizer t5/tokenizer.json --recipe my-mixture.toml --out masked
+      ul2-prep plan shards/ --no-estimate
+
+    Rows, size and time are estimated from the first MiB of up to 16 sources.
     ");
 }
 
@@ -1274,4 +1484,83 @@ fn a_tokenizer_is_named_by_its_folder_or_its_file() {
     let file = fixture.run("file", "a.jsonl --tokenizer fixtures/tokenizer/tokenizer.json");
     assert_eq!(folder.digests(), file.digests());
     assert!(Path::new(&fixture.path("file/manifest.json")).exists());
+}
+
+// --- estimates ---
+
+/// The numbers of the line of a table that begins with `name`, without separators and marks.
+fn numbers(text: &str, name: &str) -> Vec<f64> {
+    let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no `{name}` in\n{text}"));
+    let digits = line[name.len()..].replace([',', '~', '%'], "");
+    digits.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
+
+#[test]
+#[expect(clippy::float_cmp, reason = "whole numbers")]
+fn a_plan_of_small_sources_says_exactly_what_a_run_makes() {
+    let fixture = Fixture::new();
+    let lines = |first: u64| -> String { (first..first + 40).map(|number| record(&text(number, 900))).collect() };
+    fixture.write_source("in/a.jsonl", lines(0) + "{\n");
+    fixture.write_source("in/b.jsonl.zst", lines(50));
+    let arguments = "in --recipe ul2 --epochs 1 --seed 3";
+    let plan = fixture.ran(&format!("plan {arguments} --workers 1")).succeeded().stdout;
+    let manifest = fixture.run("out", &format!("{arguments} --max-rejects 10")).manifest();
+    let totals = &manifest["totals"];
+    let of_all = numbers(&plan, "all 2 sources");
+    for (place, key) in [(2, "documents"), (3, "tokens"), (4, "rows")] {
+        assert_eq!(of_all[place], totals[key].as_f64().unwrap(), "{key}\n{plan}");
+    }
+    for (name, counts) in manifest["denoisers"].as_object().unwrap() {
+        // The table of what the recipe asks for names them first.
+        let made = &plan[plan.find("what would be made").unwrap()..];
+        let of_denoiser = numbers(made, &format!("{name} "));
+        assert_eq!(of_denoiser[0], counts["examples"].as_f64().unwrap(), "{name}\n{plan}");
+        assert_eq!(of_denoiser[2], counts["tokens"].as_f64().unwrap(), "{name}\n{plan}");
+    }
+    assert!(plan.contains("\n1 lines would be rejected\n"), "{plan}");
+    assert!(plan.contains("with 1 worker\n"), "{plan}");
+    assert!(!fixture.path("masked").exists());
+}
+
+#[test]
+fn an_estimate_from_beginnings_is_near_what_a_run_makes() {
+    let fixture = Fixture::new();
+    for source in 0..20 {
+        let lines: String = (0..150).map(|number| record(&text(1000 * source + number, 4000))).collect();
+        fixture.write_source(&format!("in/{source:02}.jsonl.zst"), lines.repeat(3));
+    }
+    let plan = fixture.ran("plan in --epochs 2 --tokenizer bytes").succeeded().stdout;
+    assert!(
+        plan.contains("what would be made, estimated from the beginning of 16 sources, rows of 2 epochs"),
+        "{plan}"
+    );
+    let manifest = fixture.run("out", "in --epochs 2").manifest();
+    let totals = &manifest["totals"];
+    let of_all = numbers(&plan, "all 20 sources");
+    for (place, key) in [(2, "documents"), (3, "tokens"), (4, "rows")] {
+        let ratio = of_all[place] / totals[key].as_f64().unwrap();
+        assert!((ratio - 1.0).abs() < 0.05, "{key}: {ratio}\n{plan}");
+    }
+}
+
+// --- what shells and `man` are told ---
+
+#[test]
+fn completions_and_the_man_page_know_every_command_and_flag() {
+    use clap::CommandFactory as _;
+    let fixture = Fixture::new();
+    let of = |what: &str| fixture.ran(&format!("generate {what}")).succeeded().stdout;
+    let texts = ["man", "bash", "zsh", "fish", "powershell", "elvish"].map(|what| (what, of(what)));
+    for command in Cli::command().get_subcommands() {
+        for (what, text) in &texts {
+            assert!(text.contains(command.get_name()), "{what}: {}", command.get_name());
+            for flag in command.get_arguments().filter_map(clap::Arg::get_long) {
+                let flag = if *what == "man" { flag.replace('-', "\\-") } else { flag.to_owned() };
+                assert!(text.contains(&flag), "{what}: {} --{flag}", command.get_name());
+            }
+        }
+    }
+    // A shell reads what was made for it.
+    let script = fixture.write("completions", &texts[1].1);
+    assert!(std::process::Command::new("bash").arg("-n").arg(script).status().unwrap().success());
 }

@@ -1,10 +1,12 @@
 //! `inspect` shows the rows that are there and no others, a line alone gives the rows of a run, and `stats` counts what a slow count counts.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::cast_precision_loss, reason = "counts of a small data set")]
 
 mod support;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use fs_err as fs;
 use insta::assert_snapshot;
@@ -86,6 +88,8 @@ fn all_rows_are_shown_as_they_are_whatever_their_arrangement() {
     }
 }
 
+type Keep<'a> = Box<dyn Fn(&Value) -> bool + 'a>;
+
 #[test]
 fn filters_keep_what_they_name() {
     let fixture = sources();
@@ -96,7 +100,6 @@ fn filters_keep_what_they_name() {
         let spans = example["spans"].as_array().unwrap();
         spans.iter().map(|span| span[1].as_u64().unwrap() - span[0].as_u64().unwrap()).max().unwrap()
     };
-    type Keep<'a> = Box<dyn Fn(&Value) -> bool + 'a>;
     let cases: [(&str, Keep<'_>); 7] = [
         ("--denoiser x-64", Box::new(|example| example["denoiser"] == "x-64")),
         ("--source deep/b.jsonl.zst", Box::new(|example| example["source"] == "deep/b.jsonl.zst")),
@@ -218,7 +221,7 @@ fn what_cannot_be_shown_is_refused_with_what_could() {
         assert_ne!(ran.code, Some(0), "{arguments}");
         assert_eq!(ran.stdout, "");
         let shown = arguments.replace(repository("").to_str().unwrap(), "");
-        said += &format!("--- inspect {shown}: exit {}\n{}", ran.code.unwrap(), ran.stderr);
+        write!(said, "--- inspect {shown}: exit {}\n{}", ran.code.unwrap(), ran.stderr).unwrap();
     }
     assert_snapshot!(said);
 }

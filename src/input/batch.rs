@@ -99,6 +99,31 @@ impl Batch {
         self.bytes.len()
     }
 
+    /// Keeps the first lines: those up to the first one that brings them to `bytes` or more. Lines put aside stay if they stand before its end.
+    pub fn shorten(&mut self, bytes: usize) {
+        let mut last = None;
+        self.pieces.retain_mut(|piece| {
+            if last.is_some() {
+                return false;
+            }
+            let from = piece.range.start.max(bytes.saturating_sub(1));
+            let cut = self.bytes[..piece.range.end]
+                .get(from..)
+                .and_then(|rest| memchr(b'\n', rest))
+                .map(|end| from + end + 1);
+            if let Some(cut) = cut {
+                piece.range.end = cut;
+                piece.lines = memchr_iter(b'\n', &self.bytes[piece.range.clone()]).count() as u64;
+                last = Some((piece.source, piece.first_line + piece.lines, cut));
+            }
+            true
+        });
+        if let Some((source, next_line, cut)) = last {
+            self.long_lines.retain(|long| (long.source, long.line) < (source, next_line));
+            self.bytes.truncate(cut);
+        }
+    }
+
     /// The lines of a piece with their numbers, without line feeds.
     pub fn lines(&self, piece: &Piece) -> impl Iterator<Item = (u64, &[u8])> {
         let mut rest = &self.bytes[piece.range.clone()];

@@ -107,18 +107,18 @@ impl Filter {
     }
 
     fn matches(&self, found: &Found) -> bool {
-        fn is<T: PartialEq>(wanted: Option<&T>, found: Option<T>) -> bool {
-            wanted.is_none_or(|wanted| found.as_ref() == Some(wanted))
+        fn is<T: PartialEq>(wanted: Option<&T>, found: Option<&T>) -> bool {
+            wanted.is_none() || wanted == found
         }
         let longest = || {
             let spans = found.decoded.as_ref().map(|decoded| decoded.mask.spans());
             spans.unwrap_or_default().iter().map(|span| span.len()).max().unwrap_or_default()
         };
-        is(self.denoiser.as_ref(), found.denoiser)
-            && is(self.source.as_ref(), found.source.clone())
-            && is(self.line.as_ref(), found.line.and_then(|line| u64::try_from(line).ok()))
-            && is(self.segment.as_ref(), found.segment.and_then(|segment| u32::try_from(segment).ok()))
-            && is(self.epoch.as_ref(), found.epoch.and_then(|epoch| u32::try_from(epoch).ok()))
+        is(self.denoiser.as_ref(), found.denoiser.as_ref())
+            && is(self.source.as_ref(), found.source.as_ref())
+            && is(self.line.as_ref(), found.line.and_then(|line| u64::try_from(line).ok()).as_ref())
+            && is(self.segment.as_ref(), found.segment.and_then(|segment| u32::try_from(segment).ok()).as_ref())
+            && is(self.epoch.as_ref(), found.epoch.and_then(|epoch| u32::try_from(epoch).ok()).as_ref())
             && self.min_span.is_none_or(|least| longest() >= least)
     }
 }

@@ -273,7 +273,9 @@ mod tests {
     #[test]
     fn counts_without_gaps() {
         let mut histogram = Histogram::default();
-        [0, 2, 2, 5].into_iter().for_each(|number| histogram.add(number));
+        for number in [0, 2, 2, 5] {
+            histogram.add(number);
+        }
         assert_eq!(dense(&histogram, 0), [1, 0, 2, 0, 0, 1]);
         assert_eq!(dense(&histogram, 1), [0, 2, 0, 0, 1]);
     }

@@ -13,6 +13,7 @@
 pub mod allowance;
 pub mod arrange;
 pub mod document;
+pub mod estimate;
 pub mod ordered;
 pub mod plan;
 pub mod plans;

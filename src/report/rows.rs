@@ -39,7 +39,8 @@ const LEAST_WIDTH: usize = 20;
 pub fn row(found: &[Found], spec: &Spec, shown: Text<'_>, style: Style) -> String {
     let mut text = String::new();
     for example in found {
-        let _ = writeln!(text, "{}", visible(&head(example, spec)));
+        let gap = if text.is_empty() { "" } else { "\n" };
+        let _ = writeln!(text, "{gap}{}", visible(&head(example, spec)));
         let form = example.denoiser.map(|index| spec.form(index));
         let sequence = |ids: &[i32], ordinary| of_sequence(shown, ids, ordinary, spec.vocabulary(), form);
         let mut line = |name: &str, parts: &[Part]| {
@@ -57,7 +58,6 @@ pub fn row(found: &[Found], spec: &Spec, shown: Text<'_>, style: Style) -> Strin
                 }
             }
         }
-        text.push('\n');
     }
     text
 }

@@ -204,7 +204,9 @@ mod tests {
         ];
         let mut lengths = Histogram::default();
         for _ in 0..DRAWS / 4 {
-            [2, 7, 40, 100].into_iter().for_each(|length| lengths.add(length));
+            for length in [2, 7, 40, 100] {
+                lengths.add(length);
+            }
         }
         for pattern in patterns {
             let exact = expected(&pattern, &lengths).unwrap();
@@ -226,11 +228,8 @@ mod tests {
     fn laws_without_a_formula_are_drawn_and_labels_have_none() {
         let mut lengths = Histogram::default();
         (0..100).for_each(|_| lengths.add(50));
-        let RandomSpans { noise_density, mean_span_length, roll, .. } = match spans(0.2, 3.0, Roll::Never) {
-            NoisePattern::RandomSpans(law) => law,
-            _ => unreachable!(),
-        };
-        let geometric = RandomSpans { noise_density, mean_span_length, roll, law: Law::Geometric };
+        let NoisePattern::RandomSpans(t5) = spans(0.2, 3.0, Roll::Never) else { panic!("spans") };
+        let geometric = RandomSpans { law: Law::Geometric, ..t5 };
         let expected_of = |pattern: NoisePattern| expected(&pattern, &lengths);
         let drawn = expected_of(NoisePattern::RandomSpans(geometric)).unwrap();
         assert_eq!(drawn.origin, Origin::Drawn);
