@@ -288,6 +288,7 @@ fn help(arguments: &str) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the help of three commands")]
 fn help_of_inspect_stats_and_generate() {
     assert_snapshot!(help("inspect --help"), @r"
     Look at rows: of a data set, or of one line of a source without one

@@ -91,6 +91,26 @@ impl Column {
         }
     }
 
+    /// What it holds, in a line for a data set card.
+    #[must_use]
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::InputIds => "ids that the encoder reads; of decoder-only rows the whole sequence",
+            Self::Labels => "ids that are to be produced; -100 where no loss is taken",
+            Self::AttentionMask => "1 for an id, 0 for padding",
+            Self::PrefixLength => "ids that are given",
+            Self::InputSegmentIds => "which example of the row an id of `input_ids` belongs to, from 1; 0 for padding",
+            Self::InputPositions => "the place of an id of `input_ids` in its example, from 0",
+            Self::LabelSegmentIds => "which example of the row an id of `labels` belongs to, from 1; 0 for padding",
+            Self::LabelPositions => "the place of an id of `labels` in its example, from 0",
+            Self::Denoiser => "name of the denoiser",
+            Self::Source => "name of the source",
+            Self::Line => "line of the document in the source, from 1",
+            Self::Segment => "segment of the document, from 0",
+            Self::Epoch => "which masking of the data set, from 0",
+        }
+    }
+
     /// The column of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {

@@ -6,6 +6,7 @@ DIR is a finished data set: DIR/data/train-*.parquet, DIR/manifest.json, DIR/REA
 """
 
 import hashlib
+import importlib.util
 
 import datasets
 import duckdb
@@ -157,6 +158,24 @@ def test_no_stray_files_beside_the_shards(data_set, files):
     """A loader takes every file of data/ whose name does not start with a dot."""
     visible = [path for path in (data_set / "data").rglob("*") if not path.name.startswith(".")]
     assert sorted(visible) == files
+
+
+def test_code_of_the_card_runs(data_set, rows):
+    """Every block that loads rows, with the folder's path in it; PyTorch's only where that is installed."""
+    card = (data_set / "README.md").read_text(encoding="utf-8")
+    blocks = [block.split("```")[0] for block in card.split("```python\n")[1:]]
+    assert [block.split("\n")[0] for block in blocks[:4]] == [
+        "from datasets import load_dataset", "import pandas", "import polars", "import duckdb"
+    ]
+    for block in blocks:
+        if "import torch" in block and importlib.util.find_spec("torch") is None:
+            continue
+        scope = {}
+        exec(block.replace("PATH/OF/THIS/FOLDER", str(data_set)), scope)
+        assert len(scope["rows"]) == len(rows), block
+        if "batches" in scope:
+            sizes = [len(batch["input_ids"]) for batch in scope["batches"]]
+            assert sum(sizes) == len(rows)
 
 
 def test_card_points_to_the_shards(data_set, files):
