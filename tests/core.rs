@@ -1,0 +1,314 @@
+//! Laws of the core that segments alone do not show: records of two fields, rows of several examples, small choices of denoisers. Most were
+//! first met by changing the code and seeing no test fail (`docs/reliability.md`, "Mutants").
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use support::{denoiser, fields, random_spans};
+use ul2_prep::denoise::pattern::NoiseBounds;
+use ul2_prep::denoise::{
+    Address, Causal, Choices, Composed, Denoiser, FirstFit, Label, Layout, Loss, Masker, Mode, MultipleChoice,
+    NoiseMask, NoisePattern, Parts, Permute, Record, Roll, RowForm, SSentinel, Seed, Separate, Span, Spec, SpecFields,
+    Split, Stream, Suffix, Whole, compose, encode, label_fits, record_rows,
+};
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..ProptestConfig::default() }
+}
+
+fn stream(line: u64) -> Stream {
+    Seed(3).denoise_key("core", "tests").stream(Address { line, epoch: 0, segment: 0 })
+}
+
+fn spans(mask: &NoiseMask) -> Vec<(u32, u32)> {
+    mask.spans().iter().map(|span| (span.start, span.end)).collect()
+}
+
+fn separate() -> Separate {
+    Separate { text: random_spans(0.15, 3.0, Roll::SingleSpan), label: random_spans(0.5, 2.0, Roll::SingleSpan) }
+}
+
+fn choice() -> MultipleChoice {
+    MultipleChoice { least: 2, most: 4, label_prompt: vec![101, 102], text_prompt: vec![103] }
+}
+
+// --- masks of labels ---
+
+/// The bounds of a mask whose parts are bounded apart.
+fn sum(a: NoiseBounds, b: NoiseBounds) -> NoiseBounds {
+    NoiseBounds {
+        kept: a.kept + b.kept,
+        noise: a.noise + b.noise,
+        spans: a.spans + b.spans,
+        kept_and_spans: a.kept_and_spans + b.kept_and_spans,
+        noise_and_spans: a.noise_and_spans + b.noise_and_spans,
+    }
+}
+
+#[test]
+fn bounds_of_labels_are_those_of_their_parts() {
+    let parts = |text, label| Parts { text, label, row: 0 };
+    let Separate { text, label } = separate();
+    let of = |law, length: u32| NoisePattern::RandomSpans(law).bounds(length.into());
+    let one = |noise: u32| NoiseBounds {
+        kept: 1 - noise,
+        noise,
+        spans: noise,
+        kept_and_spans: 1,
+        noise_and_spans: 2 * noise,
+    };
+    let pattern = NoisePattern::Separate(separate());
+    assert_eq!(pattern.bounds(parts(40, 12)), sum(of(text, 40), of(label, 12)));
+    assert_eq!(pattern.bounds(parts(2, 2)), sum(of(text, 2), of(label, 2)));
+    assert_eq!(pattern.bounds(parts(1, 12)), sum(one(0), of(label, 12)));
+    assert_eq!(pattern.bounds(parts(40, 1)), sum(of(text, 40), one(1)));
+    assert_eq!(pattern.bounds(parts(1, 1)), sum(one(0), one(1)));
+    let whole = NoiseBounds { kept: 7, noise: 5, spans: 1, kept_and_spans: 8, noise_and_spans: 6 };
+    assert_eq!(NoisePattern::Label(Label {}).bounds(parts(7, 5)), whole);
+    assert_eq!(NoisePattern::MultipleChoice(choice()).bounds(parts(7, 5)), whole);
+    let permuted = NoiseBounds { kept: 11, noise: 5, spans: 3, kept_and_spans: 12, noise_and_spans: 6 };
+    assert_eq!(NoisePattern::Permute(Permute { rows: 9 }).bounds(parts(7, 5)), permuted);
+}
+
+#[test]
+fn the_noise_of_a_label_pattern_is_the_label() {
+    let mut masker = Masker::default();
+    for pattern in [NoisePattern::Label(Label {}), NoisePattern::MultipleChoice(choice())] {
+        assert!(pattern.is_of_labels() && pattern.is_suffix());
+        let mut draw = |text, label| spans(masker.draw(&pattern, Parts { text, label, row: 0 }, &mut stream(1)));
+        assert_eq!(draw(5, 3), [(5, 8)]);
+        assert_eq!(draw(5, 1), [(5, 6)]);
+        // A row without a label has no noise, rather than a span of nothing.
+        assert_eq!(draw(5, 0), []);
+    }
+    let is_suffix = |pattern: NoisePattern| (pattern.is_suffix(), pattern.is_of_labels());
+    assert_eq!(is_suffix(NoisePattern::Separate(separate())), (false, true));
+    assert_eq!(is_suffix(NoisePattern::Permute(Permute { rows: 1 })), (false, true));
+    assert_eq!(is_suffix(NoisePattern::Whole(Whole {})), (true, false));
+    assert_eq!(is_suffix(NoisePattern::Suffix(Suffix { split: Split::Uniform })), (true, false));
+    assert_eq!(is_suffix(NoisePattern::RandomSpans(random_spans(0.15, 3.0, Roll::Never))), (false, false));
+}
+
+#[test]
+fn text_and_label_are_masked_by_their_own_numbers() {
+    let pattern = NoisePattern::Separate(separate());
+    let mut masker = Masker::default();
+    for line in 0..300 {
+        for (text, label) in [(40, 12), (2, 2), (100, 1), (1, 9), (1, 1), (30, 2)] {
+            let mask = masker.draw(&pattern, Parts { text, label, row: 0 }, &mut stream(line));
+            let flags: Vec<bool> = (0..text + label)
+                .map(|token| mask.spans().iter().any(|span| (span.start..span.end).contains(&token)))
+                .collect();
+            let noise = |flags: &[bool]| u32::try_from(flags.iter().filter(|flag| **flag).count()).unwrap();
+            let (of_text, of_label) = flags.split_at(text as usize);
+            let expected_text = if text < 2 { 0 } else { separate().text.counts(text).noise };
+            let expected_label = if label < 2 { label } else { separate().label.counts(label).noise };
+            assert_eq!((noise(of_text), noise(of_label)), (expected_text, expected_label), "{text} {label}");
+            assert_eq!(mask.length(), text + label);
+        }
+    }
+}
+
+#[test]
+fn rows_of_a_permuted_label_hide_every_set_of_its_tokens_once() {
+    let mut masker = Masker::default();
+    for (label, rows) in [(1, 1), (3, 7), (3, 8), (4, 15), (4, 100)] {
+        let pattern = NoisePattern::Permute(Permute { rows });
+        let sets = (1 << label) - 1;
+        assert_eq!(record_rows(&pattern, label as usize), sets);
+        let mut seen = BTreeSet::new();
+        for row in 0..sets {
+            let mask = masker.draw(&pattern, Parts { text: 5, label, row }, &mut stream(1));
+            // The set of row r is that of the bits of r + 1.
+            let bits: u32 =
+                mask.spans().iter().flat_map(|span| span.start..span.end).map(|token| 1 << (token - 5)).sum();
+            assert_eq!(bits, row + 1);
+            seen.insert(bits);
+        }
+        assert_eq!(seen.len(), sets as usize);
+    }
+}
+
+#[test]
+fn a_label_with_more_sets_than_rows_gets_random_ones_that_are_not_empty() {
+    let mut masker = Masker::default();
+    for (label, rows) in [(3, 6), (4, 14), (33, 5)] {
+        let pattern = NoisePattern::Permute(Permute { rows });
+        assert_eq!(record_rows(&pattern, label as usize), rows);
+        let mut hidden = vec![0_u32; label as usize];
+        for line in 0..2000 {
+            let mask = masker.draw(&pattern, Parts { text: 5, label, row: 0 }, &mut stream(line));
+            assert!(mask.noise() > 0);
+            for token in mask.spans().iter().flat_map(|span| span.start..span.end) {
+                hidden[token as usize - 5] += 1;
+            }
+        }
+        // A token is in 2^(n − 1) of 2^n − 1 sets. Six standard deviations of 2,000 draws are 134.
+        let share = f64::from(1_u32 << (label - 1).min(20)) / (f64::from(1_u32 << label.min(21)) - 1.0);
+        for count in hidden {
+            assert!((f64::from(count) - 2000.0 * share).abs() < 134.0, "{label}: {count}");
+        }
+    }
+}
+
+// --- records ---
+
+fn spec_of(pattern: NoisePattern, layout: Layout, inputs_length: u32, labels_length: u32) -> Spec {
+    let denoiser = Denoiser { layout, mode: Mode::S, ..denoiser("d", pattern) };
+    let fields =
+        SpecFields { inputs_length, labels_length, label_field: Some("label".to_owned()), ..fields(vec![denoiser]) };
+    Spec::new(fields).unwrap()
+}
+
+#[test]
+fn a_record_keeps_its_label_and_as_much_text_as_fits() {
+    // 20 ids of inputs: EOS and 19 tokens of text.
+    let spec = spec_of(NoisePattern::Label(Label {}), Layout::Split, 20, 8);
+    let (text, label): (Vec<u32>, Vec<u32>) = ((10..60).collect(), vec![7, 8, 9]);
+    let mut segment = Vec::new();
+    let record = Record { text: &text, label: &label, choice: 0 };
+    let composed = compose(&spec, 0, record, &Choices::default(), &mut stream(1), &mut segment).unwrap();
+    let Composed { parts, left_out } = composed;
+    assert_eq!((parts.text, parts.label, parts.row, left_out), (19, 3, 0, 31));
+    assert_eq!(segment, [&text[..19], &label].concat());
+    // 8 ids of labels: EOS and 7 tokens.
+    assert!(label_fits(&spec, &[1; 7]) && !label_fits(&spec, &[1; 8]));
+    let long = Record { text: &text, label: &[1; 8], choice: 0 };
+    assert!(compose(&spec, 0, long, &Choices::default(), &mut stream(1), &mut segment).is_none());
+}
+
+#[test]
+fn a_multiple_choice_offers_the_label_once_among_others() {
+    let spec = spec_of(NoisePattern::MultipleChoice(choice()), Layout::Split, 64, 8);
+    let mut choices = Choices::default();
+    let labels: Vec<Vec<u32>> = (0..9).map(|label| vec![20 + label, 40 + label]).collect();
+    for label in &labels {
+        choices.add(label);
+    }
+    let text = [11, 12, 13];
+    let mut counts = [0_u32; 5];
+    let mut offered_with = vec![0_u32; labels.len()];
+    for line in 0..600 {
+        let record = Record { text: &text, label: &labels[4], choice: 4 };
+        let mut segment = Vec::new();
+        let composed = compose(&spec, 0, record, &choices, &mut stream(line), &mut segment).unwrap();
+        assert_eq!((composed.parts.label, composed.left_out), (2, 0));
+        let offered = segment.strip_prefix(&[101, 102][..]).unwrap();
+        let offered = offered.strip_suffix(&[103, 11, 12, 13, 24, 44][..]).unwrap();
+        let offered: Vec<usize> = offered.chunks(2).map(|pair| pair[0] as usize - 20).collect();
+        assert_eq!(offered.iter().collect::<BTreeSet<_>>().len(), offered.len(), "each once");
+        assert!(offered.contains(&4));
+        counts[offered.len() - 1] += 1;
+        offered.iter().for_each(|&label| offered_with[label] += 1);
+        assert_eq!(composed.parts.text as usize + 2, segment.len());
+    }
+    // Two to four others, equally often: six standard deviations of 600 draws are 70.
+    assert_eq!((counts[0], counts[1]), (0, 0));
+    assert!(counts[2..].iter().all(|&count| (130..=270).contains(&count)), "{counts:?}");
+    // Three of eight others on average: 225 of 600, six standard deviations are 72.
+    assert_eq!(offered_with[4], 600);
+    for (label, &count) in offered_with.iter().enumerate().filter(|(label, _)| *label != 4) {
+        assert!((153..=297).contains(&count), "{label}: {count}");
+    }
+}
+
+#[test]
+fn others_that_do_not_fit_are_not_offered() {
+    // EOS, three ids of prompts, two of the label and two of text: room for three others of two.
+    let spec =
+        spec_of(NoisePattern::MultipleChoice(MultipleChoice { least: 8, most: 8, ..choice() }), Layout::Split, 14, 8);
+    let mut choices = Choices::default();
+    let labels: Vec<Vec<u32>> = (0..9).map(|label| vec![20 + label, 40 + label]).collect();
+    for label in &labels {
+        choices.add(label);
+    }
+    for line in 0..50 {
+        let record = Record { text: &[11, 12], label: &labels[0], choice: 0 };
+        let mut segment = Vec::new();
+        let composed = compose(&spec, 0, record, &choices, &mut stream(line), &mut segment).unwrap();
+        assert_eq!((segment.len(), composed.parts.text, composed.left_out), (15, 13, 0));
+    }
+}
+
+// --- rows of several examples ---
+
+/// First fit as its page says it, row by row.
+fn first_fit(capacity: (u32, u32), examples: &[(u32, u32)]) -> Vec<usize> {
+    let mut rows: Vec<(u32, u32)> = Vec::new();
+    let place = |&(inputs, labels): &(u32, u32)| {
+        let row = rows.iter().position(|room| room.0 >= inputs && room.1 >= labels).unwrap_or_else(|| {
+            rows.push(capacity);
+            rows.len() - 1
+        });
+        rows[row] = (rows[row].0.saturating_sub(inputs), rows[row].1.saturating_sub(labels));
+        row
+    };
+    examples.iter().map(place).collect()
+}
+
+proptest! {
+    #![proptest_config(config(500))]
+
+    #[test]
+    fn examples_are_placed_as_by_a_walk_over_all_rows(
+        examples in vec((0..14_u32, 0..14_u32), 0..120), inputs in 4..16_u32, labels in 4..16_u32,
+    ) {
+        let mut rows = FirstFit::new(inputs, labels);
+        let placed: Vec<usize> = examples.iter().map(|example| rows.place(example.0, example.1)).collect();
+        let expected = first_fit((inputs, labels), &examples);
+        prop_assert_eq!(rows.rows(), expected.iter().max().map_or(0, |last| last + 1));
+        prop_assert_eq!(placed, expected);
+    }
+
+    #[test]
+    fn an_example_behind_others_is_the_one_that_it_is_alone(
+        segment in vec(3..259_u32, 2..60), start in 1..40_u32, before in 0..30_usize, all in any::<bool>(), is_causal in any::<bool>(),
+    ) {
+        let length = u32::try_from(segment.len()).unwrap();
+        let start = start.min(length - 1);
+        let mask = NoiseMask::new(length, vec![Span { start, end: length }]).unwrap();
+        let loss = if all { Loss::All } else { Loss::Targets };
+        let causal = is_causal.then_some(Causal { loss, separator: Some(2), sequence_length: 400 });
+        let form = RowForm { causal, inputs_eos: Some(1), labels_eos: Some(1), ..support::form(Layout::Sentinels, vec![1000]) };
+        let (mut inputs, mut labels) = (Vec::new(), Vec::new());
+        let given = encode(&segment, &mask, &form, &mut inputs, &mut labels);
+        let (mut more_inputs, mut more_labels) = (vec![5; before], vec![6; before]);
+        prop_assert_eq!(encode(&segment, &mask, &form, &mut more_inputs, &mut more_labels), given);
+        prop_assert_eq!(&more_inputs[before..], &inputs[..]);
+        prop_assert_eq!(&more_labels[before..], &labels[..]);
+    }
+}
+
+// --- denoisers ---
+
+#[test]
+fn options_belong_to_a_layout_and_patterns_too() {
+    let spans = || NoisePattern::RandomSpans(random_spans(0.15, 3.0, Roll::Never));
+    let suffix = || NoisePattern::Suffix(Suffix { split: Split::Uniform });
+    let check = |pattern, layout, s_sentinel, closing_sentinel| {
+        let one = Denoiser { layout, s_sentinel, closing_sentinel, ..denoiser("d", pattern) };
+        one.check().map_err(|error| error.to_string())
+    };
+    let none = SSentinel::None;
+    assert_eq!(check(spans(), Layout::Sentinels, none, false), Ok(()));
+    assert_eq!(check(spans(), Layout::Sentinels, none, true), Ok(()));
+    assert_eq!(check(suffix(), Layout::Split, SSentinel::Both, false), Ok(()));
+    assert_eq!(check(suffix(), Layout::Sentinels, none, false), Ok(()));
+    assert!(check(spans(), Layout::Split, none, false).is_err());
+    assert!(check(NoisePattern::MultipleChoice(choice()), Layout::Sentinels, none, false).is_err());
+    assert_eq!(
+        check(suffix(), Layout::Split, none, true),
+        Err("`closing_sentinel` belongs to layout `sentinels`".to_owned())
+    );
+    assert_eq!(
+        check(spans(), Layout::Sentinels, SSentinel::Input, false),
+        Err("`s_sentinel` belongs to layout `split`".to_owned())
+    );
+    assert_eq!([Mode::R, Mode::S, Mode::X].map(|mode| mode.to_string()), ["R", "S", "X"]);
+}
