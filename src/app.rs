@@ -151,7 +151,7 @@ fn execute_plan(args: &PlanArgs) -> Result<()> {
     let settings = Settings::new(&args.masking)?;
     let differences = match &args.out {
         Some(out) if DataSet::at(out).read(PLAN)?.is_some() => {
-            match Plans::resolve(&DataSet::at(out), settings.plan.clone(), false) {
+            match Plans::resolve(&DataSet::at(out), settings.plan.clone(), args.extend) {
                 Ok(_) => Some(Vec::new()),
                 Err(RunError::OtherPlan { differences, .. }) => Some(differences),
                 Err(error) => return Err(error.into()),

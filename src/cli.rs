@@ -148,6 +148,9 @@ pub struct PlanArgs {
     /// The folder of the data set, to see whether it could go on there.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Ask it for sources that the data set does not have yet, as `run --extend`.
+    #[arg(long, requires = "out", help_heading = "Running")]
+    pub extend: bool,
 }
 
 /// `ul2-prep verify`.

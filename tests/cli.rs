@@ -174,6 +174,16 @@ fn plan_says_whether_a_data_set_can_go_on() {
     fixture.run("masked", "a.jsonl --seed 7");
     let plan = fixture.ran("plan a.jsonl --no-estimate --seed 7 --out masked").succeeded();
     assert_eq!(plan.stdout.lines().last(), Some("the data set in the folder can go on with these settings"));
+    let other = "plan b.jsonl --no-estimate --seed 7 --out masked";
+    fixture.write("b.jsonl", record("another source"));
+    let plan = fixture.ran(&format!("{other} --extend")).succeeded();
+    assert_eq!(plan.stdout.lines().last(), Some("the data set in the folder can go on with these settings"));
+    let plan = fixture.ran(other).succeeded();
+    assert!(
+        plan.stdout.contains("refused: the data set in the folder was begun with other settings"),
+        "{}",
+        plan.stdout
+    );
     let plan = fixture.ran("plan a.jsonl --no-estimate --seed 8 --out masked").succeeded();
     assert_eq!(plan.stdout.lines().last(), Some("  `spec.seed` is 7 in the data set, but 8 asked for"));
 }
@@ -869,6 +879,9 @@ fn help_of_plan() {
 
           --no-estimate
               Do not read the beginning of the sources: no estimates
+
+          --extend
+              Ask it for sources that the data set does not have yet, as `run --extend`
 
     Examples:
       ul2-prep plan shards/ --tokenizer t5/tokenizer.json --recipe ul2

@@ -287,30 +287,38 @@ fn standard_output_may_be_closed() {
 
 // --- signals ---
 
-#[test]
-fn a_second_interrupt_ends_the_process_at_once() {
-    let fixture = Fixture::new();
-    // Two GB of text: nothing that ends by itself within the test.
-    fixture.write("in/a.jsonl", record(&text(1, 1000)));
-    fixture.write("in/b.jsonl.zst", zstd_of(record(&text(2, 10_000)).as_bytes(), 2_000_000_000));
+/// Sends a run that has long to go two signals, one right after the other. The exit code.
+fn interrupted_twice(fixture: &Fixture, first: &str, second: &str) -> Option<i32> {
+    let out = format!("masked-{first}-{second}");
     let mut child = Command::new(BINARY)
-        .args(["run", "in", "--out", "masked", "--max-expansion", "1000000", "--shard-size", "1GB"])
+        .args(["run", "in", "--out", &out, "--max-expansion", "1000000", "--shard-size", "1GB"])
         .current_dir(fixture.path(""))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
     // Once the plan is there, signals are listened for.
-    while !fixture.path("masked/.ul2-prep/plan.json").exists() {
+    while !fixture.path(&out).join(".ul2-prep/plan.json").exists() {
         std::thread::sleep(Duration::from_millis(1));
     }
-    let kill = format!("kill -INT {0}; kill -INT {0}", child.id());
+    let kill = format!("kill -{first} {0}; kill -{second} {0}", child.id());
     assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     let begin = Instant::now();
     let code = child.wait().unwrap().code();
-    assert_eq!(code, Some(130));
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
-    assert!(!fixture.path("masked/manifest.json").exists());
+    assert!(!fixture.path(&out).join("manifest.json").exists());
+    code
+}
+
+#[test]
+fn a_second_signal_ends_the_process_at_once_whichever_the_two_are() {
+    let fixture = Fixture::new();
+    // Two GB of text: nothing that ends by itself within the test.
+    fixture.write("in/a.jsonl", record(&text(1, 1000)));
+    fixture.write("in/b.jsonl.zst", zstd_of(record(&text(2, 10_000)).as_bytes(), 2_000_000_000));
+    assert_eq!(interrupted_twice(&fixture, "INT", "INT"), Some(130));
+    assert_eq!(interrupted_twice(&fixture, "TERM", "TERM"), Some(143));
+    assert_eq!(interrupted_twice(&fixture, "INT", "TERM"), Some(143));
 }
 
 // --- sources that change while they are read ---
