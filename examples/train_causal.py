@@ -44,7 +44,7 @@ TOLERANCE = 1e-4
 
 def model_of(spec, width, layers):
     vocabulary = spec["vocabulary"]
-    return transformers.GPT2LMHeadModel(transformers.GPT2Config(
+    model = transformers.GPT2LMHeadModel(transformers.GPT2Config(
         vocab_size=vocabulary["size"],
         n_positions=spec["causal"]["sequence_length"],
         bos_token_id=vocabulary["eos"],
@@ -55,8 +55,9 @@ def model_of(spec, width, layers):
         resid_pdrop=0.0,
         embd_pdrop=0.0,
         attn_pdrop=0.0,
-        loss_type="ForCausalLM",
     ))
+    model.loss_type = "ForCausalLM"  # what it is without, too, but with a warning
+    return model
 
 
 def attention_mask(segments):
