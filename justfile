@@ -64,7 +64,7 @@ examples shards="fixtures/shards":
     target/examples/bin/python -m pip install --quiet --requirement examples/requirements.txt
     cargo build --release --locked
     rm -rf target/masked-t5 target/masked-causal
-    {{tool}} run {{shards}} --out target/masked-t5 --recipe text-denoising --tokenizer fixtures/tokenizer --epochs 8 --seed 7
+    {{tool}} run {{shards}} --out target/masked-t5 --recipe text-denoising --tokenizer fixtures/tokenizer --epochs 24 --seed 7
     {{tool}} run {{shards}} --out target/masked-causal --recipe u-palm --inputs-length 128 --labels-length 128 --tokenizer fixtures/tokenizer --seed 7
     target/examples/bin/python examples/questions.py target/masked-t5
     target/examples/bin/python examples/train_t5.py target/masked-t5 --compare --picture target/loss-t5.png
