@@ -57,6 +57,20 @@ peers:
     test -x target/peers/bin/python || python3 -m venv target/peers
     target/peers/bin/python -m pip install --quiet --requirement benches/requirements.txt
 
+# The examples in full, from an environment of their own (6 GB with PyPI's torch): trains on SHARDS, asks questions, runs the tests that need torch.
+# Rows and pictures go to `target/`.
+examples shards="fixtures/shards":
+    test -x target/examples/bin/python || python3 -m venv target/examples
+    target/examples/bin/python -m pip install --quiet --requirement examples/requirements.txt
+    cargo build --release --locked
+    rm -rf target/masked-t5 target/masked-causal
+    {{tool}} run {{shards}} --out target/masked-t5 --recipe text-denoising --tokenizer fixtures/tokenizer --epochs 24 --seed 7
+    {{tool}} run {{shards}} --out target/masked-causal --recipe u-palm --inputs-length 128 --labels-length 128 --tokenizer fixtures/tokenizer --seed 7
+    target/examples/bin/python examples/questions.py target/masked-t5
+    target/examples/bin/python examples/train_t5.py target/masked-t5 --compare --picture target/loss-t5.png
+    target/examples/bin/python examples/train_causal.py target/masked-causal --picture target/loss-causal.png
+    target/examples/bin/python -m pytest -q tests/readers/test_examples.py --tool {{tool}}
+
 # Where a run's time goes, by function (needs `perf`).
 profile shards tokenizer:
     cargo build --release --locked

@@ -1,4 +1,7 @@
-"""Which data set the reader tests read: `--data-set DIR`, else the environment variable UL2_PREP_DATA_SET."""
+"""Which data set the reader tests read: `--data-set DIR`, else the environment variable UL2_PREP_DATA_SET.
+
+Tests that make data sets themselves take the command from `--tool PATH`, else from UL2_PREP_TOOL.
+"""
 
 import json
 import os
@@ -18,6 +21,16 @@ def pytest_addoption(parser):
     parser.addoption("--data-set", metavar="DIR", help="a finished output of `ul2-prep run`")
     parser.addoption("--page", metavar="FILE", help="a page of `ul2-prep stats --html`")
     parser.addoption("--screenshot", metavar="FILE", help="where to keep what the browser draws of it")
+    parser.addoption("--tool", metavar="PATH", help="the command `ul2-prep`")
+
+
+@pytest.fixture(scope="session")
+def tool(request):
+    """The command. Without one the tests fail, for the same reason."""
+    name = request.config.getoption("--tool") or os.environ.get("UL2_PREP_TOOL")
+    if not name:
+        pytest.fail("name the command with `--tool PATH` or UL2_PREP_TOOL", pytrace=False)
+    return Path(name).resolve(strict=True)
 
 
 @pytest.fixture(scope="session")
