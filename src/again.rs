@@ -17,7 +17,7 @@ use crate::output::manifest::{Manifest, PlanParts, SourceEntry};
 use crate::pipeline::allowance::MaxRejects;
 use crate::pipeline::plan::{PLAN_VERSION, Plan, PlannedSource};
 use crate::settings::{self, Settings, SettingsError, Spool};
-use crate::tokenize::hf::{BYTES, TokenizerFile};
+use crate::tokenize::file::{BYTES, TokenizerFile};
 use crate::tokenize::{Tokenizer, TokenizerPath};
 use crate::verify::files::MOST;
 use crate::verify::findings::Report;

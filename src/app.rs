@@ -14,7 +14,7 @@ use crate::pipeline::plans::Plans;
 use crate::pipeline::run::{RunError, run};
 use crate::recipe::{self, Recipe};
 use crate::settings::{self, Settings};
-use crate::tokenize::hf::{BYTES, TokenizerFile};
+use crate::tokenize::file::{BYTES, TokenizerFile};
 use crate::tokenize::{TokenizerPath, guard};
 use crate::{preview, report};
 

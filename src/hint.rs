@@ -13,7 +13,7 @@ use crate::pipeline::run::RunError;
 use crate::recipe::RecipeError;
 use crate::reject::Reason;
 use crate::settings::SettingsError;
-use crate::tokenize::hf::TokenizerFileError;
+use crate::tokenize::file::TokenizerFileError;
 
 /// The next step for the first error of the chain that has one.
 #[must_use]
@@ -61,6 +61,7 @@ fn settings(error: &SettingsError) -> Option<String> {
         }
         SettingsError::NoDataSet(_) => Some("DIR is what `--out` of `ul2-prep run` was".into()),
         SettingsError::OtherTokenizer { .. } => Some("name the file with `--tokenizer`".into()),
+        SettingsError::NoOracle => Some("leave `--tokenizer-path` out, or name a `tokenizer.json`".into()),
         SettingsError::NoWorkers => None,
     }
 }
@@ -119,9 +120,10 @@ fn spec(error: &SpecError) -> Option<String> {
 
 fn tokenizer(error: &TokenizerFileError) -> Option<String> {
     match error {
-        TokenizerFileError::NoFile(_) | TokenizerFileError::Invalid { .. } => {
-            Some("a Hugging Face `tokenizer.json` is needed; `tokenizer.save(\"tokenizer.json\")` writes one".into())
-        }
+        TokenizerFileError::NoFile(_) | TokenizerFileError::Invalid { .. } => Some(
+            "`--tokenizer` takes a Hugging Face `tokenizer.json` or a SentencePiece model, whose name ends in `.model`"
+                .into(),
+        ),
         TokenizerFileError::Read(_) => Some("`--tokenizer` takes a file, a folder, or `bytes`".into()),
         TokenizerFileError::Config { .. } => None,
     }

@@ -15,17 +15,18 @@ use sha2::{Digest as _, Sha256};
 use support::{adversarial, json_lines, repository};
 use ul2_prep::denoise::Vocabulary;
 use ul2_prep::digest::hex;
-use ul2_prep::tokenize::hf::TokenizerFile;
-use ul2_prep::tokenize::{Tokenizer, TokenizerNames as _, TokenizerPath};
+use ul2_prep::tokenize::file::TokenizerFile;
+use ul2_prep::tokenize::{Tokenizer, TokenizerPath};
 
 /// Both paths of a file, with the reserved ids that it has by the usual names.
 fn both(file: &Path) -> [Box<dyn Tokenizer>; 2] {
     [TokenizerPath::Auto, TokenizerPath::Oracle].map(|path| -> Box<dyn Tokenizer> {
         let file = TokenizerFile::read(file).unwrap();
-        let sentinels = (0..).map_while(|number: u32| file.id(&format!("<extra_id_{number}>"))).collect();
-        let (eos, pad) = (file.id("</s>").or_else(|| file.id("<|endoftext|>")), file.id("<pad>"));
-        let vocabulary = Vocabulary::new(file.size(), eos, pad, sentinels, vec![]).unwrap();
-        Box::new(file.into_tokenizer(vocabulary, path))
+        let names = file.names();
+        let sentinels = (0..).map_while(|number: u32| names.id(&format!("<extra_id_{number}>"))).collect();
+        let (eos, pad) = (names.id("</s>").or_else(|| names.id("<|endoftext|>")), names.id("<pad>"));
+        let vocabulary = Vocabulary::new(names.size(), eos, pad, sentinels, vec![]).unwrap();
+        file.into_tokenizer(vocabulary, path)
     })
 }
 
