@@ -1,6 +1,7 @@
 //! The fast paths give the ids of the `tokenizers` crate, for every file and every text: documents of the fixtures and generated ones.
 //!
-//! `every_document_of_a_corpus_…` does the same at length, over a folder of tokenizer files and one of shards (`just identity`).
+//! `every_document_of_a_corpus_…` does the same at length, over a folder of tokenizer files and one of shards (`just identity`). SentencePiece
+//! models have one path; theirs are compared with the Python package alone, and in short in `tests/sentencepiece.rs`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "the long form says how far it is")]
@@ -59,6 +60,20 @@ fn assert_identical(file: &Path, texts: impl Iterator<Item = String>) -> Compare
             }
             (fast, oracle) => assert_eq!(fast.is_err(), oracle.is_err(), "{}: text {number}: {text:?}", file.display()),
         }
+        bytes += text.len() as u64;
+    }
+    Compared { bytes, sha256: hex(&digest.finalize()) }
+}
+
+/// What the ids of a SentencePiece model come to. All texts count: a text that spells a control piece is text to the package too.
+fn of_model(file: &Path, texts: impl Iterator<Item = String>) -> Compared {
+    let [tokenizer, _] = both(file);
+    let mut scratch = tokenizer.scratch();
+    let (mut bytes, mut digest) = (0, Sha256::new());
+    for text in texts {
+        let tokens = tokenizer.tokenize(&text, &mut scratch).unwrap_or_else(|error| panic!("{error}: {text:?}"));
+        digest.update(u32::try_from(tokens.ids().len()).unwrap().to_le_bytes());
+        tokens.ids().iter().copied().map(u32::to_le_bytes).for_each(|id| digest.update(id));
         bytes += text.len() as u64;
     }
     Compared { bytes, sha256: hex(&digest.finalize()) }
@@ -142,6 +157,13 @@ fn every_document_of_a_corpus_has_the_same_ids_on_both_paths() {
         compared(&texts, assert_identical(&file, (0..adversarial).map(adversarial::text)));
         for shard in &shards {
             compared(shard, assert_identical(&file, documents(shard).into_iter()));
+        }
+    }
+    for file in files_below(&tokenizers, ".model") {
+        println!("{}", serde_json::json!({ "tokenizer": file, "path": both(&file)[0].path() }));
+        compared(&texts, of_model(&file, (0..adversarial).map(adversarial::text)));
+        for shard in &shards {
+            compared(shard, of_model(&file, documents(shard).into_iter()));
         }
     }
 }
