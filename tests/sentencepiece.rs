@@ -211,7 +211,7 @@ fn a_run_takes_a_model_a_folder_with_one_and_says_so() {
     let fixture = Fixture::new();
     fixture.write(
         "a.jsonl",
-        &record("The quick brown fox jumps over the lazy dog — and the other way round ----").repeat(40),
+        record("The quick brown fox jumps over the lazy dog — and the other way round ----").repeat(40),
     );
     fixture.write("folder/tokenizer.model", fs::read(model("unigram")).unwrap());
     let by_file = fixture.run("one", &format!("a.jsonl --tokenizer {}", model("unigram").display()));

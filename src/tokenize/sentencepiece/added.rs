@@ -104,7 +104,7 @@ fn is_t5(model: &Model) -> bool {
         let name = model.name(id);
         str::from_utf8(name.strip_prefix(SPACE).unwrap_or(name)).is_ok_and(is_sentinel)
     };
-    model.model_type == ModelType::Unigram
+    model.algorithm == ModelType::Unigram
         && model.len() >= 3
         && (0..).zip(special).all(is_special)
         && !model.ids().any(names_sentinel)

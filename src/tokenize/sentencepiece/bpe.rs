@@ -105,16 +105,13 @@ impl Bpe {
                     }
                 };
                 for (start, end) in words(text) {
-                    match Key::new(text, start, end) {
-                        Some(key) => {
-                            if ahead.add(key, (start, end)) {
-                                look_up(ahead, merging, ids);
-                            }
-                        }
-                        None => {
+                    if let Some(key) = Key::new(text, start, end) {
+                        if ahead.add(key, (start, end)) {
                             look_up(ahead, merging, ids);
-                            self.merge(&text[start..end], merging, ids);
                         }
+                    } else {
+                        look_up(ahead, merging, ids);
+                        self.merge(&text[start..end], merging, ids);
                     }
                 }
                 look_up(ahead, merging, ids);

@@ -84,7 +84,7 @@ impl SentencePieceFile {
             Symbols::new(model.ids().filter(is_symbol).map(|id| model.name(id)))
         };
         let normalizer = Normalizer::new(model, self.charsmap.clone(), symbols());
-        let algorithm = match model.model_type {
+        let algorithm = match model.algorithm {
             ModelType::Unigram => Algorithm::Unigram(Unigram::new(model, reserved)),
             ModelType::Bpe => Algorithm::Bpe(Bpe::new(model, symbols(), reserved)),
         };

@@ -51,7 +51,7 @@ pub(super) struct Model {
     pieces: Vec<Piece>,
     /// Ids in the order of names; of equal names the pieces of text come last.
     sorted: Vec<u32>,
-    pub(super) model_type: ModelType,
+    pub(super) algorithm: ModelType,
     pub(super) byte_fallback: bool,
     /// Ids of the pieces for bytes, if there is byte fallback.
     pub(super) bytes: Option<Box<[u32; 256]>>,
@@ -144,7 +144,7 @@ impl Model {
             }
         }
         let TrainerFields { model_type, whitespace_as_suffix, byte_fallback, eos_name, pad_name } = trainer;
-        let model_type = match model_type {
+        let algorithm = match model_type {
             1 => ModelType::Unigram,
             2 => ModelType::Bpe,
             3 => return Err(ModelError::Type("word")),
@@ -154,7 +154,7 @@ impl Model {
             names,
             pieces,
             sorted: Vec::new(),
-            model_type,
+            algorithm,
             byte_fallback,
             bytes: None,
             unknown: None,
@@ -180,10 +180,11 @@ impl Model {
                 return Err(ModelError::Nul(index));
             }
             match self.kind(id) {
-                Kind::Unknown => match self.unknown.replace(id) {
-                    Some(first) => return Err(ModelError::TwoUnknown(first, id)),
-                    None => continue,
-                },
+                Kind::Unknown => {
+                    if let Some(first) = self.unknown.replace(id) {
+                        return Err(ModelError::TwoUnknown(first, id));
+                    }
+                }
                 Kind::Byte if !self.byte_fallback => return Err(ModelError::ByteWithoutFallback(index)),
                 Kind::Byte => {
                     let byte = byte_of(name).ok_or(ModelError::NoByte(index))?;
@@ -201,7 +202,7 @@ impl Model {
         } else if self.unknown.is_none() && !self.pieces.is_empty() {
             return Err(ModelError::NoUnknown);
         }
-        let is_unigram = self.model_type == ModelType::Unigram;
+        let is_unigram = self.algorithm == ModelType::Unigram;
         if is_unigram && let Some(piece) = self.pieces.iter().position(|piece| !piece.score.is_finite()) {
             return Err(ModelError::Score(piece));
         }

@@ -230,7 +230,7 @@ impl Charsmap {
         let (size, rest) = blob.split_first_chunk::<4>().ok_or_else(cut)?;
         let size = u32::from_le_bytes(*size) as usize;
         let (trie, replacements) = rest.split_at_checked(size).ok_or_else(cut)?;
-        if size < 1024 || size % 1024 != 0 {
+        if size < 1024 || !size.is_multiple_of(1024) {
             return Err(ModelError::Charsmap("has a trie of a size that no trie has"));
         }
         if replacements.last() != Some(&0) {

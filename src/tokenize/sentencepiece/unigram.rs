@@ -26,6 +26,10 @@ const SLOTS: usize = 1 << 19;
 /// added to the sum.
 const ROUNDING: f64 = 1.01 / 16_777_216.0;
 
+/// Most bytes of a word that is kept, and so most pieces of a path.
+#[expect(clippy::cast_precision_loss, reason = "it is 23")]
+const LONGEST: f64 = Key::MAX as f64;
+
 /// No piece.
 const NONE: u32 = u32::MAX;
 
@@ -103,7 +107,7 @@ impl Unigram {
             unknown_score,
             bytes: model.bytes.clone(),
             words_are_apart: model.spaces_begin_pieces(),
-            most: f64::from(most) * Key::MAX as f64,
+            most: f64::from(most) * LONGEST,
         }
     }
 
@@ -126,16 +130,13 @@ impl Unigram {
         if self.words_are_apart && str::from_utf8(text).is_ok() {
             for (start, end) in words(text) {
                 let key = if state.slots.is_empty() { None } else { Key::new(text, start, end) };
-                match key {
-                    Some(key) => {
-                        if state.ahead.add(key, (start, end)) {
-                            score = self.look_up(text, score, state, ids);
-                        }
-                    }
-                    None => {
+                if let Some(key) = key {
+                    if state.ahead.add(key, (start, end)) {
                         score = self.look_up(text, score, state, ids);
-                        score = self.stretch(&text[start..end], score, &mut state.ends, ids);
                     }
+                } else {
+                    score = self.look_up(text, score, state, ids);
+                    score = self.stretch(&text[start..end], score, &mut state.ends, ids);
                 }
             }
             self.look_up(text, score, state, ids);
