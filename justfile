@@ -29,7 +29,7 @@ recipes:
     UL2_PREP_BLESS=1 cargo test --profile ci --locked --test recipes
 
 # Ids of the fast paths against the `tokenizers` crate, then against the Python package: every document of the shards in SHARDS and 100,000
-# generated ones, for every file in TOKENIZERS.
+# generated ones, for every `tokenizer.json` in TOKENIZERS; those of the `.model` files there against the package `sentencepiece`.
 identity tokenizers shards: peers
     UL2_PREP_TOKENIZERS={{tokenizers}} UL2_PREP_SHARDS={{shards}} cargo test --release --locked --test identity -- --ignored --nocapture > target/identity.log
     target/peers/bin/python tests/identity.py < target/identity.log

@@ -19,7 +19,7 @@ use crate::pipeline::plan::{PLAN_VERSION, Plan, PlannedSource};
 use crate::reading::Described;
 use crate::reading::manifest::{MOST, ManifestError, read};
 use crate::settings::{self, Settings, SettingsError, Spool};
-use crate::tokenize::hf::{BYTES, TokenizerFile};
+use crate::tokenize::file::{BYTES, TokenizerFile};
 use crate::tokenize::{Tokenizer, TokenizerPath};
 use crate::verify::findings::Report;
 use crate::verify::sources::{Again, RowsAgain};

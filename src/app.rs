@@ -19,7 +19,7 @@ use crate::pipeline::run::{RunError, run};
 use crate::reading::shard::RowsError;
 use crate::recipe::{self, Recipe};
 use crate::settings::{self, Settings};
-use crate::tokenize::hf::{BYTES, TokenizerFile};
+use crate::tokenize::file::{BYTES, TokenizerFile};
 use crate::tokenize::{TokenizerPath, guard};
 use crate::{generate, look, preview, report};
 

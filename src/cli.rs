@@ -409,10 +409,11 @@ pub struct MaskingArgs {
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
 
-    /// A Hugging Face `tokenizer.json`, a folder that holds one, or `bytes` (`ByT5`'s vocabulary, built in).
+    /// A Hugging Face `tokenizer.json`, a SentencePiece `spiece.model`, a folder that holds one, or `bytes` (`ByT5`'s vocabulary, built in).
     #[arg(long, value_name = "FILE|bytes", default_value = "bytes", help_heading = "Text to tokens")]
     pub tokenizer: String,
-    /// Which code makes the ids: the fast path where the file's shape allows it, or always the `tokenizers` crate. Both make the same.
+    /// Which code makes the ids of a `tokenizer.json`: the fast path where the file's shape allows it, or always the `tokenizers` crate. Both make
+    /// the same.
     #[arg(long, value_enum, default_value_t, help_heading = "Text to tokens")]
     pub tokenizer_path: TokenizerPath,
     /// What the recipe leaves open, or has otherwise.

@@ -13,7 +13,7 @@ use crate::pipeline::run::RunError;
 use crate::recipe::RecipeError;
 use crate::reject::Reason;
 use crate::settings::SettingsError;
-use crate::tokenize::hf::TokenizerFileError;
+use crate::tokenize::file::TokenizerFileError;
 
 /// The next step for the first error of the chain that has one.
 #[must_use]
@@ -66,6 +66,7 @@ fn settings(error: &SettingsError) -> Option<String> {
         SettingsError::NoSource { near: Some(near), .. } => Some(format!("there is a source `{near}`")),
         SettingsError::NoSource { near: None, .. } => Some("`manifest.json` lists the sources by their names".into()),
         SettingsError::NoDenoiser { .. } | SettingsError::NoWorkers => None,
+        SettingsError::NoOracle => Some("leave `--tokenizer-path` out, or name a `tokenizer.json`".into()),
     }
 }
 
@@ -123,9 +124,10 @@ fn spec(error: &SpecError) -> Option<String> {
 
 fn tokenizer(error: &TokenizerFileError) -> Option<String> {
     match error {
-        TokenizerFileError::NoFile(_) | TokenizerFileError::Invalid { .. } => {
-            Some("a Hugging Face `tokenizer.json` is needed; `tokenizer.save(\"tokenizer.json\")` writes one".into())
-        }
+        TokenizerFileError::NoFile(_) | TokenizerFileError::Invalid { .. } => Some(
+            "`--tokenizer` takes a Hugging Face `tokenizer.json` or a SentencePiece model, whose name ends in `.model`"
+                .into(),
+        ),
         TokenizerFileError::Read(_) => Some("`--tokenizer` takes a file, a folder, or `bytes`".into()),
         TokenizerFileError::Config { .. } => None,
     }

@@ -22,7 +22,7 @@ use crate::settings::{self, Settings, SettingsError, Spool};
 use crate::shown::{Kind, of_segment, of_sequence};
 use crate::stats::{Stats, Summary};
 use crate::tokenize::TokenizerPath;
-use crate::tokenize::hf::{BYTES, TokenizerFile};
+use crate::tokenize::file::{BYTES, TokenizerFile};
 use crate::{shown, stats};
 
 /// Rows of a data set that are shown if nobody says how many.

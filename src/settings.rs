@@ -31,7 +31,7 @@ use crate::recipe::{ModeToken, Prompts, Recipe, RecipeDenoiser, RecipeError, Row
 use crate::report;
 use crate::report::rows::{Style, View};
 use crate::tokenize::bytes::{ByteNames, ByteTokenizer};
-use crate::tokenize::hf::TokenizerFile;
+use crate::tokenize::file::TokenizerFile;
 use crate::tokenize::names::{EOS_NAMES, NUMBER, PAD_NAMES, SENTINEL_PATTERNS, first_known, sentinels};
 use crate::tokenize::{Tokenizer, TokenizerNames, TokenizerPath};
 
@@ -119,6 +119,9 @@ pub enum SettingsError {
         /// Sentinels there are.
         sentinels: u32,
     },
+    /// `--tokenizer-path oracle` for a file that no library reads.
+    #[error("`--tokenizer-path oracle` is for a `tokenizer.json`: only the tool itself reads a SentencePiece model")]
+    NoOracle,
     /// No worker.
     #[error("`--workers` must be at least 1")]
     NoWorkers,
@@ -184,6 +187,9 @@ impl Settings {
         } = args;
         let recipe = Recipe::find(recipe)?;
         let file = TokenizerFile::named(tokenizer)?;
+        if *tokenizer_path == TokenizerPath::Oracle && file.as_ref().is_some_and(|file| !file.has_oracle()) {
+            return Err(SettingsError::NoOracle.into());
+        }
         let spec = resolve(&recipe, names(file.as_ref()), spec)?;
         let mut warnings = alike_mode_tokens(spec.denoisers());
         if *strict_sentinels && let Some(shortening) = spec.shortenings().next() {
@@ -374,7 +380,7 @@ impl Drop for Spool {
 #[must_use]
 pub fn names(file: Option<&TokenizerFile>) -> &dyn TokenizerNames {
     match file {
-        Some(file) => file,
+        Some(file) => file.names(),
         None => &ByteNames,
     }
 }
@@ -384,7 +390,7 @@ pub fn names(file: Option<&TokenizerFile>) -> &dyn TokenizerNames {
 pub fn tokenizer(file: Option<TokenizerFile>, spec: &Spec, path: TokenizerPath) -> Box<dyn Tokenizer> {
     match file {
         None => Box::new(ByteTokenizer::new(spec.vocabulary().clone())),
-        Some(file) => Box::new(file.into_tokenizer(spec.vocabulary().clone(), path)),
+        Some(file) => file.into_tokenizer(spec.vocabulary().clone(), path),
     }
 }
 

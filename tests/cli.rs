@@ -616,13 +616,14 @@ fn help_of_run() {
 
     Text to tokens:
           --tokenizer <FILE|bytes>
-              A Hugging Face `tokenizer.json`, a folder that holds one, or `bytes` (`ByT5`'s vocabulary, built in)
+              A Hugging Face `tokenizer.json`, a SentencePiece `spiece.model`, a folder that holds one, or `bytes` (`ByT5`'s
+              vocabulary, built in)
 
               [default: bytes]
 
           --tokenizer-path <TOKENIZER_PATH>
-              Which code makes the ids: the fast path where the file's shape allows it, or always the `tokenizers` crate.
-              Both make the same
+              Which code makes the ids of a `tokenizer.json`: the fast path where the file's shape allows it, or always the
+              `tokenizers` crate. Both make the same
 
               Possible values:
               - auto:   The fast path where the file's shape allows it
@@ -770,13 +771,14 @@ fn help_of_plan() {
 
     Text to tokens:
           --tokenizer <FILE|bytes>
-              A Hugging Face `tokenizer.json`, a folder that holds one, or `bytes` (`ByT5`'s vocabulary, built in)
+              A Hugging Face `tokenizer.json`, a SentencePiece `spiece.model`, a folder that holds one, or `bytes` (`ByT5`'s
+              vocabulary, built in)
 
               [default: bytes]
 
           --tokenizer-path <TOKENIZER_PATH>
-              Which code makes the ids: the fast path where the file's shape allows it, or always the `tokenizers` crate.
-              Both make the same
+              Which code makes the ids of a `tokenizer.json`: the fast path where the file's shape allows it, or always the
+              `tokenizers` crate. Both make the same
 
               Possible values:
               - auto:   The fast path where the file's shape allows it
@@ -1266,11 +1268,11 @@ fn a_tokenizer_that_is_none_is_refused() {
 
     hint: `--tokenizer` takes a file, a folder, or `bytes`
     ");
-    assert_snapshot!(fixture.ran("run a.jsonl --out masked --tokenizer fixtures/shards").failed(2), @r#"
-    error: no `tokenizer.json` in `fixtures/shards`
+    assert_snapshot!(fixture.ran("run a.jsonl --out masked --tokenizer fixtures/shards").failed(2), @r"
+    error: no `tokenizer.json` in `fixtures/shards`, nor a SentencePiece model
 
-    hint: a Hugging Face `tokenizer.json` is needed; `tokenizer.save("tokenizer.json")` writes one
-    "#);
+    hint: `--tokenizer` takes a Hugging Face `tokenizer.json` or a SentencePiece model, whose name ends in `.model`
+    ");
     let broken = fixture.ran("run a.jsonl --out masked --tokenizer broken.json").failed(2);
     // The reason is the library's.
     assert!(broken.starts_with("error: `broken.json` is no tokenizer that can be used: "), "{broken}");

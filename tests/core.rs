@@ -205,7 +205,9 @@ fn a_multiple_choice_offers_the_label_once_among_others() {
         assert_eq!(offered.iter().collect::<BTreeSet<_>>().len(), offered.len(), "each once");
         assert!(offered.contains(&4));
         counts[offered.len() - 1] += 1;
-        offered.iter().for_each(|&label| offered_with[label] += 1);
+        for &label in &offered {
+            offered_with[label] += 1;
+        }
         assert_eq!(composed.parts.text as usize + 2, segment.len());
     }
     // Two to four others, equally often: six standard deviations of 600 draws are 70.

@@ -1,6 +1,7 @@
 //! The fast paths give the ids of the `tokenizers` crate, for every file and every text: documents of the fixtures and generated ones.
 //!
-//! `every_document_of_a_corpus_…` does the same at length, over a folder of tokenizer files and one of shards (`just identity`).
+//! `every_document_of_a_corpus_…` does the same at length, over a folder of tokenizer files and one of shards (`just identity`). SentencePiece
+//! models have one path; theirs are compared with the Python package alone, and in short in `tests/sentencepiece.rs`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "the long form says how far it is")]
@@ -15,17 +16,18 @@ use sha2::{Digest as _, Sha256};
 use support::{adversarial, json_lines, repository};
 use ul2_prep::denoise::Vocabulary;
 use ul2_prep::digest::hex;
-use ul2_prep::tokenize::hf::TokenizerFile;
-use ul2_prep::tokenize::{Tokenizer, TokenizerNames as _, TokenizerPath};
+use ul2_prep::tokenize::file::TokenizerFile;
+use ul2_prep::tokenize::{Tokenizer, TokenizerPath};
 
 /// Both paths of a file, with the reserved ids that it has by the usual names.
 fn both(file: &Path) -> [Box<dyn Tokenizer>; 2] {
     [TokenizerPath::Auto, TokenizerPath::Oracle].map(|path| -> Box<dyn Tokenizer> {
         let file = TokenizerFile::read(file).unwrap();
-        let sentinels = (0..).map_while(|number: u32| file.id(&format!("<extra_id_{number}>"))).collect();
-        let (eos, pad) = (file.id("</s>").or_else(|| file.id("<|endoftext|>")), file.id("<pad>"));
-        let vocabulary = Vocabulary::new(file.size(), eos, pad, sentinels, vec![]).unwrap();
-        Box::new(file.into_tokenizer(vocabulary, path))
+        let names = file.names();
+        let sentinels = (0..).map_while(|number: u32| names.id(&format!("<extra_id_{number}>"))).collect();
+        let (eos, pad) = (names.id("</s>").or_else(|| names.id("<|endoftext|>")), names.id("<pad>"));
+        let vocabulary = Vocabulary::new(names.size(), eos, pad, sentinels, vec![]).unwrap();
+        file.into_tokenizer(vocabulary, path)
     })
 }
 
@@ -58,6 +60,20 @@ fn assert_identical(file: &Path, texts: impl Iterator<Item = String>) -> Compare
             }
             (fast, oracle) => assert_eq!(fast.is_err(), oracle.is_err(), "{}: text {number}: {text:?}", file.display()),
         }
+        bytes += text.len() as u64;
+    }
+    Compared { bytes, sha256: hex(&digest.finalize()) }
+}
+
+/// What the ids of a SentencePiece model come to. All texts count: a text that spells a control piece is text to the package too.
+fn of_model(file: &Path, texts: impl Iterator<Item = String>) -> Compared {
+    let [tokenizer, _] = both(file);
+    let mut scratch = tokenizer.scratch();
+    let (mut bytes, mut digest) = (0, Sha256::new());
+    for text in texts {
+        let tokens = tokenizer.tokenize(&text, &mut scratch).unwrap_or_else(|error| panic!("{error}: {text:?}"));
+        digest.update(u32::try_from(tokens.ids().len()).unwrap().to_le_bytes());
+        tokens.ids().iter().copied().map(u32::to_le_bytes).for_each(|id| digest.update(id));
         bytes += text.len() as u64;
     }
     Compared { bytes, sha256: hex(&digest.finalize()) }
@@ -141,6 +157,13 @@ fn every_document_of_a_corpus_has_the_same_ids_on_both_paths() {
         compared(&texts, assert_identical(&file, (0..adversarial).map(adversarial::text)));
         for shard in &shards {
             compared(shard, assert_identical(&file, documents(shard).into_iter()));
+        }
+    }
+    for file in files_below(&tokenizers, ".model") {
+        println!("{}", serde_json::json!({ "tokenizer": file, "path": both(&file)[0].path() }));
+        compared(&texts, of_model(&file, (0..adversarial).map(adversarial::text)));
+        for shard in &shards {
+            compared(shard, of_model(&file, documents(shard).into_iter()));
         }
     }
 }

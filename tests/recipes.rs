@@ -20,7 +20,7 @@ use support::{DataSet, Example, Fixture, json_lines, repository};
 use ul2_prep::denoise::{Decoded, NoisePattern, Segmenting, Spec, decode, split_causal};
 use ul2_prep::recipe::{BUILT_IN, schema};
 use ul2_prep::tokenize::bytes::ByteTokenizer;
-use ul2_prep::tokenize::hf::TokenizerFile;
+use ul2_prep::tokenize::file::TokenizerFile;
 use ul2_prep::tokenize::{Tokenizer, TokenizerPath};
 
 /// A tokenizer for these tests: its name on the command line, and sentinels if the file has none by the usual names.
@@ -39,7 +39,7 @@ fn tokenizers_of_the_repository() -> Vec<Named> {
 fn tokenizer(spec: &Spec, argument: &str) -> Box<dyn Tokenizer> {
     match TokenizerFile::named(argument).unwrap() {
         None => Box::new(ByteTokenizer::new(spec.vocabulary().clone())),
-        Some(file) => Box::new(file.into_tokenizer(spec.vocabulary().clone(), TokenizerPath::Oracle)),
+        Some(file) => file.into_tokenizer(spec.vocabulary().clone(), TokenizerPath::Oracle),
     }
 }
 

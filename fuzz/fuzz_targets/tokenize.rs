@@ -8,8 +8,8 @@ use std::path::Path;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, json};
 use ul2_prep::denoise::Vocabulary;
-use ul2_prep::tokenize::hf::TokenizerFile;
-use ul2_prep::tokenize::{Scratch, Tokenizer, TokenizerNames as _, TokenizerPath};
+use ul2_prep::tokenize::file::TokenizerFile;
+use ul2_prep::tokenize::{Scratch, Tokenizer, TokenizerPath};
 
 /// The shapes that have a fast path: Unigram of T5's, BPE of GPT-2's and of Llama-2's, characters as in ByT5's.
 const SHAPES: [&str; 4] = ["unigram", "byte-level BPE", "BPE", "characters"];
@@ -64,10 +64,11 @@ impl Paths {
         std::fs::write(&path, file(shape)).unwrap();
         let tokenizers = [TokenizerPath::Auto, TokenizerPath::Oracle].map(|kind| -> Box<dyn Tokenizer> {
             let file = TokenizerFile::read(&path).unwrap();
-            let sentinels = (0..).map_while(|number: u32| file.id(&format!("<extra_id_{number}>"))).collect();
-            let (eos, pad) = (file.id("</s>").or_else(|| file.id("<|endoftext|>")), file.id("<pad>"));
-            let vocabulary = Vocabulary::new(file.size(), eos, pad, sentinels, vec![]).unwrap();
-            Box::new(file.into_tokenizer(vocabulary, kind))
+            let names = file.names();
+            let sentinels = (0..).map_while(|number: u32| names.id(&format!("<extra_id_{number}>"))).collect();
+            let (eos, pad) = (names.id("</s>").or_else(|| names.id("<|endoftext|>")), names.id("<pad>"));
+            let vocabulary = Vocabulary::new(names.size(), eos, pad, sentinels, vec![]).unwrap();
+            file.into_tokenizer(vocabulary, kind)
         });
         assert!(tokenizers[0].path().starts_with("fast"), "{shape}: {}", tokenizers[0].path());
         let scratches = [tokenizers[0].scratch(), tokenizers[1].scratch()];

@@ -7,7 +7,7 @@
 //! `</s>` into EOS – the text is encoded again by the same model without these pieces, as `SentencePiece` does with its control
 //! symbols. Text stays text.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
@@ -15,7 +15,9 @@ use sha2::{Digest as _, Sha256};
 use tokenizers::models::unigram::Unigram;
 use tokenizers::{AddedToken, ModelWrapper};
 
+use super::config::{self, Config};
 use super::fast::Fast;
+use super::file::{MAX_FILE, TokenizerFileError};
 use super::guard::guarded;
 use super::{Scratch, TokenizeError, Tokenizer, TokenizerNames, TokenizerPath};
 use crate::bounded;
@@ -25,7 +27,7 @@ use crate::denoise::{TokenSequence, TokenizerId, Vocabulary};
 pub const LIBRARY: &str = "tokenizers 0.23.2";
 
 /// A `tokenizer.json` that has been read.
-pub struct TokenizerFile {
+pub struct JsonFile {
     tokenizer: Arc<tokenizers::Tokenizer>,
     /// The model's id of unknown text, which the crate does not show.
     unknown_id: Option<u32>,
@@ -44,79 +46,15 @@ struct ModelFields {
     unk_id: Option<u32>,
 }
 
-/// What `tokenizer_config.json` beside the file says.
-#[derive(Debug, Default, Deserialize)]
-struct Config {
-    eos_token: Option<ConfigToken>,
-    pad_token: Option<ConfigToken>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum ConfigToken {
-    Name(String),
-    Token { content: String },
-}
-
-/// Why a `tokenizer.json` cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenizerFileError {
-    /// The file or folder cannot be read. The message carries the path.
-    #[error("cannot read the tokenizer")]
-    Read(#[from] std::io::Error),
-    /// A folder without `tokenizer.json`.
-    #[error("no `tokenizer.json` in `{}`", .0.display())]
-    NoFile(PathBuf),
-    /// The library refuses the file.
-    #[error("`{}` is no tokenizer that can be used: {reason}", path.display())]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// What the library says.
-        reason: String,
-    },
-    /// The configuration beside the file is not JSON.
-    #[error("`{}` cannot be read as JSON", path.display())]
-    Config {
-        /// The file.
-        path: PathBuf,
-        /// Where and why.
-        source: serde_json::Error,
-    },
-}
-
-/// Most bytes of a `tokenizer.json`. The largest that is in use, of 256,000 pieces, has 34 MB; the crate takes several times a file.
-pub const MAX_FILE: u64 = 256 << 20;
-
-/// Most bytes of a `tokenizer_config.json`.
-pub const MAX_CONFIG: u64 = 64 << 20;
-
-/// The name of the embedded tokenizer, which has no file.
-pub const BYTES: &str = "bytes";
-
-impl TokenizerFile {
-    /// The file of a tokenizer by name or path; `None` for the embedded one.
+impl JsonFile {
+    /// Reads a `tokenizer.json`, and `tokenizer_config.json` beside it.
     ///
     /// # Errors
     ///
-    /// [`TokenizerFileError`] as for [`TokenizerFile::read`].
-    pub fn named(name: &str) -> Result<Option<Self>, TokenizerFileError> {
-        if name == BYTES { Ok(None) } else { Self::read(Path::new(name)).map(Some) }
-    }
-
-    /// Reads a `tokenizer.json`, or the one in a folder, and `tokenizer_config.json` beside it.
-    ///
-    /// # Errors
-    ///
-    /// [`TokenizerFileError`] if there is none or it cannot be used.
-    pub fn read(path: &Path) -> Result<Self, TokenizerFileError> {
-        let folder = fs_err::metadata(path)?.is_dir();
-        let file = if folder { path.join("tokenizer.json") } else { path.to_owned() };
-        if folder && !file.exists() {
-            return Err(TokenizerFileError::NoFile(path.to_owned()));
-        }
-        let json = bounded::read(&file, MAX_FILE)?;
-        let invalid = |reason: String| TokenizerFileError::Invalid { path: file.clone(), reason };
+    /// [`TokenizerFileError`] if it cannot be used.
+    pub fn read(file: &Path) -> Result<Self, TokenizerFileError> {
+        let json = bounded::read(file, MAX_FILE)?;
+        let invalid = |reason: String| TokenizerFileError::Invalid { path: file.to_owned(), reason };
         let parsed = guarded(|| tokenizers::Tokenizer::from_bytes(&json));
         let parsed = parsed.map_err(|message| invalid(format!("the library panicked: {message}")))?;
         let mut tokenizer = parsed.map_err(|error| invalid(error.to_string()))?;
@@ -124,13 +62,7 @@ impl TokenizerFile {
         tokenizer.with_truncation(None).map_err(|error| invalid(error.to_string()))?;
         tokenizer.with_padding(None);
         tokenizer.set_encode_special_tokens(true);
-        let config_path = file.with_file_name("tokenizer_config.json");
-        let config = if config_path.exists() {
-            serde_json::from_slice(&bounded::read(&config_path, MAX_CONFIG)?)
-                .map_err(|source| TokenizerFileError::Config { path: config_path, source })?
-        } else {
-            Config::default()
-        };
+        let config = config::beside(file)?;
         let unknown_id = serde_json::from_slice::<FileFields>(&json).ok().and_then(|file| file.model.unk_id);
         let tokenizer = Arc::new(tokenizer);
         Ok(Self { tokenizer, unknown_id, sha256: crate::digest::hex(&Sha256::digest(&json)), config })
@@ -157,7 +89,7 @@ impl TokenizerFile {
     }
 }
 
-impl TokenizerNames for TokenizerFile {
+impl TokenizerNames for JsonFile {
     fn size(&self) -> u32 {
         // Ids may have holes: the size is one more than the largest.
         let vocabulary = self.tokenizer.get_vocab(true);
@@ -190,19 +122,11 @@ impl TokenizerNames for TokenizerFile {
     }
 
     fn configured_eos(&self) -> Option<&str> {
-        self.config.eos_token.as_ref().map(ConfigToken::name)
+        self.config.eos()
     }
 
     fn configured_pad(&self) -> Option<&str> {
-        self.config.pad_token.as_ref().map(ConfigToken::name)
-    }
-}
-
-impl ConfigToken {
-    fn name(&self) -> &str {
-        match self {
-            Self::Name(name) | Self::Token { content: name } => name,
-        }
+        self.config.pad()
     }
 }
 
@@ -220,11 +144,11 @@ pub struct HfTokenizer {
 
 impl Tokenizer for HfTokenizer {
     fn scratch(&self) -> Scratch {
-        Scratch { ids: Vec::new(), fast: self.fast.as_ref().map(|fast| Box::new(fast.state())) }
+        Scratch { fast: self.fast.as_ref().map(|fast| Box::new(fast.state())), ..Scratch::default() }
     }
 
     fn tokenize<'a>(&self, text: &str, scratch: &'a mut Scratch) -> Result<TokenSequence<'a>, TokenizeError> {
-        let Scratch { ids, fast: state } = scratch;
+        let Scratch { ids, fast: state, .. } = scratch;
         ids.clear();
         let is_encoded = match (&self.fast, state) {
             (Some(fast), Some(state)) => {

@@ -1,13 +1,16 @@
 //! From text to ids.
 //!
-//! Two tokenizers: [`bytes`], embedded, and [`hf`], a Hugging Face `tokenizer.json`. The seam between them and the pipeline is
-//! [`Tokenizer`]: its ids are in the vocabulary and none is reserved, whatever the text spells.
+//! Three tokenizers: [`bytes`], embedded, [`hf`], a Hugging Face `tokenizer.json`, and [`sentencepiece`], a SentencePiece model. The seam
+//! between them and the pipeline is [`Tokenizer`]: its ids are in the vocabulary and none is reserved, whatever the text spells.
 
 pub mod bytes;
+pub mod config;
 pub mod fast;
+pub mod file;
 pub mod guard;
 pub mod hf;
 pub mod names;
+pub mod sentencepiece;
 
 use crate::denoise::{TokenError, TokenSequence, TokenizerId};
 
@@ -27,11 +30,12 @@ pub trait Tokenizer: Send + Sync {
     fn path(&self) -> String;
 }
 
-/// A worker's memory: the ids of the document at hand, and the fast path's cache.
+/// A worker's memory: the ids of the document at hand, and the cache of what makes them.
 #[derive(Default)]
 pub struct Scratch {
     ids: Vec<u32>,
     fast: Option<Box<fast::State>>,
+    sentencepiece: Option<Box<sentencepiece::State>>,
 }
 
 /// Which code makes the ids of a `tokenizer.json`. Both make the same.

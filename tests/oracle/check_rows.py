@@ -3,7 +3,7 @@
     check_rows.py [--tokenizer FILE] [--sample N] DIR SOURCE_ROOT
 
 DIR holds manifest.json and data/*.parquet; SOURCE_ROOT is the folder that the manifest's source names are relative to.
-Besides oracle.py it needs pyarrow, zstandard for .zst sources, and tokenizers unless the tokenizer is `bytes`.
+Besides oracle.py it needs pyarrow, zstandard for .zst sources, and unless the tokenizer is `bytes` tokenizers or sentencepiece.
 """
 
 import argparse
@@ -112,6 +112,9 @@ def make_tokenizer(spec, file):
         return bytes_tokenizer.encode
     if file is None:
         sys.exit("this data set's tokenizer is not `bytes`: give its file with --tokenizer")
+    if spec["tokenizer"]["kind"] == "spiece.model":
+        import sentencepiece
+        return sentencepiece.SentencePieceProcessor(model_file=file).encode
     import tokenizers
     tokenizer = tokenizers.Tokenizer.from_file(file)
     tokenizer.no_truncation()
@@ -315,7 +318,7 @@ def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", metavar="DIR", type=pathlib.Path)
     parser.add_argument("root", metavar="SOURCE_ROOT", type=pathlib.Path)
-    parser.add_argument("--tokenizer", metavar="FILE", help="a tokenizer.json, for a data set that is not made of bytes")
+    parser.add_argument("--tokenizer", metavar="FILE", help="a tokenizer.json or SentencePiece model, for a data set that is not made of bytes")
     parser.add_argument("--sample", metavar="N", type=int, default=1,
                         help="recompute every N-th document only; not for rows that need their block")
     options = parser.parse_args(arguments)

@@ -16,7 +16,7 @@ const AHEAD: usize = 32;
 
 /// A chunk of at most [`MAX_KEY`] bytes, zero-padded, with its length in the last byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Key([u64; 3]);
+pub(in crate::tokenize) struct Key([u64; 3]);
 
 #[derive(Clone, Copy)]
 #[repr(align(64))]
@@ -26,14 +26,20 @@ struct Slot {
     ids: [u32; MAX_IDS],
 }
 
-pub(super) struct Cache {
+pub(in crate::tokenize) struct Cache {
     slots: Vec<Slot>,
 }
 
 impl Key {
+    /// Most bytes of a chunk that has a key.
+    pub(in crate::tokenize) const MAX: usize = MAX_KEY;
+
+    /// No chunk is empty, so this is the key of none.
+    pub(in crate::tokenize) const NONE: Self = Self([0; 3]);
+
     /// The key of `text[start..end]`; `None` if it is too long.
     #[inline]
-    pub(super) fn new(text: &[u8], start: usize, end: usize) -> Option<Self> {
+    pub(in crate::tokenize) fn new(text: &[u8], start: usize, end: usize) -> Option<Self> {
         let length = end - start;
         if length > MAX_KEY {
             return None;
@@ -70,9 +76,8 @@ impl Key {
 }
 
 impl Cache {
-    pub(super) fn new() -> Self {
-        // No chunk is empty, so the key of length 0 is none.
-        Self { slots: vec![Slot { key: Key([0; 3]), count: 0, ids: [0; MAX_IDS] }; SLOTS] }
+    pub(in crate::tokenize) fn new() -> Self {
+        Self { slots: vec![Slot { key: Key::NONE, count: 0, ids: [0; MAX_IDS] }; SLOTS] }
     }
 
     /// Appends the ids of the chunks that wait, in order: known ones from the cache, others as `miss` appends them.
@@ -81,7 +86,7 @@ impl Cache {
     ///
     /// The first error of `miss`.
     #[inline]
-    pub(super) fn look_up<Chunk: Copy, Error>(
+    pub(in crate::tokenize) fn look_up<Chunk: Copy, Error>(
         &mut self,
         ahead: &mut Ahead<Chunk>,
         ids: &mut Vec<u32>,
@@ -114,20 +119,30 @@ impl Cache {
 }
 
 /// Chunks that wait for being looked up together.
-pub(super) struct Ahead<Chunk> {
+pub(in crate::tokenize) struct Ahead<Chunk> {
     chunks: Vec<(Key, usize, Chunk)>,
 }
 
 impl<Chunk> Ahead<Chunk> {
-    pub(super) fn new() -> Self {
+    pub(in crate::tokenize) fn new() -> Self {
         Self { chunks: Vec::with_capacity(AHEAD) }
     }
 
     /// Adds a chunk. Whether it is time to look them up.
     #[inline]
-    pub(super) fn add(&mut self, key: Key, chunk: Chunk) -> bool {
+    pub(in crate::tokenize) fn add(&mut self, key: Key, chunk: Chunk) -> bool {
         self.chunks.push((key, key.slot(), chunk));
         self.chunks.len() >= AHEAD
+    }
+
+    /// Those that wait: key, slot and chunk.
+    pub(in crate::tokenize) fn chunks(&self) -> &[(Key, usize, Chunk)] {
+        &self.chunks
+    }
+
+    /// Takes all of them out.
+    pub(in crate::tokenize) fn drain(&mut self) -> impl Iterator<Item = (Key, usize, Chunk)> {
+        self.chunks.drain(..)
     }
 }
 

@@ -5,10 +5,10 @@
 //! have not asked the file's own normalizer and pre-tokenizer; what they cannot prove local, they give to them (docs/tokenization.md).
 
 mod bpe;
-mod cache;
+pub(in crate::tokenize) mod cache;
 mod characters;
 mod merges;
-mod trie;
+pub(in crate::tokenize) mod trie;
 mod unigram;
 mod words;
 

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-/// A piece of the vocabulary.
+/// A piece of the vocabulary. The `tokenizers` crate has scores of 64 bits, `sentencepiece` of 32; a set of pieces has none.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Piece {
-    pub(super) id: u32,
-    pub(super) score: f64,
+pub(in crate::tokenize) struct Piece<Score = f64> {
+    pub(in crate::tokenize) id: u32,
+    pub(in crate::tokenize) score: Score,
 }
 
 /// The state before the first byte.
@@ -23,37 +23,35 @@ const NO_PIECE: u32 = u32::MAX;
 
 /// A state. The child for byte `b` is `base ^ b`, if that one's `parent` is this state.
 #[derive(Clone, Copy)]
-struct State {
+struct State<Score> {
     base: u32,
     parent: u32,
     id: u32,
-    score: f64,
+    score: Score,
 }
-
-const EMPTY: State = State { base: 0, parent: FREE, id: NO_PIECE, score: 0.0 };
 
 /// States are made in blocks of all values that one byte can reach by exclusive or.
 const BLOCK: u32 = 256;
 
-pub(super) struct Trie {
-    states: Vec<State>,
+pub(in crate::tokenize) struct Trie<Score = f64> {
+    states: Vec<State<Score>>,
 }
 
-impl Trie {
+impl<Score: Copy + Default> Trie<Score> {
     /// The trie of these pieces. Of two equal ones the last counts, as in the crate's map from piece to id.
-    pub(super) fn new(mut pieces: Vec<(Vec<u8>, Piece)>) -> Self {
+    pub(in crate::tokenize) fn new(mut pieces: Vec<(Vec<u8>, Piece<Score>)>) -> Self {
         pieces.retain(|(bytes, _)| !bytes.is_empty());
         pieces.sort_by(|a, b| a.0.cmp(&b.0)); // stable: equal pieces keep their order
         let mut builder = Builder { states: Vec::new(), free: Vec::new(), open: VecDeque::new() };
         builder.add_block();
         builder.take(ROOT, NOBODY);
-        builder.place(ROOT, &pieces, 0);
+        builder.place_all(&pieces);
         Self { states: builder.states }
     }
 
     /// Calls `found` with the length and the piece for each piece that `text` starts with, shortest first.
     #[inline]
-    pub(super) fn pieces_at(&self, text: &[u8], mut found: impl FnMut(usize, Piece)) {
+    pub(in crate::tokenize) fn pieces_at(&self, text: &[u8], mut found: impl FnMut(usize, Piece<Score>)) {
         let mut state = ROOT;
         for (place, &byte) in text.iter().enumerate() {
             let Some(child) = self.child(state, byte) else { return };
@@ -65,6 +63,19 @@ impl Trie {
         }
     }
 
+    /// The piece of this name.
+    #[inline]
+    pub(in crate::tokenize) fn piece(&self, name: &[u8]) -> Option<Piece<Score>> {
+        let state = name.iter().try_fold(ROOT, |state, &byte| self.child(state, byte))?;
+        let State { id, score, .. } = self.states[state as usize];
+        (id != NO_PIECE).then_some(Piece { id, score })
+    }
+
+    /// Whether a piece begins with this byte.
+    pub(in crate::tokenize) fn begins_with(&self, byte: u8) -> bool {
+        self.child(ROOT, byte).is_some()
+    }
+
     #[inline]
     fn child(&self, state: u32, byte: u8) -> Option<u32> {
         let child = self.states[state as usize].base ^ u32::from(byte);
@@ -72,8 +83,8 @@ impl Trie {
     }
 }
 
-struct Builder {
-    states: Vec<State>,
+struct Builder<Score> {
+    states: Vec<State<Score>>,
     /// The free states of each block, a bit each.
     free: Vec<[u64; 4]>,
     /// Blocks with free states, oldest first.
@@ -83,11 +94,19 @@ struct Builder {
 /// Blocks that are tried for the children of a state before a new one is made: a bound on the time to build.
 const TRIES: usize = 16;
 
-impl Builder {
+/// Pieces that share their first bytes, which lead to a state.
+struct Group<'a, Score> {
+    state: u32,
+    pieces: &'a [(Vec<u8>, Piece<Score>)],
+    depth: usize,
+}
+
+impl<Score: Copy + Default> Builder<Score> {
     fn add_block(&mut self) -> u32 {
         #[expect(clippy::cast_possible_truncation, reason = "far fewer than 2^32 states")]
         let block = self.free.len() as u32;
-        self.states.extend([EMPTY; BLOCK as usize]);
+        let empty = State { base: 0, parent: FREE, id: NO_PIECE, score: Score::default() };
+        self.states.extend([empty; BLOCK as usize]);
         self.free.push([u64::MAX; 4]);
         self.open.push_back(block);
         block
@@ -99,27 +118,36 @@ impl Builder {
         free[(state % BLOCK / 64) as usize] &= !(1 << (state % 64));
     }
 
-    /// Makes the states below `state` for `pieces`, which share their first `depth` bytes.
-    fn place(&mut self, state: u32, pieces: &[(Vec<u8>, Piece)], depth: usize) {
+    /// Makes the states below the root. Pieces may be long, so what is still to be done is no business of the stack.
+    fn place_all(&mut self, pieces: &[(Vec<u8>, Piece<Score>)]) {
+        let mut open = vec![Group { state: ROOT, pieces, depth: 0 }];
+        while let Some(group) = open.pop() {
+            self.place(&group, &mut open);
+        }
+    }
+
+    /// Makes the children of a state, and adds them to `open`, the first one last.
+    fn place<'a>(&mut self, group: &Group<'a, Score>, open: &mut Vec<Group<'a, Score>>) {
+        let &Group { state, pieces, depth } = group;
         let here = pieces.iter().take_while(|(bytes, _)| bytes.len() == depth).count();
         if let Some((_, piece)) = pieces[..here].last() {
             self.states[state as usize].id = piece.id;
             self.states[state as usize].score = piece.score;
         }
         let pieces = &pieces[here..];
-        let groups: Vec<&[(Vec<u8>, Piece)]> = pieces.chunk_by(|a, b| a.0[depth] == b.0[depth]).collect();
-        if groups.is_empty() {
+        let bytes: Vec<u8> = pieces.chunk_by(|a, b| a.0[depth] == b.0[depth]).map(|group| group[0].0[depth]).collect();
+        if bytes.is_empty() {
             return;
         }
-        let bytes: Vec<u8> = groups.iter().map(|group| group[0].0[depth]).collect();
         let base = self.find_base(&bytes);
         self.states[state as usize].base = base;
         for &byte in &bytes {
             self.take(base ^ u32::from(byte), state);
         }
-        for (group, byte) in groups.into_iter().zip(bytes) {
-            self.place(base ^ u32::from(byte), group, depth + 1);
-        }
+        let groups = pieces.chunk_by(|a, b| a.0[depth] == b.0[depth]).zip(bytes);
+        let first = open.len();
+        open.extend(groups.map(|(pieces, byte)| Group { state: base ^ u32::from(byte), pieces, depth: depth + 1 }));
+        open[first..].reverse();
     }
 
     /// A base under which all these children are free.
@@ -155,6 +183,18 @@ impl Builder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_piece_may_be_long() {
+        let long = vec![b'x'; 1 << 20];
+        let trie = Trie::new(vec![
+            (long.clone(), Piece { id: 7, score: 0.0 }),
+            (long[1..].to_vec(), Piece { id: 8, score: 0.0 }),
+        ]);
+        assert_eq!(trie.piece(&long).map(|piece| piece.id), Some(7));
+        assert_eq!(trie.piece(&long[1..]).map(|piece| piece.id), Some(8));
+        assert!(trie.piece(&long[2..]).is_none() && trie.begins_with(b'x') && !trie.begins_with(b'y'));
+    }
 
     #[test]
     fn finds_every_piece_that_a_text_starts_with() {

@@ -1,0 +1,59 @@
+//! `tokenizer_config.json` beside a tokenizer's file: what of it is read.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::file::TokenizerFileError;
+use crate::bounded;
+
+/// Most bytes of a `tokenizer_config.json`.
+pub const MAX_CONFIG: u64 = 64 << 20;
+
+/// The tokens that every kind of tokenizer may name there.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Config {
+    eos_token: Option<ConfigToken>,
+    pad_token: Option<ConfigToken>,
+}
+
+/// A token: its name, or an object that has it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum ConfigToken {
+    Name(String),
+    Token { content: String },
+}
+
+impl Config {
+    pub(super) fn eos(&self) -> Option<&str> {
+        self.eos_token.as_ref().map(ConfigToken::name)
+    }
+
+    pub(super) fn pad(&self) -> Option<&str> {
+        self.pad_token.as_ref().map(ConfigToken::name)
+    }
+}
+
+impl ConfigToken {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Name(name) | Self::Token { content: name } => name,
+        }
+    }
+}
+
+/// The configuration beside a file; the default, if there is none.
+///
+/// # Errors
+///
+/// [`TokenizerFileError`] if it cannot be read.
+pub(super) fn beside<T: DeserializeOwned + Default>(file: &Path) -> Result<T, TokenizerFileError> {
+    let path = file.with_file_name("tokenizer_config.json");
+    if !path.exists() {
+        return Ok(T::default());
+    }
+    serde_json::from_slice(&bounded::read(&path, MAX_CONFIG)?)
+        .map_err(|source| TokenizerFileError::Config { path, source })
+}

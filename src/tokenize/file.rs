@@ -1,0 +1,109 @@
+//! The file that `--tokenizer` names, of whatever kind.
+
+use std::path::{Path, PathBuf};
+
+use super::hf::JsonFile;
+use super::sentencepiece::{self, SentencePieceFile};
+use super::{Tokenizer, TokenizerNames, TokenizerPath};
+use crate::denoise::Vocabulary;
+
+/// Most bytes of a tokenizer's file. The largest that is in use, of 256,000 pieces, has 34 MB; the reader takes several times a file.
+pub const MAX_FILE: u64 = 256 << 20;
+
+/// The name of the embedded tokenizer, which has no file.
+pub const BYTES: &str = "bytes";
+
+/// The name of a tokenizer's file in a folder.
+const JSON_NAME: &str = "tokenizer.json";
+
+/// Why a tokenizer's file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenizerFileError {
+    /// The file or folder cannot be read. The message carries the path.
+    #[error("cannot read the tokenizer")]
+    Read(#[from] std::io::Error),
+    /// A folder without a tokenizer's file.
+    #[error("no `tokenizer.json` in `{}`, nor a SentencePiece model", .0.display())]
+    NoFile(PathBuf),
+    /// The file is refused.
+    #[error("`{}` is no tokenizer that can be used: {reason}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The configuration beside the file is not JSON.
+    #[error("`{}` cannot be read as JSON", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+}
+
+/// A tokenizer's file that has been read.
+pub enum TokenizerFile {
+    /// A Hugging Face `tokenizer.json`.
+    Json(JsonFile),
+    /// A SentencePiece model.
+    SentencePiece(Box<SentencePieceFile>),
+}
+
+impl TokenizerFile {
+    /// The file of a tokenizer by name or path; `None` for the embedded one.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenizerFileError`] as for [`TokenizerFile::read`].
+    pub fn named(name: &str) -> Result<Option<Self>, TokenizerFileError> {
+        if name == BYTES { Ok(None) } else { Self::read(Path::new(name)).map(Some) }
+    }
+
+    /// Reads a tokenizer's file, or the one in a folder, and `tokenizer_config.json` beside it. A name that ends in `.model` is that of a
+    /// SentencePiece model, any other that of a `tokenizer.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenizerFileError`] if there is none or it cannot be used.
+    pub fn read(path: &Path) -> Result<Self, TokenizerFileError> {
+        let file = if fs_err::metadata(path)?.is_dir() { in_folder(path)? } else { path.to_owned() };
+        if file.extension().is_some_and(|ending| ending == sentencepiece::ENDING) {
+            SentencePieceFile::read(&file).map(Box::new).map(Self::SentencePiece)
+        } else {
+            JsonFile::read(&file).map(Self::Json)
+        }
+    }
+
+    /// What the tokenizer says about itself.
+    #[must_use]
+    pub fn names(&self) -> &dyn TokenizerNames {
+        match self {
+            Self::Json(file) => file,
+            Self::SentencePiece(file) => file.as_ref(),
+        }
+    }
+
+    /// Whether there is more than one code that makes its ids, to choose from.
+    #[must_use]
+    pub fn has_oracle(&self) -> bool {
+        matches!(self, Self::Json(_))
+    }
+
+    /// The tokenizer with the reserved ids of `vocabulary`. Of a SentencePiece model there is one path only.
+    #[must_use]
+    pub fn into_tokenizer(self, vocabulary: Vocabulary, path: TokenizerPath) -> Box<dyn Tokenizer> {
+        match self {
+            Self::Json(file) => Box::new(file.into_tokenizer(vocabulary, path)),
+            Self::SentencePiece(file) => Box::new(file.into_tokenizer(vocabulary)),
+        }
+    }
+}
+
+/// The file in a folder. `tokenizer.json` comes first: it may hold more tokens than the model that it was made from.
+fn in_folder(folder: &Path) -> Result<PathBuf, TokenizerFileError> {
+    let names = std::iter::once(JSON_NAME).chain(sentencepiece::FILE_NAMES);
+    let found = names.map(|name| folder.join(name)).find(|file| file.exists());
+    found.ok_or_else(|| TokenizerFileError::NoFile(folder.to_owned()))
+}

@@ -1,0 +1,255 @@
+//! The merges of a BPE model, as the package makes them (`docs/tokenization.md`, BPE).
+
+use std::collections::{BTreeMap, BinaryHeap};
+use std::convert::Infallible;
+
+use super::model::{Kind, Model};
+use super::normalizer::{Symbols, character_length};
+use super::{Reserved, words};
+use crate::tokenize::fast::cache::{Ahead, Cache, Key};
+use crate::tokenize::fast::trie::{Piece, Trie};
+
+/// Unused pieces are cut again so many times.
+const MAX_DEPTH: usize = 100;
+
+/// No symbol is there.
+const NONE: u32 = u32::MAX;
+
+pub(super) struct Bpe {
+    /// Pieces that merges may make.
+    trie: Trie<f32>,
+    symbols: Option<Symbols>,
+    unused: Vec<bool>,
+    unknown: Option<u32>,
+    bytes: Option<Box<[u32; 256]>>,
+    /// Whether no merge reaches over a place where a word begins, nor matters elsewhere.
+    words_are_apart: bool,
+}
+
+/// What a worker keeps between documents.
+pub(super) struct BpeState {
+    merging: Merging,
+    cache: Option<(Cache, Ahead<(usize, usize)>)>,
+}
+
+/// A character, a user-defined symbol, or what was merged.
+#[derive(Clone, Copy)]
+struct Symbol {
+    previous: u32,
+    next: u32,
+    start: u32,
+    /// 0, once it is part of the one in front.
+    length: u32,
+    frozen: bool,
+}
+
+/// Two neighbours that make a piece.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Pair {
+    /// The score, in the order of numbers.
+    score: i32,
+    /// The left one's place from the end: of equal scores the leftmost pair is the greatest.
+    left: u32,
+    right: u32,
+    length: u32,
+}
+
+#[derive(Default)]
+struct Merging {
+    symbols: Vec<Symbol>,
+    pairs: BinaryHeap<Pair>,
+    /// The left part's length of unused pieces, as they were made last.
+    parts: BTreeMap<u32, u32>,
+}
+
+impl Bpe {
+    pub(super) fn new(model: &Model, symbols: Option<Symbols>, reserved: Reserved<'_>) -> Self {
+        let pieces = model.ids().filter(|&id| model.kind(id).is_of_text() && !reserved(id) && model.name(id) != b"\0");
+        let pieces = pieces.map(|id| (model.name(id).to_vec(), Piece { id, score: model.score(id) })).collect();
+        let unused: Vec<bool> = model.ids().map(|id| model.kind(id) == Kind::Unused).collect();
+        let words_are_apart = model.spaces_begin_pieces() && !unused.contains(&true);
+        Self {
+            trie: Trie::new(pieces),
+            symbols,
+            unused,
+            unknown: model.unknown,
+            bytes: model.bytes.clone(),
+            words_are_apart,
+        }
+    }
+
+    /// Whether a text is taken word by word.
+    pub(super) fn words_are_apart(&self) -> bool {
+        self.words_are_apart
+    }
+
+    pub(super) fn state(&self) -> BpeState {
+        let cache = self.words_are_apart.then(|| (Cache::new(), Ahead::new()));
+        BpeState { merging: Merging::default(), cache }
+    }
+
+    /// Appends the ids of a normalized text.
+    pub(super) fn encode(&self, text: &[u8], state: &mut BpeState, ids: &mut Vec<u32>) {
+        let first = ids.len();
+        let BpeState { merging, cache } = state;
+        match cache {
+            Some((cache, ahead)) if str::from_utf8(text).is_ok() => {
+                let mut look_up = |ahead: &mut Ahead<_>, merging: &mut Merging, ids: &mut Vec<u32>| {
+                    let miss = |(start, end): (usize, usize), ids: &mut Vec<u32>| {
+                        self.merge(&text[start..end], merging, ids);
+                        Ok::<(), Infallible>(())
+                    };
+                    match cache.look_up(ahead, ids, miss) {
+                        Ok(()) => {}
+                        Err(impossible) => match impossible {},
+                    }
+                };
+                for (start, end) in words(text) {
+                    if let Some(key) = Key::new(text, start, end) {
+                        if ahead.add(key, (start, end)) {
+                            look_up(ahead, merging, ids);
+                        }
+                    } else {
+                        look_up(ahead, merging, ids);
+                        self.merge(&text[start..end], merging, ids);
+                    }
+                }
+                look_up(ahead, merging, ids);
+            }
+            _ => self.merge(text, merging, ids),
+        }
+        if let (None, Some(unknown)) = (&self.bytes, self.unknown) {
+            super::merge_unknown(ids, first, unknown);
+        }
+    }
+
+    /// Appends the ids of a part of a text that nothing reaches out of.
+    fn merge(&self, text: &[u8], merging: &mut Merging, ids: &mut Vec<u32>) {
+        merging.begin(text, self.symbols.as_ref());
+        for right in 1..merging.symbols.len() {
+            merging.add_pair(self, text, right - 1, right);
+        }
+        while let Some(pair) = merging.pairs.pop() {
+            merging.apply(self, text, pair);
+        }
+        let mut place = 0;
+        while let Some(&Symbol { start, length, next, .. }) = merging.symbols.get(place) {
+            self.emit(text, start as usize, length as usize, &merging.parts, 0, ids);
+            place = next as usize;
+        }
+    }
+
+    /// Appends the ids of a symbol, which is cut again if it is an unused piece.
+    fn emit(
+        &self,
+        text: &[u8],
+        start: usize,
+        length: usize,
+        parts: &BTreeMap<u32, u32>,
+        depth: usize,
+        ids: &mut Vec<u32>,
+    ) {
+        let name = &text[start..start + length];
+        match self.trie.piece(name) {
+            Some(Piece { id, .. }) if depth > MAX_DEPTH || !self.unused[id as usize] => ids.push(id),
+            Some(Piece { id, .. }) if parts.contains_key(&id) => {
+                let left = parts[&id] as usize;
+                self.emit(text, start, left, parts, depth + 1, ids);
+                self.emit(text, start + left, length - left, parts, depth + 1, ids);
+            }
+            _ => match &self.bytes {
+                Some(bytes) => ids.extend(name.iter().map(|&byte| bytes[usize::from(byte)])),
+                None => ids.extend(self.unknown),
+            },
+        }
+    }
+}
+
+impl Merging {
+    /// Cuts a text into symbols.
+    #[expect(clippy::cast_possible_truncation, reason = "a text has fewer than 2^32 bytes")]
+    fn begin(&mut self, text: &[u8], symbols: Option<&Symbols>) {
+        self.symbols.clear();
+        self.pairs.clear();
+        self.parts.clear();
+        let mut start = 0;
+        while start < text.len() {
+            let place = self.symbols.len() as u32;
+            let found = symbols.and_then(|symbols| symbols.longest(&text[start..]));
+            let length = found.unwrap_or_else(|| character_length(text[start]).min(text.len() - start));
+            let next = if start + length < text.len() { place + 1 } else { NONE };
+            let previous = place.checked_sub(1).unwrap_or(NONE);
+            let (start_here, length_here) = (start as u32, length as u32);
+            let frozen = found.is_some();
+            self.symbols.push(Symbol { previous, next, start: start_here, length: length_here, frozen });
+            start += length;
+        }
+    }
+
+    /// Adds two neighbours, if they make a piece.
+    #[expect(clippy::cast_possible_truncation, reason = "a text has fewer than 2^32 symbols")]
+    fn add_pair(&mut self, bpe: &Bpe, text: &[u8], left: usize, right: usize) {
+        let (Some(first), Some(second)) = (self.symbols.get(left), self.symbols.get(right)) else { return };
+        if first.frozen || second.frozen {
+            return;
+        }
+        let (start, length) = (first.start as usize, first.length + second.length);
+        if let Some(Piece { id, score }) = bpe.trie.piece(&text[start..start + length as usize]) {
+            if bpe.unused[id as usize] {
+                self.parts.insert(id, first.length);
+            }
+            self.pairs.push(Pair { score: in_order(score), left: NONE - left as u32, right: right as u32, length });
+        }
+    }
+
+    /// Merges a pair, if both are still what they were.
+    fn apply(&mut self, bpe: &Bpe, text: &[u8], pair: Pair) {
+        let (left, right) = ((NONE - pair.left) as usize, pair.right as usize);
+        let (first, second) = (self.symbols[left], self.symbols[right]);
+        if first.length == 0 || second.length == 0 || first.length + second.length != pair.length {
+            return;
+        }
+        self.symbols[left] = Symbol { length: pair.length, next: second.next, ..first };
+        self.symbols[right].length = 0;
+        if let Some(next) = self.symbols.get_mut(second.next as usize) {
+            next.previous = NONE - pair.left;
+        }
+        self.add_pair(bpe, text, first.previous as usize, left);
+        self.add_pair(bpe, text, left, second.next as usize);
+    }
+}
+
+/// A score's bits as a number in the same order, as `f32::total_cmp` has it.
+fn in_order(score: f32) -> i32 {
+    let bits = score.to_bits().cast_signed();
+    if bits < 0 { bits ^ i32::MAX } else { bits }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokenize::sentencepiece::tests::{TEXTS, model};
+
+    #[test]
+    fn word_by_word_the_merges_are_those_of_the_whole_text() {
+        let bpe = Bpe::new(&model("bpe", &[]), None, &|_| false);
+        assert!(bpe.words_are_apart);
+        let (mut state, mut text) = (bpe.state(), String::new());
+        for _ in 0..3 {
+            for part in TEXTS {
+                text.push('▁');
+                text.push_str(part);
+                let (mut words, mut whole) = (Vec::new(), Vec::new());
+                bpe.encode(text.as_bytes(), &mut state, &mut words);
+                bpe.merge(text.as_bytes(), &mut Merging::default(), &mut whole);
+                assert_eq!(words, whole);
+            }
+        }
+    }
+
+    #[test]
+    fn scores_are_ordered_as_numbers() {
+        let scores = [f32::NEG_INFINITY, -1e30, -2.0, -1.0, -0.0, 0.0, 1e-40, 1.0, f32::INFINITY];
+        assert!(scores.map(in_order).is_sorted_by(|a, b| a < b));
+    }
+}

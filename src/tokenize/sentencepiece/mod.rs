@@ -1,0 +1,305 @@
+//! A SentencePiece model file, read and used by code of our own (`docs/tokenization.md`, SentencePiece models).
+//!
+//! Ids equal those of the Python package `sentencepiece` for every text that spells no reserved piece. The same model as a `tokenizer.json`
+//! gives other ids for some texts: the `tokenizers` crate adds scores up in float64, word by word, and normalizes grapheme clusters.
+
+mod added;
+mod bpe;
+mod model;
+mod normalizer;
+mod unigram;
+mod wire;
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use sha2::{Digest as _, Sha256};
+
+use self::added::{Added, AddedConfig};
+use self::bpe::{Bpe, BpeState};
+use self::model::{Kind, Model, ModelType, SPACE};
+use self::normalizer::{Charsmap, Normalizer, Symbols};
+use self::unigram::{Unigram, UnigramState};
+use super::config::{self, Config};
+use super::file::{MAX_FILE, TokenizerFileError};
+use super::{Scratch, TokenizeError, Tokenizer, TokenizerNames};
+use crate::bounded;
+use crate::denoise::{TokenSequence, TokenizerId, Vocabulary};
+
+/// What makes the ids. A change that makes others has another number.
+pub const LIBRARY: &str = "ul2-prep sentencepiece 1";
+
+/// How a name of a SentencePiece model ends.
+pub const ENDING: &str = "model";
+
+/// SentencePiece models by the names that a folder may have them under, in the order in which they are looked for.
+pub const FILE_NAMES: [&str; 3] = ["spiece.model", "tokenizer.model", "sentencepiece.bpe.model"];
+
+/// Whether an id is reserved, so that no text may give it.
+type Reserved<'a> = &'a dyn Fn(u32) -> bool;
+
+/// A model file that has been read.
+pub struct SentencePieceFile {
+    model: Arc<Model>,
+    charsmap: Option<Arc<Charsmap>>,
+    added: Added,
+    config: Config,
+    sha256: String,
+    /// What encodes with no piece reserved. Made when first asked for.
+    unreserved: OnceLock<Encoder>,
+}
+
+impl SentencePieceFile {
+    /// Reads a model file, and `tokenizer_config.json` beside it.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenizerFileError`] if it cannot be used.
+    pub fn read(file: &Path) -> Result<Self, TokenizerFileError> {
+        let bytes = bounded::read(file, MAX_FILE)?;
+        let invalid = |reason: String| TokenizerFileError::Invalid { path: file.to_owned(), reason };
+        let model = Model::read(&bytes).map_err(|error| invalid(error.to_string()))?;
+        let charsmap = match model.normalizer.charsmap.as_slice() {
+            [] => None,
+            charsmap => Some(Arc::new(Charsmap::new(charsmap).map_err(|error| invalid(error.to_string()))?)),
+        };
+        let added_config: AddedConfig = config::beside(file)?;
+        let added = Added::new(&model, &added_config).map_err(invalid)?;
+        let sha256 = crate::digest::hex(&Sha256::digest(&bytes));
+        let unreserved = OnceLock::new();
+        Ok(Self { model: Arc::new(model), charsmap, added, config: config::beside(file)?, sha256, unreserved })
+    }
+
+    /// The tokenizer with the reserved ids of `vocabulary`.
+    #[must_use]
+    pub fn into_tokenizer(self, vocabulary: Vocabulary) -> SentencePieceTokenizer {
+        let reserved = |id: u32| !vocabulary.is_ordinary(id);
+        SentencePieceTokenizer { encoder: self.encoder(&reserved), vocabulary }
+    }
+
+    fn encoder(&self, reserved: Reserved<'_>) -> Encoder {
+        let model = &self.model;
+        let symbols = || {
+            let is_symbol = |id: &u32| model.kind(*id) == Kind::UserDefined && !reserved(*id);
+            Symbols::new(model.ids().filter(is_symbol).map(|id| model.name(id)))
+        };
+        let normalizer = Normalizer::new(model, self.charsmap.clone(), symbols());
+        let algorithm = match model.algorithm {
+            ModelType::Unigram => Algorithm::Unigram(Unigram::new(model, reserved)),
+            ModelType::Bpe => Algorithm::Bpe(Bpe::new(model, symbols(), reserved)),
+        };
+        Encoder { normalizer, algorithm }
+    }
+
+    fn unreserved(&self) -> &Encoder {
+        self.unreserved.get_or_init(|| self.encoder(&|_| false))
+    }
+
+    /// The user-defined piece that a name stands for, which is that behind a `▁`.
+    fn behind_space(&self, token: &str) -> Option<u32> {
+        let id = self.model.id(&[SPACE, token.as_bytes()].concat())?;
+        (self.model.kind(id) == Kind::UserDefined).then_some(id)
+    }
+}
+
+impl TokenizerNames for SentencePieceFile {
+    fn size(&self) -> u32 {
+        self.added.size(self.model.len())
+    }
+
+    fn id(&self, token: &str) -> Option<u32> {
+        self.added.id(token).or_else(|| self.model.id(token.as_bytes())).or_else(|| self.behind_space(token))
+    }
+
+    fn is_added(&self, token: &str) -> bool {
+        self.id(token).is_some_and(|id| self.added(id))
+    }
+
+    fn added(&self, id: u32) -> bool {
+        let is_special = || matches!(self.model.kind(id), Kind::Unknown | Kind::Control | Kind::UserDefined);
+        self.added.name(id).is_some() || (id < self.model.len() && is_special())
+    }
+
+    fn pieces(&self, text: &str) -> Result<Vec<u32>, TokenizeError> {
+        let encoder = self.unreserved();
+        let mut ids = Vec::new();
+        encoder.encode(text, &mut encoder.state(), &mut ids)?;
+        Ok(ids)
+    }
+
+    fn shown(&self, ids: &[u32]) -> String {
+        let mut shown = Vec::new();
+        for &id in ids {
+            if let Some(name) = self.added.name(id) {
+                shown.extend_from_slice(name.as_bytes());
+            } else if id < self.model.len() {
+                self.show_piece(id, &mut shown);
+            }
+        }
+        let shown = String::from_utf8_lossy(&shown).replace('▁', " ");
+        shown.strip_prefix(' ').map_or_else(|| shown.clone(), str::to_owned)
+    }
+
+    fn identity(&self) -> TokenizerId {
+        TokenizerId { kind: "spiece.model".to_owned(), sha256: self.sha256.clone(), library: LIBRARY.to_owned() }
+    }
+
+    fn configured_eos(&self) -> Option<&str> {
+        Some(self.config.eos().unwrap_or(&self.model.eos_name))
+    }
+
+    fn configured_pad(&self) -> Option<&str> {
+        Some(self.config.pad().unwrap_or(&self.model.pad_name))
+    }
+}
+
+impl SentencePieceFile {
+    fn show_piece(&self, id: u32, shown: &mut Vec<u8>) {
+        let name = self.model.name(id);
+        let byte = || self.model.bytes.as_ref()?.iter().zip(0..=u8::MAX).find(|(piece, _)| **piece == id);
+        match (self.model.kind(id), byte()) {
+            (Kind::Byte, Some((_, byte))) => shown.push(byte),
+            // A sentinel is named without what stands in front.
+            (Kind::UserDefined, _) => shown.extend_from_slice(name.strip_prefix(SPACE).unwrap_or(name)),
+            _ => shown.extend_from_slice(name),
+        }
+    }
+}
+
+/// The tokenizer of a SentencePiece model.
+pub struct SentencePieceTokenizer {
+    encoder: Encoder,
+    vocabulary: Vocabulary,
+}
+
+impl Tokenizer for SentencePieceTokenizer {
+    fn scratch(&self) -> Scratch {
+        Scratch { sentencepiece: Some(Box::new(self.encoder.state())), ..Scratch::default() }
+    }
+
+    fn tokenize<'a>(&self, text: &str, scratch: &'a mut Scratch) -> Result<TokenSequence<'a>, TokenizeError> {
+        let Scratch { ids, sentencepiece, .. } = scratch;
+        ids.clear();
+        self.encoder.encode(text, sentencepiece.get_or_insert_with(|| Box::new(self.encoder.state())), ids)?;
+        Ok(TokenSequence::new(ids, &self.vocabulary)?)
+    }
+
+    fn path(&self) -> String {
+        let (name, words_are_apart) = match &self.encoder.algorithm {
+            Algorithm::Unigram(unigram) => ("Unigram", unigram.words_are_apart()),
+            Algorithm::Bpe(bpe) => ("BPE", bpe.words_are_apart()),
+        };
+        let how = if words_are_apart { "word by word" } else { "whole texts: a piece may reach over words" };
+        format!("SentencePiece {name}, {how}")
+    }
+}
+
+/// From text to ids, with some pieces reserved.
+struct Encoder {
+    normalizer: Normalizer,
+    algorithm: Algorithm,
+}
+
+enum Algorithm {
+    Unigram(Unigram),
+    Bpe(Bpe),
+}
+
+/// What a worker keeps between documents.
+pub struct State {
+    normalized: Vec<u8>,
+    algorithm: AlgorithmState,
+}
+
+enum AlgorithmState {
+    Unigram(UnigramState),
+    Bpe(BpeState),
+}
+
+impl Encoder {
+    fn state(&self) -> State {
+        let algorithm = match &self.algorithm {
+            Algorithm::Unigram(unigram) => AlgorithmState::Unigram(unigram.state()),
+            Algorithm::Bpe(bpe) => AlgorithmState::Bpe(bpe.state()),
+        };
+        State { normalized: Vec::new(), algorithm }
+    }
+
+    fn encode(&self, text: &str, state: &mut State, ids: &mut Vec<u32>) -> Result<(), TokenizeError> {
+        let State { normalized, algorithm } = state;
+        self.normalizer.normalize(text, normalized)?;
+        match (&self.algorithm, algorithm) {
+            (Algorithm::Unigram(unigram), AlgorithmState::Unigram(state)) => unigram.encode(normalized, state, ids),
+            (Algorithm::Bpe(bpe), AlgorithmState::Bpe(state)) => bpe.encode(normalized, state, ids),
+            _ => return Err(TokenizeError::Library("the state of another tokenizer".to_owned())),
+        }
+        Ok(())
+    }
+}
+
+/// The parts of a normalized text, from one place to the next where something that is no `▁` stands in front of a `▁`.
+fn words(text: &[u8]) -> impl Iterator<Item = (usize, usize)> {
+    let begins = |place: &usize| *place > 0 && !text[..*place].ends_with(SPACE);
+    let ends = memchr::memmem::find_iter(text, SPACE).filter(begins).chain((!text.is_empty()).then_some(text.len()));
+    let mut start = 0;
+    ends.map(move |end| (std::mem::replace(&mut start, end), end))
+}
+
+/// Neighbouring unknown ids become one.
+fn merge_unknown(ids: &mut Vec<u32>, first: usize, unknown: u32) {
+    let mut kept = first;
+    for place in first..ids.len() {
+        let id = ids[place];
+        if !(id == unknown && kept > first && ids[kept - 1] == unknown) {
+            ids[kept] = id;
+            kept += 1;
+        }
+    }
+    ids.truncate(kept);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Parts of texts that are hard on models.
+    pub(super) const TEXTS: [&str; 12] = [
+        "the",
+        "",
+        "▁▁",
+        "quick",
+        "—————————————————————————————————————",
+        "--------------------------------------------------------------------------------",
+        "internationalization",
+        "naïve",
+        "漢字かな",
+        "ab-ab-ab-=-=-=====",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "x,",
+    ];
+
+    /// A model of the fixtures, with bytes behind it.
+    pub(super) fn model(name: &str, behind: &[u8]) -> Model {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/sentencepiece/{name}.model"));
+        Model::read(&[&fs_err::read(file).unwrap(), behind].concat()).unwrap()
+    }
+
+    #[test]
+    fn words_begin_where_a_space_stands_behind_something_else() {
+        let parts = |text: &'static str| -> Vec<&str> {
+            words(text.as_bytes()).map(|(start, end)| &text[start..end]).collect()
+        };
+        assert_eq!(parts("▁the▁▁cat"), ["▁the", "▁▁cat"]);
+        assert_eq!(parts("a▁"), ["a", "▁"]);
+        assert_eq!(parts("▁"), ["▁"]);
+        assert_eq!(parts("é▂"), ["é▂"]);
+        assert!(parts("").is_empty());
+    }
+
+    #[test]
+    fn neighbouring_unknowns_become_one() {
+        let mut ids = vec![0, 0, 5, 0, 0, 0, 6, 0];
+        merge_unknown(&mut ids, 1, 0);
+        assert_eq!(ids, [0, 0, 5, 0, 6, 0]);
+    }
+}
