@@ -44,6 +44,7 @@ fn head(manifest: &Manifest) -> String {
         "---\n\
          configs:\n\
          - config_name: default\n\
+         \x20 description: rows {digest}\n\
          \x20 data_files:\n\
          \x20 - split: train\n\
          \x20   path: {DATA}/train-*.parquet\n\
@@ -54,7 +55,9 @@ fn head(manifest: &Manifest) -> String {
          - {size}\n\
          ---\n\
          \n\
-         # Pre-masked training data\n"
+         # Pre-masked training data\n",
+        // `datasets` keeps what it has read by the folder's name and this head: other rows need another one.
+        digest = manifest.totals.rows_digest
     )
 }
 

@@ -7,6 +7,7 @@ DIR is a finished data set: DIR/data/train-*.parquet, DIR/manifest.json, DIR/REA
 
 import hashlib
 import importlib.util
+import re
 
 import datasets
 import duckdb
@@ -176,6 +177,22 @@ def test_code_of_the_card_runs(data_set, rows):
         if "batches" in scope:
             sizes = [len(batch["input_ids"]) for batch in scope["batches"]]
             assert sum(sizes) == len(rows)
+
+
+def test_two_data_sets_of_one_folder_name_are_told_apart(data_set, files, tmp_path):
+    """`datasets` caches by the folder's name and the card's head: the rows of one must not come out of the other."""
+    lengths = []
+    for number in [1, 2]:
+        folder = tmp_path / str(number) / "masked"
+        (folder / "data").mkdir(parents=True)
+        card = (data_set / "README.md").read_text(encoding="utf-8")
+        digest = re.search(r"description: rows ([0-9a-f]{64})", card).group(1)
+        table = pyarrow.parquet.read_table(files[0]).slice(0, number)
+        pyarrow.parquet.write_table(table, folder / "data" / "train-00000-00000.parquet")
+        # Another data set has another digest.
+        (folder / "README.md").write_text(card.replace(digest, f"{number:064x}"), encoding="utf-8")
+        lengths.append(len(datasets.load_dataset(str(folder), split="train")))
+    assert lengths == [1, 2]
 
 
 def test_card_points_to_the_shards(data_set, files):
