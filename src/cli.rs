@@ -12,12 +12,44 @@ use crate::tokenize::TokenizerPath;
 
 /// Make pre-masked training sets: UL2, UL2R and T5 denoising, from `.jsonl.zst` text to Parquet shards of `input_ids` and `labels`.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, arg_required_else_help = true, after_help = EXIT_CODES, max_term_width = 120)]
+#[command(version, propagate_version = true, arg_required_else_help = true, max_term_width = 120)]
+#[command(help_template = HELP, after_help = EXIT_CODES)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
+
+/// The commands in the order in which a person needs them. A test holds the lines to what the commands say of themselves.
+const HELP: &str = "\
+{about-with-newline}
+{usage-heading} {usage}
+
+Before a run:
+  recipes    List the built-in recipes, print one as the TOML file it is, or show what it does to a text
+  plan       Show what `run` would do, refuse or shorten, and about what it would make
+
+A run:
+  run        Read sources, mask every document, write a data set
+
+With a data set:
+  inspect    Look at rows: of a data set, or of one line of a source without one
+  stats      Count rows: as a table, as JSON, or on a page with plots
+  verify     Check a data set: its files, its rows, and both against the sources
+  reproduce  Make a data set again from its manifest, or say what differs
+
+For the shell:
+  generate   Print the man page, or completions for a shell
+  help       Print this message or the help of the given subcommand(s)
+
+Options:
+{options}
+
+Examples:
+  ul2-prep recipes ul2 --example \"The quick brown fox jumps over the lazy dog.\"
+  ul2-prep plan shards/ --tokenizer t5/tokenizer.json --recipe ul2
+  ul2-prep run shards/ --tokenizer t5/tokenizer.json --recipe ul2 --seed 7 --out masked
+  ul2-prep inspect masked --tokenizer t5/tokenizer.json --sample 5 --inline{after-help}";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -93,16 +125,20 @@ pub enum Command {
     /// Read sources, mask every document, write a data set.
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
-    /// Show what `run` would do, refuse or shorten, before a byte is written.
+    /// Show what `run` would do, refuse or shorten, and about what it would make.
     #[command(after_help = PLAN_EXAMPLES)]
     Plan(PlanArgs),
     /// Look at rows: of a data set, or of one line of a source without one.
     #[command(after_help = INSPECT_EXAMPLES)]
     Inspect(InspectArgs),
-    /// Count rows: mixture, density, span lengths, lengths of both sequences; as a table, as JSON, or as a page with plots.
+    /// Count rows: as a table, as JSON, or on a page with plots.
+    ///
+    /// The mixture asked for and made, densities, span lengths against their law, noise by position, lengths of both sequences, sentinels, rejects.
     #[command(after_help = STATS_EXAMPLES)]
     Stats(StatsArgs),
-    /// Check a data set: its files against their digests, its rows against the laws of the spec, and both against the sources.
+    /// Check a data set: its files, its rows, and both against the sources.
+    ///
+    /// Files are held to their digests, rows to the laws of the spec; with the sources at hand, tokens and rows are made again and compared.
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
     /// Make a data set again from its manifest, or say what differs.

@@ -446,21 +446,35 @@ fn help_of_inspect_stats_and_generate() {
     Colours: noise yellow, sentinels cyan, mode tokens magenta.
     ");
     assert_snapshot!(help("stats --help"), @r"
-    Count rows: mixture, density, span lengths, lengths of both sequences; as a table, as JSON, or as a page with plots
+    Count rows: as a table, as JSON, or on a page with plots.
+
+    The mixture asked for and made, densities, span lengths against their law, noise by position, lengths of both sequences,
+    sentinels, rejects.
 
     Usage: ul2-prep stats [OPTIONS] <DIR>
 
     Arguments:
-      <DIR>  The folder of the data set
+      <DIR>
+              The folder of the data set
 
     Options:
-          --json                    One JSON object with all counts
-          --html <FILE>             Write a page with plots and rows to this file: HTML that needs nothing else
-          --tokenizer <FILE|bytes>  The tokenizer that the data set was made with, for the rows of the page [default: bytes,
-                                    else their ids]
-          --workers <N>             Threads [default: one a core]
-      -h, --help                    Print help
-      -V, --version                 Print version
+          --json
+              One JSON object with all counts
+
+          --html <FILE>
+              Write a page with plots and rows to this file: HTML that needs nothing else
+
+          --tokenizer <FILE|bytes>
+              The tokenizer that the data set was made with, for the rows of the page [default: bytes, else their ids]
+
+          --workers <N>
+              Threads [default: one a core]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
 
     Examples:
       ul2-prep stats masked
@@ -502,25 +516,47 @@ fn help_of_inspect_stats_and_generate() {
 #[test]
 fn help_of_verify_and_reproduce() {
     assert_snapshot!(help("verify --help"), @"
-    Check a data set: its files against their digests, its rows against the laws of the spec, and both against the sources
+    Check a data set: its files, its rows, and both against the sources.
+
+    Files are held to their digests, rows to the laws of the spec; with the sources at hand, tokens and rows are made again
+    and compared.
 
     Usage: ul2-prep verify [OPTIONS] <DIR>
 
     Arguments:
-      <DIR>  The folder of the data set
+      <DIR>
+              The folder of the data set
 
     Options:
-          --sources <SOURCE>...     The sources that it was made from: their tokens are compared with those of the rows
-          --tokenizer <FILE|bytes>  The tokenizer that it was made with [default: bytes]
-          --reproduce [<SAMPLE>]    Make the rows again and compare them and their bytes: those of SAMPLE batches, or all
-          --workers <N>             Threads [default: one a core]
-      -h, --help                    Print help
-      -V, --version                 Print version
+          --sources <SOURCE>...
+              The sources that it was made from: their tokens are compared with those of the rows
+
+          --tokenizer <FILE|bytes>
+              The tokenizer that it was made with [default: bytes]
+
+          --reproduce [<SAMPLE>]
+              Make the rows again and compare them and their bytes: those of SAMPLE batches, or all
+
+          --workers <N>
+              Threads [default: one a core]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
 
     Running:
-          --max-window <SIZE>  Largest Zstandard window that a source may ask for, up to 2 GiB: each reading thread holds
-                               one (Pushshift's dumps need `2GiB`) [default: 128MiB]
-          --max-expansion <N>  How many times its file's bytes a source may unfold to, beyond its first GiB [default: 1000]
+          --max-window <SIZE>
+              Largest Zstandard window that a source may ask for, up to 2 GiB: each reading thread holds one (Pushshift's
+              dumps need `2GiB`)
+
+              [default: 128MiB]
+
+          --max-expansion <N>
+              How many times its file's bytes a source may unfold to, beyond its first GiB
+
+              [default: 1000]
 
     Examples:
       ul2-prep verify masked
@@ -559,36 +595,60 @@ fn help_of_verify_and_reproduce() {
 }
 
 #[test]
+fn the_help_of_the_tool_names_every_command_as_it_names_itself() {
+    use clap::CommandFactory as _;
+    let help = help("--help");
+    let mut command = Cli::command();
+    command.build();
+    for command in command.get_subcommands() {
+        let line = format!("\n  {:<9}  {}\n", command.get_name(), command.get_about().unwrap());
+        assert!(help.contains(&line), "{line}");
+    }
+}
+
+#[test]
 fn help_of_the_tool() {
-    assert_snapshot!(help("--help"), @"
+    assert_snapshot!(help("--help"), @r#"
     Make pre-masked training sets: UL2, UL2R and T5 denoising, from `.jsonl.zst` text to Parquet shards of `input_ids` and
     `labels`
 
     Usage: ul2-prep <COMMAND>
 
-    Commands:
-      run        Read sources, mask every document, write a data set
-      plan       Show what `run` would do, refuse or shorten, before a byte is written
-      inspect    Look at rows: of a data set, or of one line of a source without one
-      stats      Count rows: mixture, density, span lengths, lengths of both sequences; as a table, as JSON, or as a page
-                 with plots
-      verify     Check a data set: its files against their digests, its rows against the laws of the spec, and both against
-                 the sources
-      reproduce  Make a data set again from its manifest, or say what differs
-      generate   Print the man page, or completions for a shell
+    Before a run:
       recipes    List the built-in recipes, print one as the TOML file it is, or show what it does to a text
+      plan       Show what `run` would do, refuse or shorten, and about what it would make
+
+    A run:
+      run        Read sources, mask every document, write a data set
+
+    With a data set:
+      inspect    Look at rows: of a data set, or of one line of a source without one
+      stats      Count rows: as a table, as JSON, or on a page with plots
+      verify     Check a data set: its files, its rows, and both against the sources
+      reproduce  Make a data set again from its manifest, or say what differs
+
+    For the shell:
+      generate   Print the man page, or completions for a shell
       help       Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help     Print help
       -V, --version  Print version
 
+    Examples:
+      ul2-prep recipes ul2 --example "The quick brown fox jumps over the lazy dog."
+      ul2-prep plan shards/ --tokenizer t5/tokenizer.json --recipe ul2
+      ul2-prep run shards/ --tokenizer t5/tokenizer.json --recipe ul2 --seed 7 --out masked
+      ul2-prep inspect masked --tokenizer t5/tokenizer.json --sample 5 --inline
+
+
+
     Exit codes:
       0    done
       1    the run failed on its data or its output; `verify` or `reproduce` found something
       2    usage, recipe or environment
       130  interrupted by Ctrl-C, 143 by a termination request; the same command goes on
-    ");
+    "#);
 }
 
 #[test]
@@ -750,7 +810,7 @@ fn help_of_run() {
 #[test]
 fn help_of_plan() {
     assert_snapshot!(help("plan --help"), @"
-    Show what `run` would do, refuse or shorten, before a byte is written
+    Show what `run` would do, refuse or shorten, and about what it would make
 
     Usage: ul2-prep plan [OPTIONS] <SOURCE>...
 
