@@ -14,6 +14,7 @@ use crate::cli::{
 use crate::inspect::InspectError;
 use crate::inspect::line::LineError;
 use crate::output::data_set::{DataSet, PLAN};
+use crate::pipeline::UnitError;
 use crate::pipeline::plans::Plans;
 use crate::pipeline::run::{RunError, run};
 use crate::reading::shard::RowsError;
@@ -44,9 +45,10 @@ const EXIT_SIGNAL: u8 = 128;
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         let of_rows = matches!(error.downcast_ref(), Some(InspectError::Rows(_))) || error.is::<RowsError>();
+        let of_data = of_rows || error.is::<LineError>() || error.is::<UnitError>();
         let exit_code = match error.downcast_ref::<RunError>() {
             Some(error) => exit_code(error),
-            None if of_rows || error.is::<LineError>() => EXIT_DATA,
+            None if of_data => EXIT_DATA,
             None => EXIT_USAGE,
         };
         Self { error, exit_code }
@@ -186,12 +188,11 @@ fn execute_inspect(args: &InspectArgs) -> Result<()> {
 }
 
 fn execute_stats(args: &StatsArgs) -> Result<()> {
-    let StatsArgs { dir, json, html, tokenizer, workers } = args;
-    let counted = look::Counted::new(dir, *workers)?;
-    if let Some(file) = html {
-        fs_err::write(file, counted.page(tokenizer.as_deref())?)?;
+    let counted = look::Counted::new(args)?;
+    if let Some(file) = &args.html {
+        fs_err::write(file, counted.page()?)?;
     }
-    let text = if *json {
+    let text = if args.json {
         format!("{}\n", serde_json::to_string_pretty(&counted.summary)?)
     } else {
         report::counts::summary(&counted.summary)

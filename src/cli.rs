@@ -306,6 +306,9 @@ pub struct InspectArgs {
     /// What the recipe leaves open, or has otherwise, for a line of a source; `--seed` is for a sample as well.
     #[command(flatten)]
     pub spec: SpecArgs,
+    /// What a source may ask for.
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }
 
 /// When to use colours.
@@ -359,6 +362,9 @@ impl InspectArgs {
             ("--pack", pack.is_some()),
             ("--shuffle", shuffle.is_some()),
             ("--pad", pad.is_some()),
+            ("--max-window", self.limits.max_window != LimitArgs::default().max_window),
+            ("--max-expansion", self.limits.max_expansion != LimitArgs::default().max_expansion),
+            ("--tokenizer` with `--ids", self.ids && self.tokenizer.is_some()),
             ("--seed` without `--sample", *seed != default.seed && self.sample.is_none()),
         ];
         let of_data_sets =

@@ -41,7 +41,11 @@ fn man(out: &mut Vec<u8>) -> io::Result<()> {
     page.render_name_section(out)?;
     page.render_synopsis_section(out)?;
     page.render_description_section(out)?;
-    page.render_subcommands_section(out)?;
+    out.extend_from_slice(b".SH COMMANDS\n");
+    for command in command.get_subcommands() {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default().replace('-', "\\-");
+        out.extend_from_slice(format!(".TP\n\\fB{}\\fR\n{about}\n", command.get_name()).as_bytes());
+    }
     page.render_extra_section(out)?;
     for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
         section(command, out)?;

@@ -63,6 +63,7 @@ fn settings(error: &SettingsError) -> Option<String> {
         SettingsError::Unfinished(_) => Some("the same `ul2-prep run` goes on where it was interrupted".into()),
         SettingsError::NoTarget(_) => Some("a line is named as `books.jsonl.zst:17`, counted from 1".into()),
         SettingsError::OtherTokenizer { .. } => Some("name the file with `--tokenizer`".into()),
+        SettingsError::InDataSet(_) => Some("name a file outside its folder".into()),
         SettingsError::NoSource { near: Some(near), .. } => Some(format!("there is a source `{near}`")),
         SettingsError::NoSource { near: None, .. } => Some("`manifest.json` lists the sources by their names".into()),
         SettingsError::NoDenoiser { .. } | SettingsError::NoWorkers => None,

@@ -6,8 +6,9 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use crate::again;
-use crate::cli::{InspectArgs, MaskingArgs, Target};
+use crate::cli::{InspectArgs, MaskingArgs, StatsArgs, Target};
 use crate::denoise::{Seed, Spec};
+use crate::input::source::check_name;
 use crate::inspect::line::{LineError, LineMasker};
 use crate::inspect::{Choice, Filter, Found, InspectError, Inspection, ShardRows};
 use crate::output::data_set::DataSet;
@@ -76,6 +77,7 @@ impl Looking {
     pub fn new(args: &InspectArgs) -> Result<Self> {
         let path = Path::new(&args.target);
         match args.target.rsplit_once(':') {
+            _ if path.is_file() => Err(SettingsError::NoTarget(args.target.clone()).into()),
             Some((source, line)) if !path.exists() => {
                 let line = line.parse().ok().filter(|line| *line > 0);
                 let line = line.ok_or_else(|| SettingsError::NoTarget(args.target.clone()))?;
@@ -97,6 +99,11 @@ impl Looking {
             return Err(SettingsError::NoSource { name: name.clone(), near }.into());
         }
         let names = if args.ids { None } else { Some(Names(again::given_file(&spec, args.tokenizer.as_deref())?)) };
+        let lacking: Vec<String> =
+            Reach::new(&spec, &described.format).lacks_to_decode().map(|column| column.to_string()).collect();
+        if args.inline && !lacking.is_empty() {
+            return Err(InspectError::NoColumn(lacking).into());
+        }
         let filter = Filter {
             denoiser: denoiser(&spec, args.denoiser.as_deref())?,
             source: args.source.clone(),
@@ -125,12 +132,15 @@ impl Looking {
             columns: None,
             workers: Some(1),
             shard_size: u64::MAX,
-            limits: crate::cli::LimitArgs::default(),
+            limits: args.limits,
         })?;
         let Settings { spec, format, tokenizer: made, mut sources, plan, limits, .. } = settings;
         anyhow::ensure!(sources.len() == 1, SettingsError::NoTarget(args.target.clone()));
         let mut source = sources.remove(0);
-        source.name = args.name.clone().unwrap_or(source.name);
+        if let Some(name) = &args.name {
+            check_name(name)?;
+            source.name.clone_from(name);
+        }
         let epoch = args.epoch.unwrap_or_default();
         let epoch = u16::try_from(epoch).ok().with_context(|| format!("there is no epoch {epoch}"))?;
         let names = if args.ids { None } else { Some(Names(TokenizerFile::named(tokenizer)?)) };
@@ -170,10 +180,15 @@ impl Looking {
                     Choice::First(rows) => rows,
                     Choice::All | Choice::Sample { .. } => u64::MAX,
                 };
-                let mut any = false;
-                let _ = rows.each(None, &mut |found| {
+                let (mut any, mut shown) = (false, 0);
+                let _ = rows.each(None, &mut |mut found: Vec<Found>| {
                     any = true;
                     left -= 1;
+                    // Their places in the batch say nothing.
+                    for example in &mut found {
+                        example.row = shown;
+                    }
+                    shown += 1;
                     let flow = visit(found)?;
                     anyhow::Ok(if left == 0 { ControlFlow::Break(()) } else { flow })
                 })?;
@@ -228,6 +243,8 @@ fn denoiser(spec: &Spec, name: Option<&str>) -> Result<Option<usize>> {
 pub struct Counted {
     data_set: DataSet,
     described: Described,
+    /// `None` if nobody can say what ids mean.
+    names: Option<Names>,
     /// What was counted.
     pub summary: Summary,
 }
@@ -237,29 +254,38 @@ impl Counted {
     ///
     /// # Errors
     ///
-    /// If it is no data set, or rows cannot be read.
-    pub fn new(dir: &Path, workers: Option<usize>) -> Result<Self> {
-        let pool = settings::pool(settings::workers(workers)?)?;
+    /// If it is no data set, or rows cannot be read; if the tokenizer is another than its own, or the page would be a file of it.
+    pub fn new(args: &StatsArgs) -> Result<Self> {
+        let StatsArgs { dir, html, tokenizer, workers, json: _ } = args;
+        let pool = settings::pool(settings::workers(*workers)?)?;
         let (data_set, described) = again::described(dir)?;
+        // What is wrong with the page is said before all rows are read.
+        let is_embedded = described.spec.fields().tokenizer.kind == BYTES;
+        let names = if html.is_some() && (tokenizer.is_some() || is_embedded) {
+            Some(Names(again::given_file(&described.spec, tokenizer.as_deref())?))
+        } else {
+            None
+        };
+        if let Some(page) = html.as_ref().filter(|page| is_below(page, dir)) {
+            return Err(SettingsError::InDataSet(page.display().to_string()).into());
+        }
         let stats: stats::Stats = Stats::count(&data_set, &described, &pool)?;
         let summary = Summary::new(&described, &stats);
-        Ok(Self { data_set, described, summary })
+        Ok(Self { data_set, described, names, summary })
     }
 
     /// The page, with the first row of each denoiser.
     ///
     /// # Errors
     ///
-    /// If a tokenizer is given that is another, or rows cannot be read.
-    pub fn page(&self, tokenizer: Option<&str>) -> Result<String> {
-        let Self { data_set, described, summary } = self;
+    /// If rows cannot be read.
+    pub fn page(&self) -> Result<String> {
+        let Self { data_set, described, names, summary } = self;
         let spec = &described.spec;
-        let is_embedded = spec.fields().tokenizer.kind == BYTES;
-        let names =
-            if tokenizer.is_some() || is_embedded { Some(Names(again::given_file(spec, tokenizer)?)) } else { None };
         let text = |ids: &[u32]| names.as_ref().map_or_else(|| shown::numbers(ids), |names| names.shown(ids));
         let mut rows = Vec::new();
-        for index in 0..summary.denoisers.len() {
+        // To find no row of a denoiser would take all of them.
+        for index in (0..summary.denoisers.len()).filter(|&index| summary.denoisers[index].examples > 0) {
             let filter = Filter { denoiser: Some(index), ..Filter::default() };
             let inspection = Inspection { data_set, described, filter };
             inspection.visit(Choice::First(1), |found| {
@@ -268,6 +294,15 @@ impl Counted {
             })?;
         }
         Ok(page::page(&described.manifest, summary, &rows))
+    }
+}
+
+/// Whether a file would stand in a folder or below it.
+fn is_below(file: &Path, folder: &Path) -> bool {
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (fs_err::canonicalize(parent), fs_err::canonicalize(folder)) {
+        (Ok(parent), Ok(folder)) => parent.starts_with(folder),
+        _ => false,
     }
 }
 

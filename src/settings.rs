@@ -134,6 +134,9 @@ pub enum SettingsError {
     /// Neither a data set nor a line of a source.
     #[error("`{0}` is neither the folder of a data set nor a line of a source")]
     NoTarget(String),
+    /// A page that would be a file of the data set.
+    #[error("`{0}` would be a file of the data set")]
+    InDataSet(String),
     /// A source that a data set was not made from.
     #[error("the data set has no source `{name}`")]
     NoSource {

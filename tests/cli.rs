@@ -436,6 +436,18 @@ fn help_of_inspect_stats_and_generate() {
 
               [possible values: true, false]
 
+    Running:
+          --max-window <SIZE>
+              Largest Zstandard window that a source may ask for, up to 2 GiB: each reading thread holds one (Pushshift's
+              dumps need `2GiB`)
+
+              [default: 128MiB]
+
+          --max-expansion <N>
+              How many times its file's bytes a source may unfold to, beyond its first GiB
+
+              [default: 1000]
+
     Examples:
       ul2-prep inspect masked
       ul2-prep inspect masked --tokenizer t5/tokenizer.json --denoiser x-long --sample 5 --seed 1 --inline
@@ -640,8 +652,6 @@ fn help_of_the_tool() {
       ul2-prep plan shards/ --tokenizer t5/tokenizer.json --recipe ul2
       ul2-prep run shards/ --tokenizer t5/tokenizer.json --recipe ul2 --seed 7 --out masked
       ul2-prep inspect masked --tokenizer t5/tokenizer.json --sample 5 --inline
-
-
 
     Exit codes:
       0    done
@@ -1593,7 +1603,7 @@ fn a_plan_of_small_sources_says_exactly_what_a_run_makes() {
         assert_eq!(of_denoiser[0], counts["examples"].as_f64().unwrap(), "{name}\n{plan}");
         assert_eq!(of_denoiser[2], counts["tokens"].as_f64().unwrap(), "{name}\n{plan}");
     }
-    assert!(plan.contains("\n1 lines would be rejected\n"), "{plan}");
+    assert!(plan.contains("\nlines that would be rejected: 1\n"), "{plan}");
     assert!(plan.contains("with 1 worker\n"), "{plan}");
     assert!(!fixture.path("masked").exists());
 }
@@ -1619,6 +1629,34 @@ fn an_estimate_from_beginnings_is_near_what_a_run_makes() {
     }
 }
 
+#[test]
+fn an_estimate_is_no_guess_about_compression_or_the_first_lines() {
+    let fixture = Fixture::new();
+    // A thousand times smaller on disk; a first line of megabytes; lines that are too long.
+    fixture.write_source("same/a.jsonl.zst", record(&text(1, 1000)).repeat(60_000));
+    fixture.write_source("long/a.jsonl", record(&text(1, 3_000_000)) + &record(&text(2, 1000)).repeat(20_000));
+    fixture
+        .write_source("rejects/a.jsonl", (record(&text(1, 200_000)) + &record(&text(2, 1000)).repeat(500)).repeat(40));
+    for (folder, arguments) in [("same", ""), ("long", ""), ("rejects", "--max-line 100kB")] {
+        let plan = fixture.ran(&format!("plan {folder} {arguments}")).succeeded().stdout;
+        let manifest =
+            fixture.run(&format!("made-{folder}"), &format!("{folder} {arguments} --max-rejects 100")).manifest();
+        let made = &plan[plan.find("what would be made").unwrap()..];
+        let found = numbers(made, "a.jsonl");
+        let found = &found[found.len() - 4..];
+        for (place, key) in [(0, "documents"), (1, "tokens"), (2, "rows")] {
+            let ratio = found[place] / manifest["totals"][key].as_f64().unwrap();
+            assert!((ratio - 1.0).abs() < 0.1, "{folder} {key}: {ratio}\n{plan}");
+        }
+    }
+    // Of several epochs one is looked at.
+    let plan = fixture.ran("plan same --epochs 2").succeeded().stdout;
+    assert!(
+        plan.contains("what would be made, estimated from the beginning of one source, rows of 2 epochs"),
+        "{plan}"
+    );
+}
+
 // --- what shells and `man` are told ---
 
 #[test]
@@ -1636,6 +1674,7 @@ fn completions_and_the_man_page_know_every_command_and_flag() {
             }
         }
     }
+    assert!(!texts[0].1.contains("(1)\n"), "the man page names pages that do not exist");
     // A shell reads what was made for it.
     let script = fixture.write("completions", &texts[1].1);
     assert!(std::process::Command::new("bash").arg("-n").arg(script).status().unwrap().success());

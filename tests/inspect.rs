@@ -215,6 +215,12 @@ fn what_cannot_be_shown_is_refused_with_what_could() {
         "ids --min-span 3",
         "one",
         "out --tokenizer TOKENIZER",
+        "out --ids --tokenizer TOKENIZER",
+        "out --max-window 1GiB",
+        "ids --inline",
+        "ids --denoiser r",
+        "in/a.jsonl",
+        "in/a.jsonl:3 --name ../a.jsonl",
     ] {
         let arguments = arguments.replace("TOKENIZER", repository("fixtures/tokenizer").to_str().unwrap());
         let ran = fixture.ran(&format!("inspect {arguments}"));
@@ -366,12 +372,27 @@ fn stats_count_what_is_there() {
 }
 
 #[test]
+fn stats_of_a_shard_with_many_row_groups_are_the_same_whoever_reads_them() {
+    let fixture = Fixture::new();
+    let lines: String = (0..2000).map(|number| record(&text(number, 21_000))).collect();
+    fixture.write("in/a.jsonl", lines);
+    let data_set = fixture.run("out", "in");
+    assert!(data_set.manifest()["shards"][0]["row_groups"].as_u64().unwrap() >= 5);
+    let stats = |workers: u64| fixture.ran(&format!("stats out --json --workers {workers}")).succeeded().stdout;
+    let alone = stats(1);
+    for _ in 0..4 {
+        assert!(stats(8) == alone, "the counts depend on the workers");
+    }
+}
+
+#[test]
 fn stats_as_a_person_sees_them() {
     let fixture = sources();
     fixture.run("out", "in --seed 5 --max-rejects 10");
     fixture.run("ids", "in --seed 5 --max-rejects 10 --columns labels");
     assert_snapshot!(fixture.ran("stats out").succeeded().stdout, @r"
     256 rows of 256 examples, 124,224 tokens, recipe ul2r
+    from 67 documents (124,224 tokens) in 69 lines
 
     denoiser  examples   share   asked  by tokens  density  asked  spans  mean span  longest  sentinels  most
     s              127  49.6 %  50.0 %     45.3 %    0.486  0.500    1.0     215.02      501        0.0     0
@@ -387,6 +408,7 @@ fn stats_as_a_person_sees_them() {
     ");
     assert_snapshot!(fixture.ran("stats ids").succeeded().stdout, @r"
     256 rows of 256 examples, recipe ul2r
+    from 67 documents (124,224 tokens) in 69 lines
     not counted: denoisers, since there is no column `input_ids`, `denoiser`
     not counted: lengths of `input_ids`, since there is no such column
 
@@ -401,6 +423,24 @@ fn stats_as_a_person_sees_them() {
 
     hint: DIR is what `--out` of `ul2-prep run` was
     ");
+}
+
+#[test]
+fn a_page_is_refused_before_rows_are_counted_if_it_cannot_be_made() {
+    let fixture = sources();
+    let data_set = fixture.run("out", "in --max-rejects 10");
+    let before = data_set.digests();
+    assert_snapshot!(fixture.ran("stats out --html out/manifest.json").failed(2), @r"
+    error: `out/manifest.json` would be a file of the data set
+
+    hint: name a file outside its folder
+    ");
+    assert!(fixture.ran("stats out --html out/data/page.html").failed(2).contains("would be a file of the data set"));
+    let tokenizer = repository("fixtures/tokenizer");
+    let other = fixture.ran(&format!("stats out --html page.html --tokenizer {}", tokenizer.display())).failed(2);
+    assert!(other.contains("not with `tokenizer.json`"), "{other}");
+    assert!(!fixture.path("page.html").exists());
+    assert_eq!(data_set.digests(), before);
 }
 
 #[test]

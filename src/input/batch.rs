@@ -99,29 +99,20 @@ impl Batch {
         self.bytes.len()
     }
 
-    /// Keeps the first lines: those up to the first one that brings them to `bytes` or more. Lines put aside stay if they stand before its end.
-    pub fn shorten(&mut self, bytes: usize) {
-        let mut last = None;
-        self.pieces.retain_mut(|piece| {
-            if last.is_some() {
-                return false;
-            }
-            let from = piece.range.start.max(bytes.saturating_sub(1));
-            let cut = self.bytes[..piece.range.end]
-                .get(from..)
-                .and_then(|rest| memchr(b'\n', rest))
-                .map(|end| from + end + 1);
-            if let Some(cut) = cut {
-                piece.range.end = cut;
-                piece.lines = memchr_iter(b'\n', &self.bytes[piece.range.clone()]).count() as u64;
-                last = Some((piece.source, piece.first_line + piece.lines, cut));
-            }
-            true
-        });
-        if let Some((source, next_line, cut)) = last {
-            self.long_lines.retain(|long| (long.source, long.line) < (source, next_line));
-            self.bytes.truncate(cut);
+    /// Keeps about `bytes` of its lines, at even distances, numbered anew; all of them if there are not more. Lines put aside are dropped.
+    pub fn thin(&mut self, bytes: usize) {
+        self.long_lines.clear();
+        let every = self.text_bytes().div_ceil(bytes.max(1));
+        let Some(first) = self.pieces.first().filter(|_| every > 1) else { return };
+        let (source, mut kept, mut lines) = (first.source, Vec::new(), 0);
+        for (_, line) in self.pieces.iter().flat_map(|piece| self.lines(piece)).step_by(every) {
+            kept.extend_from_slice(line);
+            kept.push(b'\n');
+            lines += 1;
         }
+        self.pieces = vec![Piece { source, first_line: 1, lines, range: 0..kept.len() }];
+        self.bytes.clear();
+        self.bytes.append(&mut kept);
     }
 
     /// The lines of a piece with their numbers, without line feeds.

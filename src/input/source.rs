@@ -96,14 +96,24 @@ pub fn discover(arguments: &[String]) -> Result<Vec<Source>, DiscoverError> {
     }
     sources.dedup_by(|a, b| a.name == b.name);
     for source in &sources {
-        if source.name.split('/').any(|part| part == "..") {
-            return Err(DiscoverError::ParentFolder(source.name.clone()));
-        }
-        if source.name.contains(char::is_control) {
-            return Err(DiscoverError::ControlCharacter(source.name.clone()));
-        }
+        check_name(&source.name)?;
     }
     Ok(sources)
+}
+
+/// Whether a source may have this name.
+///
+/// # Errors
+///
+/// [`DiscoverError`] if it leads out of its folder, or would break a line.
+pub fn check_name(name: &str) -> Result<(), DiscoverError> {
+    if name.split('/').any(|part| part == "..") {
+        return Err(DiscoverError::ParentFolder(name.to_owned()));
+    }
+    if name.is_empty() || name.contains(char::is_control) {
+        return Err(DiscoverError::ControlCharacter(name.to_owned()));
+    }
+    Ok(())
 }
 
 fn is_hidden(name: &str) -> bool {

@@ -230,7 +230,8 @@ impl Inspection<'_> {
         if format.packed || self.filter.denoiser.is_some() || self.filter.min_span.is_some() {
             lacks.extend(reach.lacks_to_decode().map(|column| column.to_string()));
         }
-        lacks.dedup();
+        let mut seen = BTreeSet::new();
+        lacks.retain(|column| seen.insert(column.clone()));
         if lacks.is_empty() { Ok(reach) } else { Err(InspectError::NoColumn(lacks)) }
     }
 

@@ -81,13 +81,13 @@ fn about(manifest: &Manifest) -> String {
         .collect();
     let mut text = format!(
         "\n{rows} rows from {documents} documents in {sources} sources ({tokens} tokens), made by `ul2-prep` {version} with the \
-         recipe `{recipe}`, seed {seed}, {epochs} epoch(s), {lengths}{arranged}.",
+         recipe {recipe}, seed {seed}, {epochs} epoch(s), {lengths}{arranged}.",
         rows = totals.sources.rows,
         documents = totals.sources.documents,
         sources = manifest.sources.len(),
         tokens = totals.sources.tokens,
         version = manifest.tool_version,
-        recipe = text_of(&spec["recipe"]),
+        recipe = code(text_of(&spec["recipe"])),
         seed = spec["seed"],
         epochs = spec["epochs"],
     );
@@ -106,6 +106,12 @@ fn about(manifest: &Manifest) -> String {
         let _ = write!(text, "\n\nRejected lines, kept in `{REJECTS}/`: {}.", reasons.join(", "));
     }
     text + "\n"
+}
+
+/// A name as code, also in a table, whatever is in it.
+fn code(name: &str) -> String {
+    let name = name.replace('|', "\\|");
+    if name.contains('`') { format!("`` {name} ``") } else { format!("`{name}`") }
 }
 
 fn text_of(value: &Value) -> &str {
@@ -132,7 +138,8 @@ fn denoisers(manifest: &Manifest) -> String {
             manifest.denoisers.get(name).copied().unwrap_or_default();
         let _ = writeln!(
             text,
-            "| `{name}` | {} | {examples} | {} | {tokens} | {} | {noise_tokens} | {} | {spans} |",
+            "| {} | {} | {examples} | {} | {tokens} | {} | {noise_tokens} | {} | {spans} |",
+            code(name),
             percent(weights(denoiser), total),
             percent(examples, all.0),
             percent(tokens, all.1),
@@ -221,10 +228,10 @@ fn sources(manifest: &Manifest) -> String {
     let mut text =
         "\n## Sources\n\n| source | bytes | documents | rows | SHA-256 |\n|---|---:|---:|---:|---|\n".to_owned();
     for SourceEntry { name, bytes, sha256, counts } in manifest.sources.iter().take(MOST_SOURCES) {
-        let name = name.replace('|', "\\|");
+        let name = code(name);
         let _ = writeln!(
             text,
-            "| `{name}` | {bytes} | {} | {} | `{}…` |",
+            "| {name} | {bytes} | {} | {} | `{}…` |",
             counts.documents,
             counts.rows,
             sha256.get(..16).unwrap_or(sha256)
@@ -248,6 +255,17 @@ fn again(manifest: &Manifest) -> String {
          ul2-prep reproduce {MANIFEST} SOURCE...{tokenizer} --out DIR\n\
          ```\n\
          \n\
-         `{MANIFEST}` says what was made from what, with digests; `ul2-prep inspect .` shows rows, `ul2-prep stats .` counts them.\n"
+         `{MANIFEST}` says what was made from what, with digests; `ul2-prep inspect .{tokenizer}` shows rows, `ul2-prep stats .` counts them.\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_code_whatever_is_in_them() {
+        assert_eq!(code("a.jsonl"), "`a.jsonl`");
+        assert_eq!(code("n`o|de"), "`` n`o\\|de ``");
+    }
 }

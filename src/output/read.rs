@@ -1,6 +1,8 @@
 //! Shards read again: their rows as they stand, and the bytes that rows become.
 
+use std::cell::Cell;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
+use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -40,6 +42,8 @@ type PlainFile = std::fs::File;
 /// A shard that is open for reading.
 pub struct Shard {
     file: PlainFile,
+    /// Clones of a file share its place: one thread at a time.
+    _not_shared: PhantomData<Cell<()>>,
     metadata: ArrowReaderMetadata,
     format: RowFormat,
 }
@@ -64,7 +68,7 @@ impl Shard {
     pub fn open(path: &Path, format: RowFormat) -> Result<Self, ReadError> {
         let file = fs::File::open(path)?.into_file();
         let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
-        Ok(Self { file, metadata, format })
+        Ok(Self { file, _not_shared: PhantomData, metadata, format })
     }
 
     /// Number of rows, as the footer says.

@@ -133,6 +133,11 @@ fn denoisers(denoisers: &[DenoiserSummary]) -> String {
             None => "no law of its own",
         };
         let name = escape(&one.name);
+        let id: String = one
+            .name
+            .chars()
+            .map(|letter| if letter.is_alphanumeric() || "-_".contains(letter) { letter } else { '-' })
+            .collect();
         let title = format!("span lengths of {}", one.name);
         let labels = Labels { title: &title, across: "tokens of a span", up: "spans" };
         let spans = plot::histogram(labels, 1, &counts, law);
@@ -141,8 +146,8 @@ fn denoisers(denoisers: &[DenoiserSummary]) -> String {
         let profile = plot::profile(labels, &one.positions, one.density);
         let _ = write!(
             text,
-            "<figure id=\"spans-{name}\"><h3>{name}: span lengths <span class=\"soft\">{} · {origin}</span></h3>{spans}</figure>\n\
-             <figure id=\"positions-{name}\"><h3>{name}: noise by position</h3>{profile}</figure>\n",
+            "<figure id=\"spans-{id}\"><h3>{name}: span lengths <span class=\"soft\">{} · {origin}</span></h3>{spans}</figure>\n\
+             <figure id=\"positions-{id}\"><h3>{name}: noise by position</h3>{profile}</figure>\n",
             escape(&one.pattern)
         );
     }

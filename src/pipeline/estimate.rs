@@ -20,6 +20,13 @@ pub const SOURCES: usize = 16;
 /// Bytes of lines that are masked of each.
 const MASKED: usize = 1 << 20;
 
+/// Batches of which some lines are masked.
+const BATCHES: usize = 2;
+
+/// Bytes of the file between the first and the last batch that say how well it is compressed, and the text that is read for them at most.
+const LEAST_FILE: u64 = 1 << 20;
+const MOST_TEXT: u64 = 128 << 20;
+
 /// What is estimated.
 pub struct Estimate {
     /// The sources that were looked at.
@@ -115,9 +122,9 @@ impl Estimator<'_> {
     ///
     /// [`UnitError`] if a source cannot be read or masked.
     pub fn estimate(&self, sources: &[Source], pool: &ThreadPool) -> Result<Estimate, UnitError> {
-        let picked: Vec<&Source> = (0..sources.len().min(SOURCES))
-            .map(|place| &sources[place * sources.len() / sources.len().min(SOURCES)])
-            .collect();
+        let some: Vec<&Source> = sources.iter().filter(|source| source.bytes > 0).collect();
+        let count = some.len().min(SOURCES);
+        let picked: Vec<&Source> = (0..count).map(|place| some[place * some.len() / count]).collect();
         let sampled: Vec<(Sampled, bool)> =
             pool.install(|| picked.par_iter().map(|source| self.sample(source)).collect::<Result<_, _>>())?;
         let mut total = Expected::default();
@@ -126,7 +133,10 @@ impl Estimator<'_> {
         }
         let looked_at: u64 = sampled.iter().map(|(one, _)| one.bytes).sum();
         let all: u64 = sources.iter().map(|source| source.bytes).sum();
-        let is_whole = sampled.len() == sources.len() && sampled.iter().all(|(_, is_whole)| *is_whole);
+        // Each epoch draws its own segments and masks.
+        let is_whole = self.shared.spec.fields().epochs == 1
+            && sampled.len() == some.len()
+            && sampled.iter().all(|(_, is_whole)| *is_whole);
         let total = total.times(share(all, looked_at));
         let sampled = sampled.into_iter().map(|(one, _)| one).collect();
         Ok(Estimate { sampled, sources: sources.len(), bytes: all, total, is_whole })
@@ -135,52 +145,110 @@ impl Estimator<'_> {
     /// What is expected of a source, and whether all of it was masked.
     fn sample(&self, source: &Source) -> Result<(Sampled, bool), UnitError> {
         let spec = &self.shared.spec;
-        let begin = Instant::now();
         let buffers = Arc::default();
         let sources = std::slice::from_ref(source);
         let mut reader =
             BatchReader::new(sources, spec.fields().max_line, self.spool, &buffers).with_limits(self.limits);
-        let sampled = |expected| Sampled { name: source.name.clone(), bytes: source.bytes, expected };
-        let Some(mut batch) = reader.next_batch()? else { return Ok((sampled(Expected::default()), true)) };
-        let reading = begin.elapsed().as_secs_f64();
-        let (read, is_finished) = (text(&batch), !batch.finished.is_empty());
-        // What is behind the batch is read as well as the batch, but not counted: its share of a few megabytes is small.
-        let of_file = if is_finished { 1.0 } else { share(source.bytes, batch.end.file.bytes) };
-        batch.shorten(MASKED);
-        let masked = text(&batch);
+        let mut sum = Sum { denoisers: vec![(0, 0); spec.denoisers().len()], ..Sum::default() };
+        // Bytes of lines and of the file behind each batch: where the file is read ahead, only their differences tell.
+        let mut places: Vec<(u64, u64)> = Vec::new();
+        let mut is_finished = false;
         let begin = Instant::now();
-        let Masked { row_groups, rejects: _, counts } =
-            BatchMasker::new(self.shared, 0)?.mask(batch, &[&source.name])?;
-        let masking = begin.elapsed().as_secs_f64();
-        let SourceCounts { documents, tokens, rows, .. } =
-            counts.sources.get(&source.name).cloned().unwrap_or_default();
-        let rejects = counts.sources.get(&source.name).map_or(0, SourceCounts::rejected);
-        let of_denoiser = |name: &String| counts.denoisers.get(name).copied().unwrap_or_default();
-        let of_denoiser = |name| {
-            let DenoiserCounts { examples, tokens, .. } = of_denoiser(name);
-            (number(examples), number(tokens))
+        let mut masking = 0.0;
+        while let Some(batch) = reader.next_batch()? {
+            let (text, _) = places.last().copied().unwrap_or_default();
+            let text = text + batch.text_bytes() as u64;
+            is_finished = !batch.finished.is_empty();
+            let file = if is_finished { source.bytes } else { batch.end.file.bytes };
+            places.push((text, file));
+            if places.len() <= BATCHES {
+                let begin = Instant::now();
+                self.mask(batch, &source.name, &mut sum)?;
+                masking += begin.elapsed().as_secs_f64();
+            }
+            let of_file = file - places[0].1;
+            if places.len() >= BATCHES && (of_file >= LEAST_FILE || text >= MOST_TEXT) {
+                break;
+            }
+        }
+        let (text, file) = places.last().copied().unwrap_or_default();
+        let reading = begin.elapsed().as_secs_f64() - masking;
+        let first = places.first().copied().unwrap_or_default();
+        let all_text = if is_finished {
+            number(text)
+        } else if file > first.1 {
+            share(text - first.0, file - first.1) * number(source.bytes)
+        } else {
+            share(text, file) * number(source.bytes)
         };
-        let of_read = Expected {
-            text: number(masked),
-            documents: number(documents),
-            tokens: number(tokens),
-            rejects: number(rejects),
-            rows: number(rows),
-            shard_bytes: number(row_groups.iter().map(|row_group| row_group.bytes).sum()),
-            seconds: masking + reading * share(masked, read),
-            denoisers: spec.denoisers().iter().map(|denoiser| of_denoiser(&denoiser.name)).collect(),
-        };
-        let of_epoch = of_read.times(share(read, masked) * of_file);
+        let all_text = if text == 0 { 0.0 } else { all_text };
+        let by_bytes = share(sum.read, sum.masked) * all_text / number(sum.read).max(1.0);
+        let by_lines = share(sum.read_lines, sum.masked_lines) * all_text / number(sum.read).max(1.0);
         let epochs = f64::from(spec.fields().epochs);
-        let Expected { text, documents, tokens, rejects, .. } = of_epoch;
-        let expected = Expected { text, documents, tokens, rejects, ..of_epoch.times(epochs) };
-        Ok((sampled(expected), is_finished && masked == read))
+        let of_epochs = |count: u64| number(count) * by_bytes * epochs;
+        let expected = Expected {
+            text: all_text,
+            documents: number(sum.documents) * by_lines,
+            tokens: number(sum.tokens) * by_bytes,
+            rejects: number(sum.rejects) * by_lines + number(sum.long_lines) * all_text / number(sum.read).max(1.0),
+            rows: of_epochs(sum.rows),
+            shard_bytes: of_epochs(sum.shard_bytes),
+            seconds: epochs * (masking * by_bytes + reading * all_text / number(text).max(1.0)),
+            denoisers: sum
+                .denoisers
+                .iter()
+                .map(|(examples, tokens)| (of_epochs(*examples), of_epochs(*tokens)))
+                .collect(),
+        };
+        let is_whole = is_finished && sum.masked == text;
+        Ok((Sampled { name: source.name.clone(), bytes: source.bytes, expected }, is_whole))
+    }
+
+    /// Masks some lines of a batch.
+    fn mask(&self, mut batch: Batch, name: &str, sum: &mut Sum) -> Result<(), UnitError> {
+        sum.read += batch.text_bytes() as u64;
+        sum.read_lines += lines(&batch);
+        sum.long_lines += batch.long_lines.len() as u64;
+        batch.thin(MASKED / BATCHES);
+        sum.masked += batch.text_bytes() as u64;
+        sum.masked_lines += lines(&batch);
+        let Masked { row_groups, rejects: _, counts } = BatchMasker::new(self.shared, 0)?.mask(batch, &[name])?;
+        let of_source = counts.sources.get(name).cloned().unwrap_or_default();
+        sum.rejects += of_source.rejected();
+        let SourceCounts { documents, tokens, rows, .. } = of_source;
+        sum.documents += documents;
+        sum.tokens += tokens;
+        sum.rows += rows;
+        sum.shard_bytes += row_groups.iter().map(|row_group| row_group.bytes).sum::<u64>();
+        for (denoiser, sum) in self.shared.spec.denoisers().iter().zip(&mut sum.denoisers) {
+            let DenoiserCounts { examples, tokens, .. } =
+                counts.denoisers.get(&denoiser.name).copied().unwrap_or_default();
+            sum.0 += examples;
+            sum.1 += tokens;
+        }
+        Ok(())
     }
 }
 
-/// Bytes of all lines of a batch.
-fn text(batch: &Batch) -> u64 {
-    batch.text_bytes() as u64 + batch.long_lines.iter().map(|long| long.bytes).sum::<u64>()
+/// What was read and masked of a source.
+#[derive(Default)]
+struct Sum {
+    read: u64,
+    read_lines: u64,
+    long_lines: u64,
+    masked: u64,
+    masked_lines: u64,
+    documents: u64,
+    tokens: u64,
+    rejects: u64,
+    rows: u64,
+    shard_bytes: u64,
+    denoisers: Vec<(u64, u64)>,
+}
+
+/// Lines of a batch that were not put aside.
+fn lines(batch: &Batch) -> u64 {
+    batch.pieces.iter().map(|piece| piece.lines).sum()
 }
 
 /// How many times the second number is in the first; once in nothing.

@@ -9,13 +9,34 @@ use crate::stats::{DenoiserSummary, Lengths, Summary};
 /// What `stats` prints.
 #[must_use]
 pub fn summary(summary: &Summary) -> String {
-    let Summary { recipe, rows, examples, tokens, undecoded, not_counted, denoisers, inputs, labels, rejects, .. } =
-        summary;
+    let Summary {
+        recipe,
+        rows,
+        examples,
+        tokens,
+        lines,
+        documents,
+        document_tokens,
+        undecoded,
+        not_counted,
+        denoisers,
+        inputs,
+        labels,
+        rejects,
+        ..
+    } = summary;
     let mut text = format!("{} of {}", counted(*rows, "row"), counted(*examples, "example"));
     if !denoisers.is_empty() {
         let _ = write!(text, ", {}", counted(*tokens, "token"));
     }
     let _ = writeln!(text, ", recipe {recipe}");
+    let _ = writeln!(
+        text,
+        "from {} ({}) in {}",
+        counted(*documents, "document"),
+        counted(*document_tokens, "token"),
+        counted(*lines, "line")
+    );
     if *undecoded > 0 {
         let _ = writeln!(
             text,

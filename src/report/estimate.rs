@@ -53,7 +53,7 @@ pub fn estimate(estimate: &Estimate, spec: &Spec, workers: usize) -> String {
     }
     let _ = write!(text, "\n{}", table(&denoisers));
     if total.rejects > 0.0 {
-        let _ = writeln!(text, "\n{} lines would be rejected", about(total.rejects));
+        let _ = writeln!(text, "\nlines that would be rejected: {}", about(total.rejects));
     }
     #[expect(clippy::cast_precision_loss, reason = "a number of threads")]
     let seconds = total.seconds / workers as f64;

@@ -76,10 +76,11 @@ impl Stats {
         let reach = Reach::new(spec, format);
         let none = || Self { denoisers: vec![DenoiserStats::default(); spec.denoisers().len()], ..Self::default() };
         let of_shard = |path: &str| {
-            let reader = RowReader::open(data_set.path(path), spec, format, &reach)?;
-            let row_groups = 0..reader.row_groups().len();
+            let open = || RowReader::open(data_set.path(path), spec, format, &reach);
+            let row_groups = 0..open()?.row_groups().len();
             let of_row_group = |row_group| {
-                let mut stats = none();
+                // A reader of its own: an open file has one place, whoever reads it.
+                let (reader, mut stats) = (open()?, none());
                 let mut add = |_, row: &Row<'_>| {
                     stats.add(row, spec, &reach);
                     Ok::<_, RowsError>(ControlFlow::Continue(()))
@@ -182,6 +183,12 @@ pub struct Summary {
     pub examples: u64,
     /// Tokens of the segments, noise and kept.
     pub tokens: u64,
+    /// Lines of the sources, as the manifest counted them.
+    pub lines: u64,
+    /// Documents of the sources.
+    pub documents: u64,
+    /// Tokens of the documents, of one epoch.
+    pub document_tokens: u64,
     /// Examples that break a law.
     pub undecoded: u64,
     /// What is not known, since a column is missing.
@@ -305,6 +312,9 @@ impl Summary {
             rows: stats.rows,
             examples: totals.examples,
             tokens,
+            lines: totals.lines,
+            documents: totals.documents,
+            document_tokens: totals.tokens,
             undecoded: stats.undecoded,
             not_counted: not_counted(format, &reach),
             denoisers: if reach.decodes { (0..spec.denoisers().len()).map(denoiser).collect() } else { Vec::new() },
