@@ -314,3 +314,18 @@ fn options_belong_to_a_layout_and_patterns_too() {
     );
     assert_eq!([Mode::R, Mode::S, Mode::X].map(|mode| mode.to_string()), ["R", "S", "X"]);
 }
+
+#[test]
+fn numbers_of_patterns_have_their_limits() {
+    let is_good = |pattern: NoisePattern| pattern.check().is_ok();
+    let united = |masks: usize| NoisePattern::Union(vec![random_spans(0.15, 3.0, Roll::Never); masks]);
+    assert_eq!([0, 1, 2, 4, 5].map(|masks| is_good(united(masks))), [false, false, true, true, false]);
+    let rows = |rows: u32| NoisePattern::Permute(Permute { rows });
+    assert_eq!([0, 1, 1 << 16, (1 << 16) + 1].map(|count| is_good(rows(count))), [false, true, true, false]);
+    let choices = |least, most| NoisePattern::MultipleChoice(MultipleChoice { least, most, ..choice() });
+    let found =
+        [(0, 0), (3, 3), (4, 3), (2, 1000), (2, 1001), (1001, 1000)].map(|(least, most)| is_good(choices(least, most)));
+    assert_eq!(found, [true, true, false, true, false, false]);
+    let share = |share: f64| NoisePattern::Suffix(Suffix { split: Split::Share(support::ratio(share)) });
+    assert_eq!([0.0, 0.25, 1.0].map(|part| is_good(share(part))), [false, true, false]);
+}
