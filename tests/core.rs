@@ -13,9 +13,10 @@ use proptest::test_runner::RngSeed;
 use support::{denoiser, fields, random_spans};
 use ul2_prep::denoise::pattern::NoiseBounds;
 use ul2_prep::denoise::{
-    Address, Causal, Choices, Composed, Denoiser, FirstFit, Label, Layout, Loss, Masker, Mode, MultipleChoice,
-    NoiseMask, NoisePattern, Parts, Permute, Record, Roll, RowForm, SSentinel, Seed, Separate, Span, Spec, SpecFields,
-    Split, Stream, Suffix, Whole, compose, encode, label_fits, record_rows,
+    Address, Causal, Choices, Composed, Denoiser, FirstFit, IndependentTokens, Label, Law, Layout, Loss, Masker, Mode,
+    MultipleChoice, NoiseMask, NoisePattern, Normal, Parts, Permute, RandomSpans, Record, Roll, RowForm, SSentinel,
+    Seed, Separate, Span, SpanLength, Spec, SpecFields, Split, Stream, Suffix, Whole, compose, encode, label_fits,
+    record_rows,
 };
 
 fn config(cases: u32) -> ProptestConfig {
@@ -326,6 +327,54 @@ fn numbers_of_patterns_have_their_limits() {
     let found =
         [(0, 0), (3, 3), (4, 3), (2, 1000), (2, 1001), (1001, 1000)].map(|(least, most)| is_good(choices(least, most)));
     assert_eq!(found, [true, true, false, true, false, false]);
+    let law = |(density, mean)| is_good(NoisePattern::RandomSpans(random_spans(density, mean, Roll::Never)));
+    let laws = [(0.0, 3.0), (1.0, 3.0), (0.15, 0.99), (0.15, 1.0), (0.5, 1.0), (0.51, 1.0)].map(law);
+    assert_eq!(laws, [false, false, false, true, true, false]);
+    let tokens =
+        |share: f64| NoisePattern::IndependentTokens(IndependentTokens { noise_density: support::ratio(share) });
+    assert_eq!([0.0, 0.5, 1.0].map(|density| is_good(tokens(density))), [false, true, false]);
     let share = |share: f64| NoisePattern::Suffix(Suffix { split: Split::Share(support::ratio(share)) });
     assert_eq!([0.0, 0.25, 1.0].map(|part| is_good(share(part))), [false, true, false]);
+}
+
+#[test]
+fn patterns_are_written_as_papers_write_them_and_know_their_density() {
+    let spans = |law| RandomSpans { law, ..random_spans(0.15, 3.0, Roll::Never) };
+    let suffix = |split| NoisePattern::Suffix(Suffix { split });
+    let of_segment = RandomSpans { mean_span_length: SpanLength::Share(support::ratio(0.2)), ..spans(Law::T5) };
+    let normal = Law::Normal(Normal { std: support::ratio(2.0) });
+    let cases = [
+        (NoisePattern::RandomSpans(spans(Law::T5)), "(3, 0.15)", Some(0.15)),
+        (NoisePattern::RandomSpans(spans(Law::Uniform)), "(3, 0.15) uniform", Some(0.15)),
+        (NoisePattern::RandomSpans(spans(Law::Geometric)), "(3, 0.15) geometric", Some(0.15)),
+        (NoisePattern::RandomSpans(spans(normal)), "(3, 0.15) normal ± 2", Some(0.15)),
+        (NoisePattern::RandomSpans(of_segment), "(0.2·n, 0.15)", Some(0.15)),
+        (
+            NoisePattern::IndependentTokens(IndependentTokens { noise_density: support::ratio(0.3) }),
+            "tokens 0.3",
+            Some(0.3),
+        ),
+        // Half of what the first leaves, and a fifth of that.
+        (
+            NoisePattern::Union(vec![random_spans(0.5, 32.0, Roll::Never), random_spans(0.2, 64.0, Roll::Never)]),
+            "(32, 0.5) ∪ (64, 0.2)",
+            Some(0.6),
+        ),
+        (suffix(Split::Uniform), "suffix", Some(0.5)),
+        (suffix(Split::UpTo(support::ratio(0.5))), "suffix up to 0.5", Some(0.25)),
+        (suffix(Split::Share(support::ratio(0.25))), "suffix 0.25", Some(0.25)),
+        (NoisePattern::Whole(Whole {}), "whole", Some(1.0)),
+        (NoisePattern::Label(Label {}), "label", None),
+        (NoisePattern::Separate(separate()), "text (3, 0.15), label (2, 0.5)", None),
+        (NoisePattern::Permute(Permute { rows: 9 }), "label, up to 9 rows", None),
+        (NoisePattern::MultipleChoice(choice()), "label beside 2 to 4", None),
+    ];
+    for (pattern, written, density) in cases {
+        assert_eq!(pattern.to_string(), written);
+        let close = match (pattern.nominal_density(), density) {
+            (Some(found), Some(expected)) => (found - expected).abs() < 1e-12,
+            (found, expected) => found.is_none() && expected.is_none(),
+        };
+        assert!(close, "{written}: {:?}", pattern.nominal_density());
+    }
 }
