@@ -242,8 +242,11 @@ fn shown(tokenizer: &TokenizerId) -> String {
 }
 
 fn same_folder(first: Option<&Path>, second: &Path) -> bool {
-    let first = first.map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
-    let canonical = |folder: &Path| fs_err::canonicalize(folder).ok();
-    let (first, second): (Option<PathBuf>, Option<PathBuf>) = (first.and_then(canonical), canonical(second));
-    first.is_some() && first == second
+    let first = first.and_then(canonical);
+    first.is_some() && first == canonical(second)
+}
+
+/// The folder's only path, if it is there. The parent of a bare name is an empty path: the folder at hand.
+pub(crate) fn canonical(folder: &Path) -> Option<PathBuf> {
+    fs_err::canonicalize(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).ok()
 }

@@ -18,9 +18,8 @@ use crate::pipeline::estimate::{Estimate, Estimator};
 use crate::reading::Described;
 use crate::reading::example::Reach;
 use crate::recipe::{DEFAULT, nearest};
-use crate::report::rows::{Style, head, json_line, row};
+use crate::report::rows::{Style, Texts, head, json_line, row};
 use crate::settings::{self, Settings, SettingsError, Spool};
-use crate::shown::{Kind, of_segment, of_sequence};
 use crate::stats::{Stats, Summary};
 use crate::tokenize::TokenizerPath;
 use crate::tokenize::file::{BYTES, TokenizerFile};
@@ -33,18 +32,25 @@ const ROWS: u64 = 10;
 pub struct Looking {
     target: What,
     spec: Spec,
-    /// `None` for those who want ids.
-    names: Option<Names>,
+    names: Names,
     filter: Filter,
     choice: Choice,
 }
 
-/// Who says what ids mean.
-struct Names(Option<TokenizerFile>);
+/// What ids mean.
+enum Names {
+    /// What a tokenizer's file says, or the embedded one's.
+    Text(Option<TokenizerFile>),
+    /// Nothing: their numbers.
+    Ids,
+}
 
 impl Names {
     fn shown(&self, ids: &[u32]) -> String {
-        settings::names(self.0.as_ref()).shown(ids)
+        match self {
+            Self::Text(file) => settings::names(file.as_ref()).shown(ids),
+            Self::Ids => shown::numbers(ids),
+        }
     }
 }
 
@@ -98,7 +104,8 @@ impl Looking {
             let near = nearest(name, described.places.keys().map(String::as_str)).map(str::to_owned);
             return Err(SettingsError::NoSource { name: name.clone(), near }.into());
         }
-        let names = if args.ids { None } else { Some(Names(again::given_file(&spec, args.tokenizer.as_deref())?)) };
+        let names =
+            if args.ids { Names::Ids } else { Names::Text(again::given_file(&spec, args.tokenizer.as_deref())?) };
         let lacking: Vec<String> =
             Reach::new(&spec, &described.format).lacks_to_decode().map(|column| column.to_string()).collect();
         if args.inline && !lacking.is_empty() {
@@ -143,7 +150,7 @@ impl Looking {
         }
         let epoch = args.epoch.unwrap_or_default();
         let epoch = u16::try_from(epoch).ok().with_context(|| format!("there is no epoch {epoch}"))?;
-        let names = if args.ids { None } else { Some(Names(TokenizerFile::named(tokenizer)?)) };
+        let names = if args.ids { Names::Ids } else { Names::Text(TokenizerFile::named(tokenizer)?) };
         let (sharing, options) = settings::shared(spec.clone(), format.clone(), made, &plan)?;
         let spool = Spool::new()?;
         let shard = spool.path().join("rows.parquet");
@@ -167,7 +174,7 @@ impl Looking {
     /// # Errors
     ///
     /// If rows cannot be read, or what `visit` says.
-    pub fn visit(&self, mut visit: impl FnMut(Vec<Found>) -> Result<ControlFlow<()>>) -> Result<()> {
+    pub fn visit(&self, visit: impl FnMut(Vec<Found>) -> Result<ControlFlow<()>>) -> Result<()> {
         match &self.target {
             What::DataSet { data_set, described } => {
                 Inspection { data_set, described, filter: self.filter.clone() }.visit(self.choice, visit)
@@ -176,28 +183,22 @@ impl Looking {
                 let reach = Reach::new(&self.spec, format);
                 let (path, filter) = (shard.clone(), &self.filter);
                 let rows = ShardRows { path, first: 0, spec: &self.spec, format, reach: &reach, filter };
-                let mut left = match self.choice {
-                    Choice::First(rows) => rows,
-                    Choice::All | Choice::Sample { .. } => u64::MAX,
-                };
-                let (mut any, mut shown) = (false, 0);
+                let mut visit = self.choice.limit(visit);
+                let mut shown = 0;
                 let _ = rows.each(None, &mut |mut found: Vec<Found>| {
-                    any = true;
-                    left -= 1;
                     // Their places in the batch say nothing.
                     for example in &mut found {
                         example.row = shown;
                     }
                     shown += 1;
-                    let flow = visit(found)?;
-                    anyhow::Ok(if left == 0 { ControlFlow::Break(()) } else { flow })
+                    visit(found)
                 })?;
                 let is_all =
                     self.filter.denoiser.is_none() && self.filter.segment.is_none() && self.filter.min_span.is_none();
-                if any || !is_all {
+                if shown > 0 || !is_all {
                     return Ok(());
                 }
-                Err(LineError::NoRow { source_name: source_name.clone(), line: *line }.into())
+                Err(LineError::no_row(source_name, *line).into())
             }
         }
     }
@@ -205,7 +206,7 @@ impl Looking {
     /// The examples of a row as they are printed.
     #[must_use]
     pub fn shown(&self, found: &[Found], json: bool, style: Style) -> String {
-        let text = |ids: &[u32]| self.names.as_ref().map_or_else(|| shown::numbers(ids), |names| names.shown(ids));
+        let text = |ids: &[u32]| self.names.shown(ids);
         if json {
             found.iter().map(|example| json_line(example, &self.spec, &text)).collect()
         } else {
@@ -243,8 +244,7 @@ fn denoiser(spec: &Spec, name: Option<&str>) -> Result<Option<usize>> {
 pub struct Counted {
     data_set: DataSet,
     described: Described,
-    /// `None` if nobody can say what ids mean.
-    names: Option<Names>,
+    names: Names,
     /// What was counted.
     pub summary: Summary,
 }
@@ -262,9 +262,9 @@ impl Counted {
         // What is wrong with the page is said before all rows are read.
         let is_embedded = described.spec.fields().tokenizer.kind == BYTES;
         let names = if html.is_some() && (tokenizer.is_some() || is_embedded) {
-            Some(Names(again::given_file(&described.spec, tokenizer.as_deref())?))
+            Names::Text(again::given_file(&described.spec, tokenizer.as_deref())?)
         } else {
-            None
+            Names::Ids
         };
         if let Some(page) = html.as_ref().filter(|page| is_below(page, dir)) {
             return Err(SettingsError::InDataSet(page.display().to_string()).into());
@@ -282,7 +282,7 @@ impl Counted {
     pub fn page(&self) -> Result<String> {
         let Self { data_set, described, names, summary } = self;
         let spec = &described.spec;
-        let text = |ids: &[u32]| names.as_ref().map_or_else(|| shown::numbers(ids), |names| names.shown(ids));
+        let text = |ids: &[u32]| names.shown(ids);
         let mut rows = Vec::new();
         // To find no row of a denoiser would take all of them.
         for index in (0..summary.denoisers.len()).filter(|&index| summary.denoisers[index].examples > 0) {
@@ -299,22 +299,17 @@ impl Counted {
 
 /// Whether a file would stand in a folder or below it.
 fn is_below(file: &Path, folder: &Path) -> bool {
-    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match (fs_err::canonicalize(parent), fs_err::canonicalize(folder)) {
-        (Ok(parent), Ok(folder)) => parent.starts_with(folder),
-        _ => false,
-    }
+    let parent = file.parent().and_then(again::canonical);
+    parent.zip(again::canonical(folder)).is_some_and(|(parent, folder)| parent.starts_with(folder))
 }
 
 fn row_shown(found: &Found, spec: &Spec, text: shown::Text<'_>) -> RowShown {
-    let form = found.denoiser.map(|index| spec.form(index));
-    let sequence = |ids: &[i32], ordinary| of_sequence(text, ids, ordinary, spec.vocabulary(), form);
-    let segment = found.decoded.as_ref().map(|decoded| of_segment(text, &decoded.segment, &decoded.mask));
+    let texts = Texts { found, spec, shown: text };
     RowShown {
         denoiser: found.denoiser.map(|index| spec.denoisers()[index].name.clone()).unwrap_or_default(),
         place: head(found, spec),
-        text: segment.unwrap_or_default(),
-        inputs: sequence(&found.inputs, Kind::Kept),
-        labels: sequence(&found.targets, Kind::Noise),
+        text: texts.segment().unwrap_or_default(),
+        inputs: texts.inputs(),
+        labels: texts.labels(),
     }
 }

@@ -38,20 +38,9 @@ pub fn numbers(ids: &[u32]) -> String {
 /// The text of a segment, kept and noise by turns.
 #[must_use]
 pub fn of_segment(shown: Text<'_>, segment: &[u32], mask: &NoiseMask) -> Vec<Part> {
-    let mut parts = Vec::new();
-    let mut add = |from: usize, to: usize, kind: Kind| {
-        if from < to {
-            parts.push(Part { kind, text: between(shown, segment, from, to) });
-        }
-    };
-    let mut end = 0;
-    for span in mask.spans() {
-        add(end, span.start as usize, Kind::Kept);
-        add(span.start as usize, span.end as usize, Kind::Noise);
-        end = span.end as usize;
-    }
-    add(end, segment.len(), Kind::Kept);
-    parts
+    let spans = mask.spans().iter();
+    let ends = spans.flat_map(|span| [(span.start as usize, Kind::Kept), (span.end as usize, Kind::Noise)]);
+    cut(shown, segment, ends.chain([(segment.len(), Kind::Kept)]))
 }
 
 /// The text of one sequence of an example, whose ordinary ids are `ordinary`. `form` is that of its denoiser, if that is known.
@@ -73,15 +62,13 @@ pub fn of_sequence(
         id if vocabulary.sentinels().contains(&id) => Kind::Sentinel,
         _ => Kind::Reserved,
     };
-    let mut parts = Vec::new();
-    let mut from = 0;
-    while from < ids.len() {
-        let of = kind(from);
-        let to = (from + 1..ids.len()).find(|&place| kind(place) != of).unwrap_or(ids.len());
-        parts.push(Part { kind: of, text: between(shown, &ids, from, to) });
-        from = to;
-    }
-    parts
+    let kinds: Vec<Kind> = (0..ids.len()).map(kind).collect();
+    let mut end = 0;
+    let ends = kinds.chunk_by(|a, b| a == b).map(|run| {
+        end += run.len();
+        (end, run[0])
+    });
+    cut(shown, &ids, ends)
 }
 
 /// The whole text of parts.
@@ -90,8 +77,17 @@ pub fn joined(parts: &[Part]) -> String {
     parts.iter().map(|part| part.text.as_str()).collect()
 }
 
-/// The text of some ids where they stand: what they add to the text before them. Pieces alone may lose a space.
-fn between(shown: Text<'_>, ids: &[u32], from: usize, to: usize) -> String {
-    let (before, with) = (shown(&ids[..from]), shown(&ids[..to]));
-    with.strip_prefix(&before).map_or_else(|| shown(&ids[from..to]), str::to_owned)
+/// The parts that end at these places, in order. The text of ids is what they add to the text before them: pieces alone may lose a space.
+fn cut(shown: Text<'_>, ids: &[u32], ends: impl Iterator<Item = (usize, Kind)>) -> Vec<Part> {
+    let (mut parts, mut from, mut before) = (Vec::new(), 0, shown(&[]));
+    for (to, kind) in ends {
+        if from == to {
+            continue;
+        }
+        let with = shown(&ids[..to]);
+        let text = with.strip_prefix(&before).map_or_else(|| shown(&ids[from..to]), str::to_owned);
+        parts.push(Part { kind, text });
+        (from, before) = (to, with);
+    }
+    parts
 }

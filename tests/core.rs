@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 use support::{denoiser, fields, random_spans};
 use ul2_prep::denoise::pattern::NoiseBounds;
 use ul2_prep::denoise::{
@@ -20,7 +19,7 @@ use ul2_prep::denoise::{
 };
 
 fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig { failure_persistence: None, ..support::config(cases) }
 }
 
 fn stream(line: u64) -> Stream {

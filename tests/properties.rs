@@ -13,7 +13,7 @@ use std::num::NonZeroU32;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::{FileFailurePersistence, RngSeed};
+use proptest::test_runner::FileFailurePersistence;
 use support::{Masked, bytes_vocabulary, denoiser, fields, mask_document};
 use ul2_prep::denoise::{
     Address, Causal, Cut, Decoded, Denoiser, EosPolicy, IndependentTokens, Law, Layout, Loss, MAX_LENGTH, Masker, Mode,
@@ -22,18 +22,8 @@ use ul2_prep::denoise::{
 };
 
 fn config(cases: u32) -> ProptestConfig {
-    let default = ProptestConfig::default();
-    ProptestConfig {
-        cases: if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { cases },
-        rng_seed: match default.rng_seed {
-            RngSeed::Random => RngSeed::Fixed(7),
-            fixed @ RngSeed::Fixed(_) => fixed,
-        },
-        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
-            "tests/proptest-regressions/properties.txt",
-        ))),
-        ..default
-    }
+    let regressions = FileFailurePersistence::Direct("tests/proptest-regressions/properties.txt");
+    ProptestConfig { failure_persistence: Some(Box::new(regressions)), ..support::config(cases) }
 }
 
 const MILLION: u64 = 1_000_000;

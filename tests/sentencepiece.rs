@@ -11,7 +11,6 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use support::{Fixture, adversarial, json_lines, record, repository};
@@ -262,21 +261,8 @@ fn what_a_model_cannot_do_is_said() {
 
 // --- files that are no models ---
 
-/// A fixed seed, as in `properties.rs`: `PROPTEST_RNG_SEED=N PROPTEST_CASES=M` looks elsewhere.
-fn config(cases: u32) -> ProptestConfig {
-    let default = ProptestConfig::default();
-    ProptestConfig {
-        cases: if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { cases },
-        rng_seed: match default.rng_seed {
-            RngSeed::Random => RngSeed::Fixed(7),
-            fixed @ RngSeed::Fixed(_) => fixed,
-        },
-        ..default
-    }
-}
-
 proptest! {
-    #![proptest_config(config(300))]
+    #![proptest_config(support::config(300))]
 
     /// No file makes the tool panic, and whatever it takes for a model gives ids of its vocabulary.
     #[test]

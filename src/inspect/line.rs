@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::InspectError;
 use crate::input::InputError;
 use crate::input::batch::{Batch, BatchReader};
 use crate::input::reader::Limits;
@@ -26,9 +25,6 @@ pub enum LineError {
     /// Rows cannot be kept for a moment.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// Rows cannot be read again.
-    #[error(transparent)]
-    Rows(#[from] InspectError),
     /// A source that is shorter.
     #[error("{source_name}:{line}: the source has {lines} lines")]
     NoLine {
@@ -63,6 +59,14 @@ pub enum LineError {
     },
 }
 
+impl LineError {
+    /// No row is of the line.
+    #[must_use]
+    pub fn no_row(source_name: &str, line: u64) -> Self {
+        Self::NoRow { source_name: source_name.to_owned(), line }
+    }
+}
+
 /// What masks a line.
 pub struct LineMasker<'a> {
     /// What workers share.
@@ -85,7 +89,7 @@ impl LineMasker<'_> {
     /// # Errors
     ///
     /// [`LineError`] if the line is none, or a reject.
-    pub fn mask(&self, line: u64, shard: &Path) -> Result<u64, LineError> {
+    pub fn mask(&self, line: u64, shard: &Path) -> Result<(), LineError> {
         let batch = self.batch(line)?;
         let Masked { row_groups, rejects, counts: _ } =
             BatchMasker::new(self.shared, self.epoch)?.mask(batch, &[&self.source.name])?;
@@ -97,18 +101,10 @@ impl LineMasker<'_> {
                 detail: reject.rejected.detail.clone(),
             });
         }
-        let rows = row_groups.iter().map(|row_group| row_group.rows).sum();
-        if rows == 0 {
-            return Err(self.no_row(line));
+        if row_groups.is_empty() {
+            return Err(LineError::no_row(&self.source.name, line));
         }
-        write_aside(shard, self.options, row_groups)?;
-        Ok(rows)
-    }
-
-    /// No row of the batch is of the line.
-    #[must_use]
-    pub fn no_row(&self, line: u64) -> LineError {
-        LineError::NoRow { source_name: self.source.name.clone(), line }
+        Ok(write_aside(shard, self.options, row_groups)?)
     }
 
     fn batch(&self, line: u64) -> Result<Batch, LineError> {

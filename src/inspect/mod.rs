@@ -84,6 +84,24 @@ pub enum InspectError {
     NoColumn(Vec<String>),
 }
 
+impl Choice {
+    /// Breaks off with the last row that is wanted, if the first ones are.
+    pub fn limit<E>(
+        self,
+        mut visit: impl FnMut(Vec<Found>) -> Result<ControlFlow<()>, E>,
+    ) -> impl FnMut(Vec<Found>) -> Result<ControlFlow<()>, E> {
+        let mut left = match self {
+            Self::First(rows) => rows,
+            Self::All | Self::Sample { .. } => u64::MAX,
+        };
+        move |found| {
+            left -= 1;
+            let flow = visit(found)?;
+            Ok(if left == 0 { ControlFlow::Break(()) } else { flow })
+        }
+    }
+}
+
 impl Filter {
     /// The columns that it asks about.
     fn columns(&self) -> Vec<Column> {
@@ -106,20 +124,23 @@ impl Filter {
             && min_span.is_none()
     }
 
-    fn matches(&self, found: &Found) -> bool {
-        fn is<T: PartialEq>(wanted: Option<&T>, found: Option<&T>) -> bool {
+    /// Whether an example is of the place that is wanted: what its columns say, without its tokens.
+    fn is_of(&self, row: &Row<'_>, example: &Example<'_>) -> bool {
+        fn is<T: PartialEq + Copy>(wanted: Option<T>, found: Option<T>) -> bool {
             wanted.is_none() || wanted == found
         }
-        let longest = || {
-            let spans = found.decoded.as_ref().map(|decoded| decoded.mask.spans());
-            spans.unwrap_or_default().iter().map(|span| span.len()).max().unwrap_or_default()
-        };
-        is(self.denoiser.as_ref(), found.denoiser.as_ref())
-            && is(self.source.as_ref(), found.source.as_ref())
-            && is(self.line.as_ref(), found.line.and_then(|line| u64::try_from(line).ok()).as_ref())
-            && is(self.segment.as_ref(), found.segment.and_then(|segment| u32::try_from(segment).ok()).as_ref())
-            && is(self.epoch.as_ref(), found.epoch.and_then(|epoch| u32::try_from(epoch).ok()).as_ref())
-            && self.min_span.is_none_or(|least| longest() >= least)
+        is(self.denoiser, example.denoiser)
+            && is(self.source.as_deref(), row.source)
+            && is(self.line, example.line.and_then(|line| u64::try_from(line).ok()))
+            && is(self.segment, example.segment.and_then(|segment| u32::try_from(segment).ok()))
+            && is(self.epoch, row.epoch.and_then(|epoch| u32::try_from(epoch).ok()))
+    }
+
+    /// Whether its spans are long enough.
+    fn has_span(&self, decoded: &Result<Decoded, String>) -> bool {
+        let spans = decoded.as_ref().map(|decoded| decoded.mask.spans()).unwrap_or_default();
+        let longest = || spans.iter().map(|span| span.len()).max().unwrap_or_default();
+        self.min_span.is_none_or(|least| longest() >= least)
     }
 }
 
@@ -142,22 +163,14 @@ impl Inspection<'_> {
     pub fn visit<E: From<InspectError>>(
         &self,
         choice: Choice,
-        mut visit: impl FnMut(Vec<Found>) -> Result<ControlFlow<()>, E>,
+        visit: impl FnMut(Vec<Found>) -> Result<ControlFlow<()>, E>,
     ) -> Result<(), E> {
         let rows = match choice {
-            Choice::All => None,
-            Choice::First(rows) => {
-                let mut left = rows;
-                let stop = |found| {
-                    left -= 1;
-                    let flow = visit(found)?;
-                    Ok(if left == 0 { ControlFlow::Break(()) } else { flow })
-                };
-                return if rows == 0 { Ok(()) } else { self.each(None, stop) };
-            }
+            Choice::First(0) => return Ok(()),
+            Choice::All | Choice::First(_) => None,
             Choice::Sample { rows, seed } => Some(self.sample(rows, seed)?),
         };
-        self.each(rows.as_ref(), visit)
+        self.each(rows.as_ref(), choice.limit(visit))
     }
 
     /// The numbers of random rows.
@@ -295,10 +308,12 @@ impl ShardRows<'_> {
     /// The matching examples of a row.
     fn examples(&self, row: u64, apart: &Row<'_>) -> Vec<Found> {
         let examples = apart.examples.len();
+        let wanted = |(_, example): &(usize, &Example<'_>)| self.filter.is_of(apart, example);
         let found = |(index, example): (usize, &Example<'_>)| {
+            let decoded = example::tokens(example, self.spec);
             let whole = (example.input_ids, example.labels);
             let (inputs, targets) = example::sequences(example, self.spec).unwrap_or(whole);
-            Found {
+            self.filter.has_span(&decoded).then(|| Found {
                 row,
                 example: (index, examples),
                 source: apart.source.map(str::to_owned),
@@ -308,10 +323,10 @@ impl ShardRows<'_> {
                 denoiser: example.denoiser,
                 inputs: inputs.to_vec(),
                 targets: targets.to_vec(),
-                decoded: example::tokens(example, self.spec),
-            }
+                decoded,
+            })
         };
-        apart.examples.iter().enumerate().map(found).filter(|found| self.filter.matches(found)).collect()
+        apart.examples.iter().enumerate().filter(wanted).filter_map(found).collect()
     }
 }
 

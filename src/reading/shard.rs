@@ -37,6 +37,13 @@ pub enum RowsError {
 /// Ids in memory at once.
 const IDS_AT_ONCE: u32 = 1 << 20;
 
+/// Rows of a spec that are in memory at once.
+#[must_use]
+pub fn rows_at_once(spec: &Spec) -> usize {
+    let (inputs, labels) = spec.row_lengths();
+    (IDS_AT_ONCE / (inputs + labels)).max(1) as usize
+}
+
 /// A shard that is open.
 pub struct RowReader<'a> {
     path: PathBuf,
@@ -80,10 +87,8 @@ impl<'a> RowReader<'a> {
         visit: &mut impl FnMut(u64, &Row<'_>) -> Result<ControlFlow<()>, E>,
     ) -> Result<ControlFlow<()>, E> {
         let broken = |source| RowsError::Shard { path: self.path.clone(), source };
-        let (inputs, labels) = self.spec.row_lengths();
-        let at_once = (IDS_AT_ONCE / (inputs + labels)).max(1) as usize;
         let mut row = first;
-        for part in self.shard.read(row_group, at_once).map_err(broken)? {
+        for part in self.shard.read(row_group, rows_at_once(self.spec)).map_err(broken)? {
             let part = part.map_err(broken)?;
             for place in 0..part.len() {
                 let apart = take_apart(&part, place, self.spec, self.format, self.reach)

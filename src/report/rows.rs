@@ -31,6 +31,42 @@ pub enum View {
     Inline,
 }
 
+/// The texts of an example.
+pub struct Texts<'a> {
+    /// The example.
+    pub found: &'a Found,
+    /// What decided it.
+    pub spec: &'a Spec,
+    /// What its ids mean.
+    pub shown: Text<'a>,
+}
+
+impl Texts<'_> {
+    /// The text that it was made from; `None` if tokens and mask are not known.
+    #[must_use]
+    pub fn segment(&self) -> Option<Vec<Part>> {
+        let decoded = self.found.decoded.as_ref().ok()?;
+        Some(of_segment(self.shown, &decoded.segment, &decoded.mask))
+    }
+
+    /// What is read.
+    #[must_use]
+    pub fn inputs(&self) -> Vec<Part> {
+        self.sequence(&self.found.inputs, Kind::Kept)
+    }
+
+    /// What is to be produced.
+    #[must_use]
+    pub fn labels(&self) -> Vec<Part> {
+        self.sequence(&self.found.targets, Kind::Noise)
+    }
+
+    fn sequence(&self, ids: &[i32], ordinary: Kind) -> Vec<Part> {
+        let form = self.found.denoiser.map(|index| self.spec.form(index));
+        of_sequence(self.shown, ids, ordinary, self.spec.vocabulary(), form)
+    }
+}
+
 /// Fewest columns that text is wrapped at, whatever is asked for.
 const LEAST_WIDTH: usize = 20;
 
@@ -41,22 +77,19 @@ pub fn row(found: &[Found], spec: &Spec, shown: Text<'_>, style: Style) -> Strin
     for example in found {
         let gap = if text.is_empty() { "" } else { "\n" };
         let _ = writeln!(text, "{gap}{}", visible(&head(example, spec)));
-        let form = example.denoiser.map(|index| spec.form(index));
-        let sequence = |ids: &[i32], ordinary| of_sequence(shown, ids, ordinary, spec.vocabulary(), form);
+        let texts = Texts { found: example, spec, shown };
         let mut line = |name: &str, parts: &[Part]| {
             let _ = writeln!(text, "  {name:<8}{}", wrapped(parts, 10, style));
         };
-        match (&example.decoded, style.view) {
-            (Ok(decoded), View::Inline) => {
-                line("text", &with_marks(&of_segment(shown, &decoded.segment, &decoded.mask)));
-            }
-            (decoded, _) => {
-                line("inputs", &sequence(&example.inputs, Kind::Kept));
-                line("labels", &sequence(&example.targets, Kind::Noise));
-                if let (Err(reason), Some(_)) = (decoded, example.denoiser) {
-                    let _ = writeln!(text, "  broken  {}", visible(reason));
-                }
-            }
+        let inline = (style.view == View::Inline).then(|| texts.segment()).flatten();
+        if let Some(segment) = inline {
+            line("text", &with_marks(&segment));
+            continue;
+        }
+        line("inputs", &texts.inputs());
+        line("labels", &texts.labels());
+        if let (Err(reason), Some(_)) = (&example.decoded, example.denoiser) {
+            let _ = writeln!(text, "  broken  {}", visible(reason));
         }
     }
     text
@@ -89,14 +122,13 @@ pub fn head(found: &Found, spec: &Spec) -> String {
 /// An example as a JSON object in one line.
 #[must_use]
 pub fn json_line(found: &Found, spec: &Spec, shown: Text<'_>) -> String {
-    let form = found.denoiser.map(|index| spec.form(index));
-    let sequence = |ids: &[i32], ordinary| joined(&of_sequence(shown, ids, ordinary, spec.vocabulary(), form));
+    let texts = Texts { found, spec, shown };
     let denoiser = found.denoiser.map(|index| &spec.denoisers()[index].name);
     let mut object = json!({
         "row": found.row,
         "example": found.example.0,
-        "inputs": sequence(&found.inputs, Kind::Kept),
-        "targets": sequence(&found.targets, Kind::Noise),
+        "inputs": joined(&texts.inputs()),
+        "targets": joined(&texts.labels()),
     });
     let columns = [
         (Column::Source, json!(found.source)),
@@ -114,9 +146,8 @@ pub fn json_line(found: &Found, spec: &Spec, shown: Text<'_>) -> String {
         Ok(decoded) => {
             let spans: Vec<Value> = decoded.mask.spans().iter().map(|span| json!([span.start, span.end])).collect();
             let part = |part: &Part| json!({ "text": part.text, "noise": part.kind == Kind::Noise });
-            let parts = of_segment(shown, &decoded.segment, &decoded.mask);
             object["spans"] = spans.into();
-            object["text"] = parts.iter().map(part).collect();
+            object["text"] = texts.segment().iter().flatten().map(part).collect();
         }
         Err(reason) => object["error"] = reason.as_str().into(),
     }

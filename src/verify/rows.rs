@@ -14,9 +14,7 @@ use crate::output::schema::Column;
 use crate::reading::Described;
 use crate::reading::example::{self, Example, Reach, Row};
 use crate::reading::manifest::place_of;
-
-/// Ids in memory at once.
-const IDS_AT_ONCE: u32 = 1 << 21;
+use crate::reading::shard::rows_at_once;
 
 /// What shards are held to.
 pub struct ShardLaws<'a> {
@@ -145,13 +143,11 @@ impl ShardLaws<'_> {
             ));
             return Ok(false);
         }
-        let (inputs, labels) = spec.row_lengths();
-        let at_once = (IDS_AT_ONCE / (inputs + labels)).max(1) as usize;
         let mut last = None;
         for row_group in 0..row_groups.len() {
             // Of packed and shuffled rows the order is known within a row group only.
             let mut places = Vec::new();
-            for part in shard.read(row_group, at_once)? {
+            for part in shard.read(row_group, rows_at_once(spec))? {
                 let part = part?;
                 for row in 0..part.len() {
                     self.check_row(&part, row, found, &mut places);

@@ -20,6 +20,7 @@ use assert_cmd::Command;
 use clap::Parser as _;
 use fs_err as fs;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use proptest::test_runner::{Config as ProptestConfig, RngSeed};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -35,6 +36,19 @@ use ul2_prep::settings::Settings;
 /// A file or folder of the repository, such as `fixtures/shards`.
 pub(crate) fn repository(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
+}
+
+/// A fixed seed, so that a suite gives the same verdict every time; `PROPTEST_RNG_SEED=N PROPTEST_CASES=M` looks elsewhere.
+pub(crate) fn config(cases: u32) -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig {
+        cases: if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { cases },
+        rng_seed: match default.rng_seed {
+            RngSeed::Random => RngSeed::Fixed(7),
+            fixed @ RngSeed::Fixed(_) => fixed,
+        },
+        ..default
+    }
 }
 
 /// A JSON value a line.
