@@ -78,6 +78,17 @@ profile shards tokenizer:
     perf record --output target/profile/perf.data -- {{tool}} run {{shards}} --tokenizer {{tokenizer}} --out target/profile/out --quiet
     perf report --input target/profile/perf.data --no-children --percent-limit 1 --stdio
 
+# Shares of a worker's time, by what stands in its stacks (needs `perf`).
+shares shards tokenizer:
+    cargo build --release --locked
+    rm -rf target/profile && mkdir -p target/profile
+    perf record --freq 400 --call-graph dwarf,12000 --output target/profile/perf.data -- {{tool}} run {{shards}} --tokenizer {{tokenizer}} --workers 1 --out target/profile/out --quiet
+    perf script --input target/profile/perf.data --fields comm,ip,sym --no-inline | python3 benches/stacks.py
+
+# Changes of the core, one at a time, that no test of the core notices (needs `cargo-mutants`; hours).
+mutants *args:
+    cargo mutants --file 'src/denoise/**' --profile ci --timeout 90 {{args}} -- --lib --test core --test properties --test golden --test vectors --test statistics --test reference
+
 # Fuzz a target of `fuzz/` for that long: tokenize, record, lines, decode, recipe or manifest (needs nightly Rust and `cargo-fuzz`).
 fuzz target seconds:
     mkdir -p fuzz/corpus/{{target}}
