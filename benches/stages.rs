@@ -42,7 +42,10 @@ static JOB: LazyLock<Job> = LazyLock::new(|| {
         [Path::new("ul2-prep"), Path::new("run"), &shards, Path::new("--tokenizer"), &tokenizer, Path::new("--out")];
     let cli = Cli::parse_from(arguments.into_iter().chain([out.path()]));
     let Command::Run(args) = cli.command else { panic!("`run` was asked for") };
-    Settings::new(&args.masking).unwrap().into_job(&args.out, false, args.max_rejects, Arc::default()).unwrap()
+    Settings::new(&args.masking)
+        .unwrap()
+        .into_job(args.out.as_ref().unwrap(), false, args.max_rejects, Arc::default())
+        .unwrap()
 });
 
 /// The first batches of the sources: enough that they do not fit into a core's cache.

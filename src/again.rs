@@ -1,6 +1,7 @@
 //! From a manifest back to what made it: for `verify` with sources, and for `reproduce`.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -12,13 +13,15 @@ use crate::denoise::{Spec, TokenizerId};
 use crate::difference::differences;
 use crate::input::batch::BLOCK_BYTES;
 use crate::input::source::{Source, discover};
-use crate::output::data_set::{DataSet, MANIFEST, PRIVATE};
+use crate::output::data_set::{DataSet, Fetched, MANIFEST, PRIVATE};
 use crate::output::manifest::{Manifest, PlanParts, SourceEntry};
 use crate::pipeline::allowance::MaxRejects;
-use crate::pipeline::plan::{PLAN_VERSION, Plan, PlannedSource};
+use crate::pipeline::plan::{Cutting, PLAN_VERSION, Plan, PlannedSource};
 use crate::reading::Described;
 use crate::reading::manifest::{MOST, ManifestError, read};
-use crate::settings::{self, Settings, SettingsError, Spool};
+use crate::settings::{self, Settings, SettingsError};
+use crate::spool::Spool;
+use crate::store::Location;
 use crate::tokenize::file::{BYTES, TokenizerFile};
 use crate::tokenize::{Tokenizer, TokenizerPath};
 use crate::verify::findings::Report;
@@ -44,11 +47,11 @@ pub struct Begun {
 pub fn verify(args: &VerifyArgs) -> Result<Report> {
     let VerifyArgs { dir, sources, tokenizer, reproduce, workers, limits } = args;
     let workers = settings::workers(*workers)?;
-    fs_err::read_dir(dir)?;
-    if !dir.join(MANIFEST).exists() && !dir.join(PRIVATE).exists() {
-        return Err(SettingsError::NoDataSet(dir.display().to_string()).into());
+    let data_set = existing(dir)?;
+    if !is_there(&data_set, MANIFEST)? && !data_set.has_folder(PRIVATE)? {
+        return Err(SettingsError::NoDataSet(dir.to_string()).into());
     }
-    let opened = Opened::new(DataSet::at(dir));
+    let opened = Opened::new(data_set);
     let pool = settings::pool(workers)?;
     let (Some(described), false) = (opened.described(), sources.is_empty()) else {
         let mut report = verify_data_set(opened, None, &pool);
@@ -88,15 +91,15 @@ pub fn verify(args: &VerifyArgs) -> Result<Report> {
 ///
 /// If manifest, source, tokenizer or folder cannot be used at all.
 pub fn begin(args: &ReproduceArgs) -> Result<Result<Begun, Vec<String>>> {
-    let ReproduceArgs { manifest: path, sources, out, tokenizer, workers, limits, quiet: _ } = args;
-    let path = if path.is_dir() { path.join(MANIFEST) } else { path.clone() };
-    if same_folder(path.parent(), out) {
-        return Err(SettingsError::SameFolder(out.display().to_string()).into());
+    let ReproduceArgs { manifest, sources, out, tokenizer, workers, limits, quiet: _ } = args;
+    let path = manifest_file(manifest)?;
+    if same_folder(path.shown().parent(), out) {
+        return Err(SettingsError::SameFolder(out.to_string()).into());
     }
-    let described = match read(&bounded::read(&path, MOST)?) {
+    let described = match read(&bounded::read(path.path(), MOST)?) {
         Ok(described) => described,
         Err(error @ ManifestError::MaskingVersion { .. }) => return Ok(Err(vec![error.to_string()])),
-        Err(error) => return Err(error).with_context(|| format!("`{}`", path.display())),
+        Err(error) => return Err(error).with_context(|| format!("`{}`", path.shown().display())),
     };
     let Described { manifest, spec, format, places: _ } = &described;
     let mut differ = Vec::new();
@@ -123,6 +126,7 @@ pub fn begin(args: &ReproduceArgs) -> Result<Result<Begun, Vec<String>>> {
     warnings.extend(unknown.iter().map(|name| format!("the manifest does not name `{name}`: it is left out")));
     let settings = Settings {
         plan: planned(manifest, spec),
+        cutting: Cutting::default(),
         spec: spec.clone(),
         format: format.clone(),
         tokenizer,
@@ -161,7 +165,7 @@ pub fn compare(said: &Manifest, made: &Manifest) -> Vec<String> {
 /// The plan that a manifest tells of.
 fn planned(manifest: &Manifest, spec: &Spec) -> Plan {
     let PlanParts { columns, shard_bytes, batch_bytes, units } = manifest.plan.clone();
-    let planned = |source: &SourceEntry| PlannedSource { name: source.name.clone(), bytes: source.bytes };
+    let planned = |source: &SourceEntry| PlannedSource { name: source.name.clone(), bytes: source.bytes, tag: None };
     Plan {
         plan_version: PLAN_VERSION,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -199,20 +203,39 @@ fn matching(entries: &[SourceEntry], found: Vec<Source>, differ: &mut Vec<String
 /// # Errors
 ///
 /// If the folder holds none, or its manifest cannot be used.
-pub fn described(dir: &Path) -> Result<(DataSet, Described)> {
-    fs_err::read_dir(dir)?;
-    let path = dir.join(MANIFEST);
-    if !path.exists() {
-        let unfinished = dir.join(PRIVATE).exists();
-        let dir = dir.display().to_string();
+pub fn described(dir: &Location) -> Result<(DataSet, Described)> {
+    let data_set = existing(dir)?;
+    if !is_there(&data_set, MANIFEST)? {
+        let dir = dir.to_string();
+        let unfinished = data_set.has_folder(PRIVATE)?;
         return Err(if unfinished { SettingsError::Unfinished(dir) } else { SettingsError::NoDataSet(dir) }.into());
     }
-    let described = read(&bounded::read(&path, MOST)?).with_context(|| format!("`{}`", path.display()))?;
-    Ok((DataSet::at(dir), described))
+    let manifest = data_set.fetch(MANIFEST)?;
+    let described =
+        read(&bounded::read(manifest.path(), MOST)?).with_context(|| format!("`{}`", manifest.shown().display()))?;
+    drop(manifest);
+    Ok((data_set, described))
+}
+
+/// The data set in a folder that is there; a store has no folders.
+fn existing(dir: &Location) -> Result<DataSet> {
+    if let Some(path) = dir.local() {
+        fs_err::read_dir(path)?;
+    }
+    Ok(DataSet::open(dir)?)
+}
+
+/// Whether a data set has this file, of whatever kind it is.
+fn is_there(data_set: &DataSet, name: &str) -> Result<bool> {
+    match data_set.size(name) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) if data_set.place().local().is_none() => Err(error.into()),
+        Ok(_) | Err(_) => Ok(true),
+    }
 }
 
 /// The tokenizer that a spec names, and what is to be said if another version of the library reads it.
-fn given_tokenizer(spec: &Spec, name: Option<&str>) -> Result<(Box<dyn Tokenizer>, Option<String>)> {
+pub(crate) fn given_tokenizer(spec: &Spec, name: Option<&str>) -> Result<(Box<dyn Tokenizer>, Option<String>)> {
     let file = given_file(spec, name)?;
     let (given, recorded) = (settings::names(file.as_ref()).identity(), &spec.fields().tokenizer);
     let warning = (given.library != recorded.library)
@@ -226,7 +249,7 @@ fn given_tokenizer(spec: &Spec, name: Option<&str>) -> Result<(Box<dyn Tokenizer
 ///
 /// If it is another one, or cannot be read.
 pub fn given_file(spec: &Spec, name: Option<&str>) -> Result<Option<TokenizerFile>> {
-    let file = TokenizerFile::named(name.unwrap_or(BYTES))?;
+    let file = settings::tokenizer_file(name.unwrap_or(BYTES))?;
     let (given, recorded) = (settings::names(file.as_ref()).identity(), &spec.fields().tokenizer);
     if (&given.kind, &given.sha256) != (&recorded.kind, &recorded.sha256) {
         return Err(SettingsError::OtherTokenizer { recorded: shown(recorded), given: shown(&given) }.into());
@@ -241,9 +264,29 @@ fn shown(tokenizer: &TokenizerId) -> String {
     }
 }
 
-fn same_folder(first: Option<&Path>, second: &Path) -> bool {
-    let first = first.and_then(canonical);
-    first.is_some() && first == canonical(second)
+/// The manifest of a data set, given by itself or by its folder, on this machine.
+fn manifest_file(given: &Location) -> Result<Fetched> {
+    let is_folder = match given {
+        Location::Local(path) => path.is_dir(),
+        Location::Remote(remote) => remote.file_name() != MANIFEST,
+    };
+    if is_folder {
+        return Ok(DataSet::open(given)?.fetch(MANIFEST)?);
+    }
+    match given {
+        Location::Local(path) => Ok(Fetched::at(path.clone())),
+        Location::Remote(remote) => Ok(DataSet::open(&Location::Remote(remote.parent()))?.fetch(MANIFEST)?),
+    }
+}
+
+fn same_folder(first: Option<&Path>, second: &Location) -> bool {
+    match second {
+        Location::Local(second) => {
+            let first = first.and_then(canonical);
+            first.is_some() && first == canonical(second)
+        }
+        Location::Remote(_) => first.is_some_and(|first| first.as_os_str() == second.to_string().as_str()),
+    }
 }
 
 /// The folder's only path, if it is there. The parent of a bare name is an empty path: the folder at hand.

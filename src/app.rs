@@ -9,20 +9,22 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::again;
 use crate::cli::{
-    Cli, Command, GenerateArgs, InspectArgs, PlanArgs, RecipesArgs, ReproduceArgs, RunArgs, StatsArgs, VerifyArgs,
+    Cli, Command, FinalizeArgs, GenerateArgs, InspectArgs, PlanArgs, RecipesArgs, ReproduceArgs, RunArgs, Split,
+    StatsArgs, StatusArgs, VerifyArgs,
 };
 use crate::inspect::InspectError;
 use crate::inspect::line::LineError;
 use crate::output::data_set::{DataSet, PLAN};
 use crate::pipeline::UnitError;
 use crate::pipeline::plans::Plans;
-use crate::pipeline::run::{RunError, run};
+use crate::pipeline::run::{RunError, finish, run, run_alone};
 use crate::reading::shard::RowsError;
 use crate::recipe::{self, Recipe};
 use crate::settings::{self, Settings};
-use crate::tokenize::file::{BYTES, TokenizerFile};
+use crate::store::{Location, is_transient};
+use crate::tokenize::file::BYTES;
 use crate::tokenize::{TokenizerPath, guard};
-use crate::{generate, look, preview, report};
+use crate::{generate, look, planned, preview, report};
 
 /// How a command ended badly.
 pub struct Failure {
@@ -38,6 +40,10 @@ const EXIT_USAGE: u8 = 2;
 const EXIT_DONE: u8 = 0;
 /// Data or output, or findings.
 const EXIT_DATA: u8 = 1;
+/// Of units: another attempt would fail as well.
+const EXIT_PERMANENT: u8 = 64;
+/// Of units: another attempt may go better.
+const EXIT_TRANSIENT: u8 = 75;
 /// A signal's exit code is this and its number.
 const EXIT_SIGNAL: u8 = 128;
 
@@ -66,7 +72,7 @@ fn exit_code(error: &RunError) -> u8 {
     match error {
         RunError::OtherPlan { .. } | RunError::NotGiven { .. } => EXIT_USAGE,
         RunError::Interrupted { signal } => EXIT_SIGNAL + u8::try_from(*signal).unwrap_or_default(),
-        RunError::Unit { .. } | RunError::Output(_) => EXIT_DATA,
+        RunError::Unit { .. } | RunError::Output(_) | RunError::Missing { .. } => EXIT_DATA,
     }
 }
 
@@ -78,8 +84,13 @@ fn exit_code(error: &RunError) -> u8 {
 pub fn execute(cli: &Cli) -> Result<u8, Failure> {
     guard::silence_guarded_panics();
     match &cli.command {
-        Command::Run(args) => execute_run(args)?,
+        Command::Run(args) => match &args.plan {
+            Some(plan) => execute_planned(args, plan).map_err(of_a_plan)?,
+            None => execute_run(args)?,
+        },
         Command::Plan(args) => execute_plan(args)?,
+        Command::Status(args) => execute_status(args).map_err(|error| of_a_plan(error.into()))?,
+        Command::Finalize(args) => execute_finalize(args).map_err(of_a_plan)?,
         Command::Recipes(args) => execute_recipes(args)?,
         Command::Inspect(args) => execute_inspect(args)?,
         Command::Stats(args) => execute_stats(args)?,
@@ -122,19 +133,67 @@ fn execute_reproduce(args: &ReproduceArgs) -> Result<u8, Failure> {
 
 fn execute_run(args: &RunArgs) -> Result<(), Failure> {
     let begin = Instant::now();
+    let out = args.out.as_ref().context("`--out` is missing")?;
     let settings = Settings::new(&args.masking)?;
     for warning in &settings.warnings {
         report::message(&format!("warning: {warning}"));
     }
     let signals = interruption().context("cannot listen for signals")?;
-    let job = settings.into_job(&args.out, args.extend, args.max_rejects, signals)?;
+    let job = settings.into_job(out, args.extend, args.max_rejects, signals)?;
     let manifest = {
         let _shown = (!args.quiet).then(|| report::ProgressReport::start(job.progress.clone(), job.plan().bytes()));
         run(&job)?
     };
-    let out = args.out.display().to_string();
-    report::message(report::summary(&manifest, &out, begin.elapsed()).trim_end());
+    report::message(report::summary(&manifest, &out.to_string(), begin.elapsed()).trim_end());
     Ok(())
+}
+
+/// One unit of a plan; or all of them, and the end.
+fn execute_planned(args: &RunArgs, plan: &Location) -> Result<(), Failure> {
+    let begin = Instant::now();
+    let signals = interruption().context("cannot listen for signals")?;
+    let (job, unit) = planned::job(args, plan, signals)?;
+    let bytes = unit.map_or_else(|| job.plan().bytes(), |unit| job.plan().unit_bytes(job.plan().units[unit]));
+    let _shown = (!args.quiet).then(|| report::ProgressReport::start(job.progress.clone(), bytes));
+    if let Some(unit) = unit {
+        run_alone(&job, unit)?;
+        report::message(&format!("unit {unit} of {} is done", job.plan().units.len()));
+    } else {
+        let manifest = run(&job)?;
+        report::message(report::summary(&manifest, &plan.to_string(), begin.elapsed()).trim_end());
+    }
+    Ok(())
+}
+
+fn execute_status(args: &StatusArgs) -> Result<()> {
+    let states = planned::status(&args.dir)?;
+    let text = match (args.missing, args.array) {
+        (false, _) => report::units::status(&states),
+        (true, None) => report::units::missing(&states),
+        (true, Some(size)) => report::units::arrays(&states, size),
+    };
+    Ok(report::data(&text)?)
+}
+
+fn execute_finalize(args: &FinalizeArgs) -> Result<(), Failure> {
+    let begin = Instant::now();
+    let signals = interruption().context("cannot listen for signals")?;
+    let job = planned::finalizer(args, signals)?;
+    let manifest = finish(&job)?;
+    report::message(report::summary(&manifest, &args.dir.to_string(), begin.elapsed()).trim_end());
+    Ok(())
+}
+
+/// What an engine that starts units can make of a failure: whether it should try again.
+fn of_a_plan(failure: Failure) -> Failure {
+    let Failure { error, exit_code } = failure;
+    let is_missing = matches!(error.downcast_ref(), Some(RunError::Missing { .. }));
+    let exit_code = match exit_code {
+        exit_code if exit_code > EXIT_SIGNAL => exit_code,
+        _ if is_missing || error.chain().any(is_transient) => EXIT_TRANSIENT,
+        _ => EXIT_PERMANENT,
+    };
+    Failure { error, exit_code }
 }
 
 /// Holds the number of the first signal that asks to stop; the second one ends the process at once.
@@ -150,10 +209,15 @@ fn interruption() -> std::io::Result<Arc<AtomicUsize>> {
 }
 
 fn execute_plan(args: &PlanArgs) -> Result<()> {
-    let settings = Settings::new(&args.masking)?;
+    let mut masking = args.masking.clone();
+    if args.write {
+        masking.split.get_or_insert(Split::OF_PLANS);
+    }
+    let settings = Settings::new(&masking)?;
+    let extend = args.extend.then_some(settings.cutting);
     let differences = match &args.out {
-        Some(out) if DataSet::at(out).read(PLAN)?.is_some() => {
-            match Plans::resolve(&DataSet::at(out), settings.plan.clone(), args.extend) {
+        Some(out) if DataSet::open(out)?.read(PLAN)?.is_some() => {
+            match Plans::resolve(&DataSet::open(out)?, settings.plan.clone(), extend) {
                 Ok(_) => Some(Vec::new()),
                 Err(RunError::OtherPlan { differences, .. }) => Some(differences),
                 Err(error) => return Err(error.into()),
@@ -164,6 +228,10 @@ fn execute_plan(args: &PlanArgs) -> Result<()> {
     let text = report::plan(&settings, differences.as_deref());
     // What can be said at once is not held back by what takes a second.
     report::data(&text)?;
+    if let Some(out) = args.out.as_ref().filter(|_| args.write) {
+        let written = planned::write(settings, out, &masking.tokenizer, args.extend)?;
+        return Ok(report::data(&report::units::written(&written))?);
+    }
     if args.no_estimate {
         return Ok(());
     }
@@ -208,7 +276,7 @@ fn execute_recipes(args: &RecipesArgs) -> Result<()> {
     if args.schema {
         return Ok(report::data(&format!("{:#}\n", recipe::schema()))?);
     }
-    let file = TokenizerFile::named(args.tokenizer.as_deref().unwrap_or(BYTES))?;
+    let file = settings::tokenizer_file(args.tokenizer.as_deref().unwrap_or(BYTES))?;
     let names = settings::names(file.as_ref());
     let text = match (&args.name, &args.example) {
         (None, _) => report::recipes(&preview::built_in(names, &args.spec())?),
@@ -220,7 +288,7 @@ fn execute_recipes(args: &RecipesArgs) -> Result<()> {
         }
         (Some(name), Some(text)) => {
             let spec = settings::resolve(&Recipe::find(name)?, names, &args.spec())?;
-            let again = TokenizerFile::named(args.tokenizer.as_deref().unwrap_or(BYTES))?;
+            let again = settings::tokenizer_file(args.tokenizer.as_deref().unwrap_or(BYTES))?;
             let tokenizer = settings::tokenizer(again, &spec, TokenizerPath::Oracle);
             report::example(&preview::example(&spec, names, tokenizer.as_ref(), text, &args.label)?)
         }

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Arg, Args, Parser, Subcommand};
 
 use crate::input::reader::Limits;
 use crate::output::schema::Column;
 use crate::pipeline::allowance::MaxRejects;
 use crate::recipe::{RowLayout, nearest};
+use crate::store::Location;
 use crate::tokenize::TokenizerPath;
 
 /// Make pre-masked training sets: UL2, UL2R and T5 denoising, from `.jsonl.zst` text to Parquet shards of `input_ids` and `labels`.
@@ -27,10 +28,12 @@ const HELP: &str = "\
 
 Before a run:
   recipes    List the built-in recipes, print one as the TOML file it is, or show what it does to a text
-  plan       Show what `run` would do, refuse or shorten, and about what it would make
+  plan       Show what `run` would do, refuse or shorten, and about what it would make; or write it for many machines
 
 A run:
-  run        Read sources, mask every document, write a data set
+  run        Read sources, mask every document, write a data set; or make one unit of a plan
+  status     Show which units of a data set are done
+  finalize   Finish a data set whose units are all done
 
 With a data set:
   inspect    Look at rows: of a data set, or of one line of a source without one
@@ -56,6 +59,8 @@ Exit codes:
   0    done
   1    the run failed on its data or its output; `verify` or `reproduce` found something
   2    usage, recipe or environment
+  64   of `run --plan`, `status` and `finalize`: another attempt would fail as well
+  75   of the same: another attempt may go better
   130  interrupted by Ctrl-C, 143 by a termination request; the same command goes on";
 
 const RUN_EXAMPLES: &str = "\
@@ -64,6 +69,8 @@ Examples:
   ul2-prep run 'pile/*.jsonl.zst' --out masked --recipe ul2 --epochs 4
   ul2-prep run books.jsonl.gz --out masked --recipe my-mixture.toml --text-field body.text
   ul2-prep run more-shards/ --out masked --tokenizer t5/tokenizer.json --seed 7 --extend
+  ul2-prep run s3://corpus/pile/ --out s3://sets/pile-ul2 --tokenizer t5/tokenizer.json
+  ul2-prep run --plan s3://sets/pile-ul2 --unit 3
 
 The same command again goes on where an interrupted run stopped.";
 
@@ -72,6 +79,7 @@ Examples:
   ul2-prep plan shards/ --tokenizer t5/tokenizer.json --recipe ul2
   ul2-prep plan shards/ --tokenizer t5/tokenizer.json --recipe my-mixture.toml --out masked
   ul2-prep plan shards/ --no-estimate
+  ul2-prep plan s3://corpus/pile/ --tokenizer t5/tokenizer.json --out s3://sets/pile-ul2 --write
 
 Rows, size and time are estimated from the first MiB of up to 16 sources.";
 
@@ -95,6 +103,18 @@ Example:
   ul2-prep reproduce masked/manifest.json shards/ --tokenizer t5/tokenizer.json --out again
 
 One line for each difference on standard output; the exit code is 1 if there is one.";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  ul2-prep status s3://sets/pile-ul2
+  ul2-prep status s3://sets/pile-ul2 --missing
+  ul2-prep status s3://sets/pile-ul2 --missing --array=1001";
+
+const FINALIZE_EXAMPLES: &str = "\
+Example:
+  ul2-prep finalize s3://sets/pile-ul2
+
+If units are missing, nothing is written and the exit code is 75.";
 
 const INSPECT_EXAMPLES: &str = "\
 Examples:
@@ -122,12 +142,20 @@ Examples:
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Read sources, mask every document, write a data set.
+    /// Read sources, mask every document, write a data set; or make one unit of a plan.
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
-    /// Show what `run` would do, refuse or shorten, and about what it would make.
+    /// Show what `run` would do, refuse or shorten, and about what it would make; or write it for many machines.
     #[command(after_help = PLAN_EXAMPLES)]
     Plan(PlanArgs),
+    /// Show which units of a data set are done.
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status(StatusArgs),
+    /// Finish a data set whose units are all done.
+    ///
+    /// Writes card, digests and manifest from the commit records, and `_SUCCESS` last.
+    #[command(after_help = FINALIZE_EXAMPLES)]
+    Finalize(FinalizeArgs),
     /// Look at rows: of a data set, or of one line of a source without one.
     #[command(after_help = INSPECT_EXAMPLES)]
     Inspect(InspectArgs),
@@ -152,15 +180,67 @@ pub enum Command {
     Recipes(RecipesArgs),
 }
 
+/// What a plan decides, so that it cannot be asked for beside one.
+const OF_THE_PLAN: [&str; 21] = [
+    "tokenizer_path",
+    "text_field",
+    "label_field",
+    "eos_token",
+    "pad_token",
+    "max_line",
+    "seed",
+    "epochs",
+    "inputs_length",
+    "labels_length",
+    "layout",
+    "sequence_length",
+    "pack",
+    "shuffle",
+    "pad",
+    "recipe",
+    "strict_sentinels",
+    "columns",
+    "shard_size",
+    "split",
+    "extend",
+];
+
+fn beside_a_plan(arg: Arg) -> Arg {
+    match arg.get_id().as_str() {
+        "sources" => arg.required(false).required_unless_present("plan"),
+        "out" => arg.required(false).required_unless_present("plan").conflicts_with("plan"),
+        id if OF_THE_PLAN.contains(&id) => arg.conflicts_with("plan"),
+        _ => arg,
+    }
+}
+
 /// `ul2-prep run`.
 #[derive(Debug, Args)]
+#[command(mut_args(beside_a_plan))]
 pub struct RunArgs {
     /// What is read and how it is masked.
     #[command(flatten)]
     pub masking: MaskingArgs,
-    /// The folder of the data set: new, empty, one that an interrupted run has begun, or with `--extend` a finished one.
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
+    /// The folder of the data set, or its URL: new, empty, one that an interrupted run has begun, or with `--extend` a finished one.
+    #[arg(long, value_name = "DIR", value_parser = Location::parse)]
+    pub out: Option<Location>,
+    /// The data set that `ul2-prep plan --write` has begun: make one unit of it, or without one all, and finish. SOURCE and `--tokenizer` only if
+    /// they are elsewhere now.
+    #[arg(long, value_name = "DIR", value_parser = Location::parse, help_heading = "Many machines")]
+    pub plan: Option<Location>,
+    /// The unit to make, counted from 0 [default: `SLURM_ARRAY_TASK_ID` or `JOB_COMPLETION_INDEX`, else all].
+    #[arg(long, value_name = "K", requires = "plan", help_heading = "Many machines")]
+    pub unit: Option<usize>,
+    /// What is added to the number that the environment gives.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        requires = "plan",
+        conflicts_with = "unit",
+        help_heading = "Many machines"
+    )]
+    pub index_offset: usize,
     /// Add sources that the data set does not have yet. Its finished shards stay as they are; their sources need not be given again.
     #[arg(long, help_heading = "Running")]
     pub extend: bool,
@@ -181,21 +261,49 @@ pub struct PlanArgs {
     /// Do not read the beginning of the sources: no estimates.
     #[arg(long, help_heading = "Running")]
     pub no_estimate: bool,
-    /// The folder of the data set, to see whether it could go on there.
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
+    /// The folder of the data set, or its URL, to see whether it could go on there.
+    #[arg(long, value_name = "DIR", value_parser = Location::parse)]
+    pub out: Option<Location>,
+    /// Write the plan there, for `run --plan` on many machines.
+    #[arg(long, requires = "out", help_heading = "Many machines")]
+    pub write: bool,
     /// Ask it for sources that the data set does not have yet, as `run --extend`.
     #[arg(long, requires = "out", help_heading = "Running")]
     pub extend: bool,
+}
+
+/// `ul2-prep status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The folder of the data set, or its URL.
+    #[arg(value_name = "DIR", value_parser = Location::parse)]
+    pub dir: Location,
+    /// The numbers of the units that are not done, a line each.
+    #[arg(long)]
+    pub missing: bool,
+    /// The same for Slurm: lines of an offset and the array of indices above it, which are below SIZE [default: 1001, as Slurm's `MaxArraySize`].
+    #[arg(long, value_name = "SIZE", requires = "missing", num_args = 0..=1, require_equals = true, default_missing_value = "1001", value_parser = clap::value_parser!(u64).range(1..))]
+    pub array: Option<u64>,
+}
+
+/// `ul2-prep finalize`.
+#[derive(Debug, Args)]
+pub struct FinalizeArgs {
+    /// The folder of the data set, or its URL.
+    #[arg(value_name = "DIR", value_parser = Location::parse)]
+    pub dir: Location,
+    /// The tokenizer that it is made with [default: where it was when the plan was written, else bytes].
+    #[arg(long, value_name = "FILE|bytes")]
+    pub tokenizer: Option<String>,
 }
 
 /// `ul2-prep verify`.
 #[derive(Debug, Args)]
 #[command(mut_arg("max_window", |arg| arg.requires("sources")), mut_arg("max_expansion", |arg| arg.requires("sources")))]
 pub struct VerifyArgs {
-    /// The folder of the data set.
-    #[arg(value_name = "DIR")]
-    pub dir: PathBuf,
+    /// The folder of the data set, or its URL.
+    #[arg(value_name = "DIR", value_parser = Location::parse)]
+    pub dir: Location,
     /// The sources that it was made from: their tokens are compared with those of the rows.
     #[arg(long, value_name = "SOURCE", num_args = 1..)]
     pub sources: Vec<String>,
@@ -216,15 +324,15 @@ pub struct VerifyArgs {
 /// `ul2-prep reproduce`.
 #[derive(Debug, Args)]
 pub struct ReproduceArgs {
-    /// The manifest of the data set, or the folder that it is in.
-    #[arg(value_name = "MANIFEST")]
-    pub manifest: PathBuf,
+    /// The manifest of the data set, or the folder that it is in; or the URL of either.
+    #[arg(value_name = "MANIFEST", value_parser = Location::parse)]
+    pub manifest: Location,
     /// The sources that it was made from, so that their names are the same.
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
-    /// The folder to make it in: new, empty, or one that an interrupted command has begun.
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
+    /// The folder to make it in, or its URL: new, empty, or one that an interrupted command has begun.
+    #[arg(long, value_name = "DIR", value_parser = Location::parse)]
+    pub out: Location,
     /// The tokenizer that it was made with [default: bytes].
     #[arg(long, value_name = "FILE|bytes")]
     pub tokenizer: Option<String>,
@@ -242,7 +350,7 @@ pub struct ReproduceArgs {
 /// `ul2-prep inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// The folder of a data set, or a line of a source, counted from 1.
+    /// The folder of a data set, or a line of a source, counted from 1; or the URL of either.
     #[arg(value_name = "DIR|SOURCE:LINE")]
     pub target: String,
 
@@ -402,9 +510,9 @@ pub struct FlagElsewhere {
 /// `ul2-prep stats`.
 #[derive(Debug, Args)]
 pub struct StatsArgs {
-    /// The folder of the data set.
-    #[arg(value_name = "DIR")]
-    pub dir: PathBuf,
+    /// The folder of the data set, or its URL.
+    #[arg(value_name = "DIR", value_parser = Location::parse)]
+    pub dir: Location,
     /// One JSON object with all counts.
     #[arg(long)]
     pub json: bool,
@@ -445,9 +553,9 @@ pub enum Generated {
 }
 
 /// What is read and how it is masked.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct MaskingArgs {
-    /// Files, folders (searched recursively) or quoted globs of `.jsonl`, `.json` or `.ndjson`, plain or with `.zst` or `.gz` behind.
+    /// Files, folders (searched recursively), quoted globs or URLs of `.jsonl`, `.json` or `.ndjson`, plain or with `.zst` or `.gz` behind.
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
 
@@ -478,9 +586,27 @@ pub struct MaskingArgs {
     /// Size at which a Parquet file is closed: the next row group would make it larger.
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size, help_heading = "Running")]
     pub shard_size: u64,
+    /// Size on disk above which a source is divided into units of about that size, 16 at most, or `none` [default: none; 4GiB with `plan --write`].
+    /// It never changes a row.
+    #[arg(long, value_name = "SIZE|none", value_parser = split, help_heading = "Many machines")]
+    pub split: Option<Split>,
     /// What a source may ask for.
     #[command(flatten)]
     pub limits: LimitArgs,
+}
+
+/// Whether large sources are divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// No.
+    None,
+    /// Those with more bytes on disk.
+    Above(u64),
+}
+
+impl Split {
+    /// What `plan --write` does unless it is told otherwise.
+    pub const OF_PLANS: Self = Self::Above(4 << 30);
 }
 
 /// What a source may ask for.
@@ -677,6 +803,11 @@ fn size(text: &str) -> Result<u64, String> {
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
     Ok(bytes as u64)
+}
+
+/// Where sources are divided.
+fn split(text: &str) -> Result<Split, String> {
+    if text == "none" { Ok(Split::None) } else { size(text).map(Split::Above) }
 }
 
 /// A Zstandard window.

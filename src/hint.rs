@@ -13,6 +13,7 @@ use crate::pipeline::run::RunError;
 use crate::recipe::RecipeError;
 use crate::reject::Reason;
 use crate::settings::SettingsError;
+use crate::store::{StoreError, is_transient};
 use crate::tokenize::file::TokenizerFileError;
 
 /// The next step for the first error of the chain that has one.
@@ -66,7 +67,17 @@ fn settings(error: &SettingsError) -> Option<String> {
         SettingsError::InDataSet(_) => Some("name a file outside its folder".into()),
         SettingsError::NoSource { near: Some(near), .. } => Some(format!("there is a source `{near}`")),
         SettingsError::NoSource { near: None, .. } => Some("`manifest.json` lists the sources by their names".into()),
-        SettingsError::NoDenoiser { .. } | SettingsError::NoWorkers => None,
+        SettingsError::NoPlan(_) => Some("`ul2-prep plan … --out DIR --write` writes one".into()),
+        SettingsError::OtherVersion(_) | SettingsError::OtherLibrary(_) => {
+            Some("use the version of the tool that the plan was written by on all machines".into())
+        }
+        SettingsError::NotGiven { .. } => {
+            Some("name the sources behind the flags, as they were when the plan was written".into())
+        }
+        SettingsError::NoDenoiser { .. }
+        | SettingsError::NoWorkers
+        | SettingsError::NoUnit { .. }
+        | SettingsError::NoNumber { .. } => None,
         SettingsError::NoOracle => Some("leave `--tokenizer-path` out, or name a `tokenizer.json`".into()),
     }
 }
@@ -152,6 +163,9 @@ fn run(error: &RunError) -> Option<String> {
             Some("`--extend` adds the new sources to the data set".into())
         }
         RunError::OtherPlan { .. } => Some("use the same settings, or name another folder with `--out`".into()),
+        RunError::Missing { .. } => {
+            Some("make them with `ul2-prep run --plan DIR --unit K`, then finalize again".into())
+        }
         RunError::NotGiven { .. } => Some("finish the data set first, or give all its sources".into()),
         _ => None,
     }
@@ -177,7 +191,7 @@ fn unit(error: &UnitError) -> Option<String> {
 
 fn input(error: &InputError) -> Option<String> {
     match error {
-        InputError::Read { cause, .. } if cause.raw_os_error().is_none() => {
+        InputError::Read { cause, .. } if cause.raw_os_error().is_none() && !is_of_a_store(cause) => {
             Some("the file is truncated or damaged: fetch it again, or leave it out; finished shards are kept".into())
         }
         InputError::Window { asked, .. } if *asked > Limits::MOST_WINDOW => {
@@ -190,6 +204,9 @@ fn input(error: &InputError) -> Option<String> {
             Some("if the source is no decompression bomb, allow more with `--max-expansion`".into())
         }
         InputError::Format { .. } => Some("rename the file, or compress it as its name says".into()),
+        InputError::OtherTag { .. } => {
+            Some("put the old object back, or make the data set anew in another folder".into())
+        }
         InputError::Changed { .. } => Some("do not write to sources while they are read".into()),
         _ => None,
     }
@@ -207,8 +224,18 @@ fn output(error: &OutputError) -> Option<String> {
     }
 }
 
+fn is_of_a_store(error: &std::io::Error) -> bool {
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<StoreError>)
+}
+
 fn system(error: &std::io::Error) -> Option<String> {
     match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::NotFound if is_of_a_store(error) => {
+            Some("credentials and end points come from the environment (`AWS_…`, `GOOGLE_…`, `AZURE_…`)".into())
+        }
+        _ if is_of_a_store(error) && is_transient(error) => {
+            Some("run the same command again when the store is back: it goes on after the last finished shard".into())
+        }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             Some("make room and run the same command again: it goes on after the last finished shard".into())
         }

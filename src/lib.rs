@@ -33,6 +33,7 @@ pub mod look;
 pub mod output;
 pub mod page;
 pub mod pipeline;
+pub mod planned;
 pub mod preview;
 pub mod reading;
 pub mod recipe;
@@ -40,7 +41,9 @@ pub mod reject;
 pub mod report;
 pub mod settings;
 pub mod shown;
+pub mod spool;
 pub mod stats;
+pub mod store;
 pub mod tokenize;
 pub mod verify;
 
@@ -57,6 +60,8 @@ pub mod documentation {
     pub mod reproducibility {}
     #[doc = include_str!("../docs/reliability.md")]
     pub mod reliability {}
+    #[doc = include_str!("../docs/scale-out.md")]
+    pub mod scale_out {}
     #[doc = include_str!("../docs/verify.md")]
     pub mod verify {}
     #[doc = include_str!("../docs/inspect.md")]

@@ -11,7 +11,7 @@ use crate::denoise::{Seed, Spec};
 use crate::input::source::check_name;
 use crate::inspect::line::{LineError, LineMasker};
 use crate::inspect::{Choice, Filter, Found, InspectError, Inspection, ShardRows};
-use crate::output::data_set::DataSet;
+use crate::output::data_set::{DataSet, Fetched};
 use crate::output::schema::RowFormat;
 use crate::page::{self, RowShown};
 use crate::pipeline::estimate::{Estimate, Estimator};
@@ -19,8 +19,10 @@ use crate::reading::Described;
 use crate::reading::example::Reach;
 use crate::recipe::{DEFAULT, nearest};
 use crate::report::rows::{Style, Texts, head, json_line, row};
-use crate::settings::{self, Settings, SettingsError, Spool};
+use crate::settings::{self, Settings, SettingsError};
+use crate::spool::Spool;
 use crate::stats::{Stats, Summary};
+use crate::store::Location;
 use crate::tokenize::TokenizerPath;
 use crate::tokenize::file::{BYTES, TokenizerFile};
 use crate::{shown, stats};
@@ -61,7 +63,7 @@ enum What {
     },
     /// The rows of a batch, in a file.
     Line {
-        shard: std::path::PathBuf,
+        shard: Fetched,
         format: RowFormat,
         line: Line,
         _spool: Spool,
@@ -81,23 +83,28 @@ impl Looking {
     ///
     /// If there is neither, or the flags are of the other.
     pub fn new(args: &InspectArgs) -> Result<Self> {
-        let path = Path::new(&args.target);
-        match args.target.rsplit_once(':') {
-            _ if path.is_file() => Err(SettingsError::NoTarget(args.target.clone()).into()),
-            Some((source, line)) if !path.exists() => {
-                let line = line.parse().ok().filter(|line| *line > 0);
-                let line = line.ok_or_else(|| SettingsError::NoTarget(args.target.clone()))?;
+        let place = Location::parse(&args.target)?;
+        let line = |line: &str| line.parse().ok().filter(|line| *line > 0);
+        match (args.target.rsplit_once(':'), place.local()) {
+            (_, Some(path)) if path.is_file() => Err(SettingsError::NoTarget(args.target.clone()).into()),
+            (Some((source, number)), Some(path)) if !path.exists() => {
+                let number = line(number).ok_or_else(|| SettingsError::NoTarget(args.target.clone()))?;
                 args.refuse_for(Target::Line)?;
-                Self::line(args, source, line)
+                Self::line(args, source, number)
+            }
+            // The colon of a scheme is followed by no number.
+            (Some((source, number)), None) if let Some(number) = line(number) => {
+                args.refuse_for(Target::Line)?;
+                Self::line(args, source, number)
             }
             _ => {
                 args.refuse_for(Target::DataSet)?;
-                Self::data_set(args, path)
+                Self::data_set(args, &place)
             }
         }
     }
 
-    fn data_set(args: &InspectArgs, dir: &Path) -> Result<Self> {
+    fn data_set(args: &InspectArgs, dir: &Location) -> Result<Self> {
         let (data_set, described) = again::described(dir)?;
         let spec = described.spec.clone();
         if let Some(name) = args.source.as_ref().filter(|name| !described.places.contains_key(*name)) {
@@ -139,6 +146,7 @@ impl Looking {
             columns: None,
             workers: Some(1),
             shard_size: u64::MAX,
+            split: None,
             limits: args.limits,
         })?;
         let Settings { spec, format, tokenizer: made, mut sources, plan, limits, .. } = settings;
@@ -150,7 +158,7 @@ impl Looking {
         }
         let epoch = args.epoch.unwrap_or_default();
         let epoch = u16::try_from(epoch).ok().with_context(|| format!("there is no epoch {epoch}"))?;
-        let names = if args.ids { Names::Ids } else { Names::Text(TokenizerFile::named(tokenizer)?) };
+        let names = if args.ids { Names::Ids } else { Names::Text(settings::tokenizer_file(tokenizer)?) };
         let (sharing, options) = settings::shared(spec.clone(), format.clone(), made, &plan)?;
         let spool = Spool::new()?;
         let shard = spool.path().join("rows.parquet");
@@ -166,6 +174,7 @@ impl Looking {
         };
         let choice = args.rows.filter(|rows| *rows > 0).map_or(Choice::All, Choice::First);
         let line = Line { source_name: source.name, line };
+        let shard = Fetched::at(shard);
         Ok(Self { target: What::Line { shard, format, line, _spool: spool }, spec, names, filter, choice })
     }
 
@@ -181,8 +190,8 @@ impl Looking {
             }
             What::Line { shard, format, line: Line { source_name, line }, _spool: _ } => {
                 let reach = Reach::new(&self.spec, format);
-                let (path, filter) = (shard.clone(), &self.filter);
-                let rows = ShardRows { path, first: 0, spec: &self.spec, format, reach: &reach, filter };
+                let filter = &self.filter;
+                let rows = ShardRows { file: shard, first: 0, spec: &self.spec, format, reach: &reach, filter };
                 let mut visit = self.choice.limit(visit);
                 let mut shown = 0;
                 let _ = rows.each(None, &mut |mut found: Vec<Found>| {
@@ -221,7 +230,7 @@ impl Looking {
 ///
 /// If a source cannot be read, or rows cannot be made.
 pub fn estimate(settings: Settings) -> Result<(Spec, Estimate)> {
-    let Settings { spec, format, tokenizer, sources, plan, workers, limits, warnings: _ } = settings;
+    let Settings { spec, format, tokenizer, sources, plan, cutting: _, workers, limits, warnings: _ } = settings;
     let (sharing, _) = settings::shared(spec.clone(), format, tokenizer, &plan)?;
     let (pool, spool) = (settings::pool(workers)?, Spool::new()?);
     let estimator = Estimator { shared: &sharing, limits, spool: spool.path() };
@@ -266,7 +275,7 @@ impl Counted {
         } else {
             Names::Ids
         };
-        if let Some(page) = html.as_ref().filter(|page| is_below(page, dir)) {
+        if let Some(page) = html.as_ref().filter(|page| dir.local().is_some_and(|dir| is_below(page, dir))) {
             return Err(SettingsError::InDataSet(page.display().to_string()).into());
         }
         let stats: stats::Stats = Stats::count(&data_set, &described, &pool)?;

@@ -129,8 +129,12 @@ impl AsideFile {
             // Processes of one number may share a folder: those of containers.
             let name = format!("long-lines-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
             let path = folder.join(name);
-            match fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
-                Ok(file) => return Ok(Self { path, file }),
+            match options().open(&path) {
+                Ok(file) => {
+                    // What is open needs no name, and a process that is killed leaves none. Where a system wants names, it goes when dropped.
+                    let _ = fs::remove_file(&path);
+                    return Ok(Self { path, file });
+                }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
@@ -145,6 +149,15 @@ impl AsideFile {
     pub fn append(&self, bytes: &[u8]) -> io::Result<()> {
         (&self.file).write_all(bytes)
     }
+}
+
+/// How a new file is made: its folder may be one that others share.
+fn options() -> fs::OpenOptions {
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    fs_err::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 impl AsideBytes {

@@ -3,6 +3,7 @@
 pub mod counts;
 pub mod estimate;
 pub mod rows;
+pub mod units;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -322,7 +323,8 @@ pub fn equal(made: &Manifest, version: &str) -> String {
 /// What `plan` prints.
 #[must_use]
 pub fn plan(settings: &Settings, differences: Option<&[String]>) -> String {
-    let Settings { spec, format: _, tokenizer: path, sources, plan, workers, limits: _, warnings } = settings;
+    let Settings { spec, format: _, tokenizer: path, sources, plan, cutting: _, workers, limits: _, warnings } =
+        settings;
     let fields = spec.fields();
     let mut text = String::new();
     let total: u64 = sources.iter().map(|source| source.bytes).sum();

@@ -1,14 +1,11 @@
 //! From arguments and recipe to a job. The only reader of the environment.
 
-use std::fs::DirBuilder;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result};
 
-use crate::cli::{MaskingArgs, SpecArgs, When};
+use crate::cli::{MaskingArgs, SpecArgs, Split, When};
 use crate::denoise::{
     Causal, Denoiser, EosPolicy, Layout, MASKING_VERSION, MultipleChoice, NoisePattern, SSentinel, Seed, Spec,
     SpecError, SpecFields, Vocabulary,
@@ -22,7 +19,7 @@ use crate::output::schema::{self, Column, RowFormat};
 use crate::output::shard::ShardOptions;
 use crate::pipeline::allowance::MaxRejects;
 use crate::pipeline::document::Fields;
-use crate::pipeline::plan::Plan;
+use crate::pipeline::plan::{Cutting, Plan};
 use crate::pipeline::plans::Plans;
 use crate::pipeline::progress::Progress;
 use crate::pipeline::run::Job;
@@ -30,8 +27,11 @@ use crate::pipeline::worker::Shared;
 use crate::recipe::{ModeToken, Prompts, Recipe, RecipeDenoiser, RecipeError, RowLayout};
 use crate::report;
 use crate::report::rows::{Style, View};
+use crate::spool::Spool;
+use crate::store::Location;
 use crate::tokenize::bytes::{ByteNames, ByteTokenizer};
-use crate::tokenize::file::TokenizerFile;
+use crate::tokenize::config::CONFIG_NAME;
+use crate::tokenize::file::{BYTES, MAX_FILE, TokenizerFile, names_in_folder};
 use crate::tokenize::names::{EOS_NAMES, NUMBER, PAD_NAMES, SENTINEL_PATTERNS, first_known, sentinels};
 use crate::tokenize::{Tokenizer, TokenizerNames, TokenizerPath};
 
@@ -56,6 +56,8 @@ pub struct Settings {
     pub sources: Vec<Source>,
     /// What will be done.
     pub plan: Plan,
+    /// How sources are cut into its units.
+    pub cutting: Cutting,
     /// Worker threads.
     pub workers: usize,
     /// What a source may ask for.
@@ -164,6 +166,37 @@ pub enum SettingsError {
         /// The one given.
         given: String,
     },
+    /// A data set without a plan.
+    #[error("no plan is written in `{0}`")]
+    NoPlan(String),
+    /// A plan of another version.
+    #[error("the plan was written by version {0} of the tool, this is {VERSION}", VERSION = env!("CARGO_PKG_VERSION"))]
+    OtherVersion(String),
+    /// Another library than the plan was written with.
+    #[error("it is not certain {0}")]
+    OtherLibrary(String),
+    /// A unit that the plan does not have.
+    #[error("there is no unit {unit}: the plan has {units}, counted from 0")]
+    NoUnit {
+        /// The number.
+        unit: usize,
+        /// How many there are.
+        units: usize,
+    },
+    /// A number of a unit that is none.
+    #[error("`{variable}` is `{value}`, which is no number of a unit")]
+    NoNumber {
+        /// The variable.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// A source whose place is not known.
+    #[error("{source_name}: the source is not among the SOURCEs, and where it was is not written beside the plan")]
+    NotGiven {
+        /// The source.
+        source_name: String,
+    },
     /// A folder with something else in it.
     #[error("`{0}` is not empty and holds no data set of `ul2-prep`")]
     ForeignFolder(String),
@@ -187,9 +220,10 @@ impl Settings {
             workers,
             limits,
             shard_size,
+            split,
         } = args;
         let recipe = Recipe::find(recipe)?;
-        let file = TokenizerFile::named(tokenizer)?;
+        let file = tokenizer_file(tokenizer)?;
         if *tokenizer_path == TokenizerPath::Oracle && file.as_ref().is_some_and(|file| !file.has_oracle()) {
             return Err(SettingsError::NoOracle.into());
         }
@@ -208,9 +242,10 @@ impl Settings {
         let format = RowFormat::new(&spec, columns.as_deref())?;
         warnings.extend(missing_columns(&format));
         let sources = discover(sources)?;
-        let plan = Plan::new(&spec, &format, &sources, *shard_size);
+        let cutting = cutting(split.unwrap_or(Split::None))?;
+        let plan = Plan::new(&spec, &format, &sources, *shard_size, cutting);
         let workers = self::workers(*workers)?;
-        Ok(Self { spec, format, tokenizer, sources, plan, workers, limits: limits.limits(), warnings })
+        Ok(Self { spec, format, tokenizer, sources, plan, cutting, workers, limits: limits.limits(), warnings })
     }
 
     /// The job that writes the data set.
@@ -219,19 +254,32 @@ impl Settings {
     ///
     /// If the folder holds something else, or the workers cannot be started.
     pub fn into_job(
-        self,
-        out: &Path,
+        mut self,
+        out: &Location,
         extend: bool,
         max_rejects: MaxRejects,
         interrupted: Arc<AtomicUsize>,
     ) -> Result<Job> {
-        let Self { spec, format, tokenizer, sources, plan, workers, limits, warnings: _ } = self;
-        let data_set = DataSet::at(out).with_faults(faults()?);
-        if data_set.is_foreign()? {
-            return Err(SettingsError::ForeignFolder(out.display().to_string()).into());
-        }
-        let plans = Plans::resolve(&data_set, plan, extend)?;
-        let sources = plans.sources(sources, &data_set)?;
+        let data_set = data_set(out)?;
+        let plans = Plans::resolve(&data_set, self.plan.clone(), extend.then_some(self.cutting))?;
+        let sources = plans.sources(std::mem::take(&mut self.sources), &data_set)?;
+        self.job(data_set, plans, sources, max_rejects, interrupted)
+    }
+
+    /// The job that makes units of plans, from their sources.
+    ///
+    /// # Errors
+    ///
+    /// If the workers cannot be started.
+    pub fn job(
+        self,
+        data_set: DataSet,
+        plans: Plans,
+        sources: Vec<Source>,
+        max_rejects: MaxRejects,
+        interrupted: Arc<AtomicUsize>,
+    ) -> Result<Job> {
+        let Self { spec, format, tokenizer, sources: _, plan: _, cutting: _, workers, limits, warnings: _ } = self;
         let (shared, shard_options) = shared(spec, format, tokenizer, plans.whole())?;
         let pool = pool(workers)?;
         // One lane decompresses and commits for about eight workers; one more, so that they are busy while a unit ends.
@@ -253,6 +301,56 @@ impl Settings {
             failed: AtomicBool::new(false),
         })
     }
+}
+
+/// The data set that is, or is to be, in a place.
+///
+/// # Errors
+///
+/// If there is something else.
+pub fn data_set(place: &Location) -> Result<DataSet> {
+    let data_set = DataSet::open(place)?.with_faults(faults()?);
+    if data_set.is_foreign()? {
+        return Err(SettingsError::ForeignFolder(place.to_string()).into());
+    }
+    Ok(data_set)
+}
+
+/// How sources are cut into units. Tests, which have small ones, close units at `UL2_PREP_UNIT_BYTES`.
+///
+/// # Errors
+///
+/// If that is no number.
+#[expect(clippy::disallowed_methods, reason = "the only reader of the environment")]
+pub fn cutting(split: Split) -> Result<Cutting> {
+    let split = match split {
+        Split::None => None,
+        Split::Above(bytes) => Some(bytes),
+    };
+    let unit_bytes = match std::env::var("UL2_PREP_UNIT_BYTES") {
+        Err(_) => Cutting::default().unit_bytes,
+        Ok(bytes) => bytes.parse().context("UL2_PREP_UNIT_BYTES")?,
+    };
+    Ok(Cutting { unit_bytes, split })
+}
+
+/// The unit that is asked for, by a flag or by an engine that numbers its tasks. Numbers of engines are small; `offset` is added to them.
+///
+/// # Errors
+///
+/// [`SettingsError::NoNumber`] if an engine's is none.
+#[expect(clippy::disallowed_methods, reason = "the only reader of the environment")]
+pub fn unit(asked: Option<usize>, offset: usize) -> Result<Option<usize>, SettingsError> {
+    if asked.is_some() {
+        return Ok(asked);
+    }
+    for variable in ["SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX"] {
+        if let Ok(value) = std::env::var(variable) {
+            let unit = value.parse::<usize>().ok().and_then(|index| index.checked_add(offset));
+            return unit.map(Some).ok_or(SettingsError::NoNumber { variable, value });
+        }
+    }
+    Ok(None)
 }
 
 /// The fault that a test asks for (`docs/reliability.md`); none otherwise.
@@ -325,58 +423,38 @@ pub fn pool(workers: usize) -> Result<rayon::ThreadPool> {
         .context("cannot start the workers")
 }
 
-/// Names that are tried for a [`Spool`].
-const MOST_ATTEMPTS: u32 = 10_000;
-
-/// Makes folders that only their owner may look into, where the system knows owners.
-fn private_folder() -> DirBuilder {
-    #[cfg_attr(not(unix), expect(unused_mut, reason = "there is no mode to be set"))]
-    let mut builder = DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-}
-
-/// A folder that is removed with its owner, for a command that may not write where it reads.
-pub struct Spool(PathBuf);
-
-impl Spool {
-    /// A new folder where the system keeps temporary files, which others can write to as well: never one that is there already, and
-    /// nobody else may look into it.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be made.
-    pub fn new() -> Result<Self> {
-        Self::new_in(&std::env::temp_dir())
+/// The file of a tokenizer by name, path or URL; `None` for the embedded one. From a store it is fetched, and what stands beside it.
+///
+/// # Errors
+///
+/// If there is none or it cannot be used.
+pub fn tokenizer_file(name: &str) -> Result<Option<TokenizerFile>> {
+    let remote = match Location::parse(name)? {
+        Location::Local(_) if name == BYTES => return Ok(None),
+        Location::Local(path) => return Ok(Some(TokenizerFile::read(&path)?)),
+        Location::Remote(remote) => remote,
+    };
+    let spool = Spool::new()?;
+    let is_file = remote.head()?.is_some();
+    let (folder, names) = if is_file {
+        (remote.parent(), vec![remote.file_name()])
+    } else {
+        (remote.clone(), names_in_folder().collect())
+    };
+    for name in names.into_iter().chain([CONFIG_NAME]) {
+        let object = folder.join(name);
+        let Some(found) = object.head()? else { continue };
+        anyhow::ensure!(
+            found.bytes <= MAX_FILE,
+            "`{object}` has {} bytes, more than a tokenizer's file may have",
+            found.bytes
+        );
+        let mut file = fs_err::File::create(spool.path().join(name))?;
+        std::io::copy(&mut object.open(&found), &mut file)?;
     }
-
-    fn new_in(parent: &Path) -> Result<Self> {
-        let process = std::process::id();
-        let mut attempt = 0;
-        loop {
-            let folder = parent.join(format!("ul2-prep-{process}-{attempt}"));
-            match private_folder().create(&folder) {
-                Ok(()) => return Ok(Self(folder)),
-                Err(error) if error.kind() == ErrorKind::AlreadyExists && attempt < MOST_ATTEMPTS => attempt += 1,
-                Err(error) => {
-                    return Err(error).with_context(|| format!("cannot make the folder `{}`", folder.display()));
-                }
-            }
-        }
-    }
-
-    /// Where it is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Spool {
-    fn drop(&mut self) {
-        let _ = fs_err::remove_dir_all(&self.0); // the system clears it some day
-    }
+    let read =
+        TokenizerFile::read(&if is_file { spool.path().join(remote.file_name()) } else { spool.path().to_owned() });
+    read.map(Some).with_context(|| format!("`{remote}`"))
 }
 
 /// What the tokenizer says about itself: the file's, or the embedded one's.
@@ -680,27 +758,4 @@ fn alike_mode_tokens(denoisers: &[Denoiser]) -> Vec<String> {
         }
     }
     warnings
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_spool_is_a_new_folder_that_nobody_else_may_look_into() {
-        let parent = tempfile::tempdir().unwrap();
-        // Somebody else has guessed the first name.
-        let guessed = parent.path().join(format!("ul2-prep-{}-0", std::process::id()));
-        fs_err::write(&guessed, "").unwrap();
-        let (first, second) = (Spool::new_in(parent.path()).unwrap(), Spool::new_in(parent.path()).unwrap());
-        assert_ne!(first.path(), second.path());
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            assert_eq!(fs_err::metadata(first.path()).unwrap().permissions().mode() & 0o777, 0o700);
-        }
-        drop((first, second));
-        let left: Vec<_> = fs_err::read_dir(parent.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
-        assert_eq!(left, [guessed]);
-    }
 }

@@ -307,7 +307,7 @@ fn help_of_inspect_stats_and_generate() {
 
     Arguments:
       <DIR|SOURCE:LINE>
-              The folder of a data set, or a line of a source, counted from 1
+              The folder of a data set, or a line of a source, counted from 1; or the URL of either
 
     Options:
       -h, --help
@@ -467,7 +467,7 @@ fn help_of_inspect_stats_and_generate() {
 
     Arguments:
       <DIR>
-              The folder of the data set
+              The folder of the data set, or its URL
 
     Options:
           --json
@@ -537,7 +537,7 @@ fn help_of_verify_and_reproduce() {
 
     Arguments:
       <DIR>
-              The folder of the data set
+              The folder of the data set, or its URL
 
     Options:
           --sources <SOURCE>...
@@ -583,11 +583,12 @@ fn help_of_verify_and_reproduce() {
     Usage: ul2-prep reproduce [OPTIONS] --out <DIR> <MANIFEST> <SOURCE>...
 
     Arguments:
-      <MANIFEST>   The manifest of the data set, or the folder that it is in
+      <MANIFEST>   The manifest of the data set, or the folder that it is in; or the URL of either
       <SOURCE>...  The sources that it was made from, so that their names are the same
 
     Options:
-          --out <DIR>               The folder to make it in: new, empty, or one that an interrupted command has begun
+          --out <DIR>               The folder to make it in, or its URL: new, empty, or one that an interrupted command has
+                                    begun
           --tokenizer <FILE|bytes>  The tokenizer that it was made with [default: bytes]
           --workers <N>             Threads [default: one a core]
       -q, --quiet                   Do not show how far it is
@@ -628,10 +629,12 @@ fn help_of_the_tool() {
 
     Before a run:
       recipes    List the built-in recipes, print one as the TOML file it is, or show what it does to a text
-      plan       Show what `run` would do, refuse or shorten, and about what it would make
+      plan       Show what `run` would do, refuse or shorten, and about what it would make; or write it for many machines
 
     A run:
-      run        Read sources, mask every document, write a data set
+      run        Read sources, mask every document, write a data set; or make one unit of a plan
+      status     Show which units of a data set are done
+      finalize   Finish a data set whose units are all done
 
     With a data set:
       inspect    Look at rows: of a data set, or of one line of a source without one
@@ -657,26 +660,29 @@ fn help_of_the_tool() {
       0    done
       1    the run failed on its data or its output; `verify` or `reproduce` found something
       2    usage, recipe or environment
+      64   of `run --plan`, `status` and `finalize`: another attempt would fail as well
+      75   of the same: another attempt may go better
       130  interrupted by Ctrl-C, 143 by a termination request; the same command goes on
     "#);
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "they are those of a help text")]
 fn help_of_run() {
     assert_snapshot!(help("run --help"), @"
-    Read sources, mask every document, write a data set
+    Read sources, mask every document, write a data set; or make one unit of a plan
 
-    Usage: ul2-prep run [OPTIONS] --out <DIR> <SOURCE>...
+    Usage: ul2-prep run [OPTIONS] [SOURCE]...
 
     Arguments:
-      <SOURCE>...
-              Files, folders (searched recursively) or quoted globs of `.jsonl`, `.json` or `.ndjson`, plain or with `.zst`
-              or `.gz` behind
+      [SOURCE]...
+              Files, folders (searched recursively), quoted globs or URLs of `.jsonl`, `.json` or `.ndjson`, plain or with
+              `.zst` or `.gz` behind
 
     Options:
           --out <DIR>
-              The folder of the data set: new, empty, one that an interrupted run has begun, or with `--extend` a finished
-              one
+              The folder of the data set, or its URL: new, empty, one that an interrupted run has begun, or with `--extend`
+              a finished one
 
       -h, --help
               Print help (see a summary with '-h')
@@ -807,31 +813,51 @@ fn help_of_run() {
       -q, --quiet
               Do not show how far the run is
 
+    Many machines:
+          --split <SIZE|none>
+              Size on disk above which a source is divided into units of about that size, 16 at most, or `none` [default:
+              none; 4GiB with `plan --write`]. It never changes a row
+
+          --plan <DIR>
+              The data set that `ul2-prep plan --write` has begun: make one unit of it, or without one all, and finish.
+              SOURCE and `--tokenizer` only if they are elsewhere now
+
+          --unit <K>
+              The unit to make, counted from 0 [default: `SLURM_ARRAY_TASK_ID` or `JOB_COMPLETION_INDEX`, else all]
+
+          --index-offset <N>
+              What is added to the number that the environment gives
+
+              [default: 0]
+
     Examples:
       ul2-prep run shards/ --out masked --tokenizer t5/tokenizer.json --seed 7
       ul2-prep run 'pile/*.jsonl.zst' --out masked --recipe ul2 --epochs 4
       ul2-prep run books.jsonl.gz --out masked --recipe my-mixture.toml --text-field body.text
       ul2-prep run more-shards/ --out masked --tokenizer t5/tokenizer.json --seed 7 --extend
+      ul2-prep run s3://corpus/pile/ --out s3://sets/pile-ul2 --tokenizer t5/tokenizer.json
+      ul2-prep run --plan s3://sets/pile-ul2 --unit 3
 
     The same command again goes on where an interrupted run stopped.
     ");
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "they are those of a help text")]
 fn help_of_plan() {
     assert_snapshot!(help("plan --help"), @"
-    Show what `run` would do, refuse or shorten, and about what it would make
+    Show what `run` would do, refuse or shorten, and about what it would make; or write it for many machines
 
     Usage: ul2-prep plan [OPTIONS] <SOURCE>...
 
     Arguments:
       <SOURCE>...
-              Files, folders (searched recursively) or quoted globs of `.jsonl`, `.json` or `.ndjson`, plain or with `.zst`
-              or `.gz` behind
+              Files, folders (searched recursively), quoted globs or URLs of `.jsonl`, `.json` or `.ndjson`, plain or with
+              `.zst` or `.gz` behind
 
     Options:
           --out <DIR>
-              The folder of the data set, to see whether it could go on there
+              The folder of the data set, or its URL, to see whether it could go on there
 
       -h, --help
               Print help (see a summary with '-h')
@@ -955,10 +981,19 @@ fn help_of_plan() {
           --extend
               Ask it for sources that the data set does not have yet, as `run --extend`
 
+    Many machines:
+          --split <SIZE|none>
+              Size on disk above which a source is divided into units of about that size, 16 at most, or `none` [default:
+              none; 4GiB with `plan --write`]. It never changes a row
+
+          --write
+              Write the plan there, for `run --plan` on many machines
+
     Examples:
       ul2-prep plan shards/ --tokenizer t5/tokenizer.json --recipe ul2
       ul2-prep plan shards/ --tokenizer t5/tokenizer.json --recipe my-mixture.toml --out masked
       ul2-prep plan shards/ --no-estimate
+      ul2-prep plan s3://corpus/pile/ --tokenizer t5/tokenizer.json --out s3://sets/pile-ul2 --write
 
     Rows, size and time are estimated from the first MiB of up to 16 sources.
     ");

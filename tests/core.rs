@@ -1,21 +1,25 @@
-//! Laws of the core that segments alone do not show: records of two fields, rows of several examples, small choices of denoisers. Most were
-//! first met by changing the code and seeing no test fail (`docs/reliability.md`, "Mutants").
+//! Laws of the core that segments alone do not show: records of two fields, rows of several examples, joined documents, small choices of
+//! denoisers, what a spec refuses. Most were first met by changing the code and seeing no test fail (`docs/reliability.md`, "Mutants").
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use support::{denoiser, fields, random_spans};
+use support::{bytes_vocabulary, denoiser, fields, random_spans, suffix};
+use ul2_prep::denoise::denoiser::RowBounds;
 use ul2_prep::denoise::pattern::NoiseBounds;
+use ul2_prep::denoise::spec::LabelsRule;
 use ul2_prep::denoise::{
-    Address, Causal, Choices, Composed, Denoiser, FirstFit, IndependentTokens, Label, Law, Layout, Loss, Masker, Mode,
-    MultipleChoice, NoiseMask, NoisePattern, Normal, Parts, Permute, RandomSpans, Record, Roll, RowForm, SSentinel,
-    Seed, Separate, Span, SpanLength, Spec, SpecFields, Split, Stream, Suffix, Whole, compose, encode, label_fits,
-    record_rows,
+    Address, Causal, Choices, Composed, Concat, Cut, Denoiser, EosPolicy, FirstFit, IndependentTokens, Label, Law,
+    Layout, LineStart, Loss, MASKING_VERSION, MAX_LENGTH, Masker, Mode, MultipleChoice, NoiseMask, NoisePattern,
+    Normal, Parts, Permute, RandomSpans, Record, Roll, RowForm, SSentinel, Seed, SegmentLength, Segmenting, Separate,
+    Shortening, Span, SpanLength, Spec, SpecError, SpecFields, Split, Start, Stream, Suffix, TokenSequence, Vocabulary,
+    Whole, Window, compose, encode, label_fits, record_rows,
 };
 
 fn config(cases: u32) -> ProptestConfig {
@@ -159,11 +163,14 @@ fn a_label_with_more_sets_than_rows_gets_random_ones_that_are_not_empty() {
 
 // --- records ---
 
+/// Fields of records with a text and a label.
+fn of_records(denoisers: Vec<Denoiser>) -> SpecFields {
+    SpecFields { label_field: Some("label".to_owned()), ..fields(denoisers) }
+}
+
 fn spec_of(pattern: NoisePattern, layout: Layout, inputs_length: u32, labels_length: u32) -> Spec {
     let denoiser = Denoiser { layout, mode: Mode::S, ..denoiser("d", pattern) };
-    let fields =
-        SpecFields { inputs_length, labels_length, label_field: Some("label".to_owned()), ..fields(vec![denoiser]) };
-    Spec::new(fields).unwrap()
+    Spec::new(SpecFields { inputs_length, labels_length, ..of_records(vec![denoiser]) }).unwrap()
 }
 
 #[test]
@@ -385,4 +392,368 @@ fn patterns_are_written_as_papers_write_them_and_know_their_density() {
         };
         assert!(close, "{written}: {:?}", pattern.nominal_density());
     }
+}
+
+// --- segments of joined documents ---
+
+proptest! {
+    #![proptest_config(config(300))]
+
+    #[test]
+    fn a_segment_of_joined_documents_has_the_address_of_its_first_token(
+        documents in vec((0..30_u32, 1..4_u64), 1..25), epoch in any::<u16>(),
+    ) {
+        let spans = NoisePattern::RandomSpans(random_spans(0.15, 3.0, Roll::Never));
+        let segmenting = Segmenting::Concat(Concat { eos_between: false });
+        let mixture = vec![denoiser("spans", spans), denoiser("suffix", suffix())];
+        let lengths = SpecFields { inputs_length: 12, labels_length: 8, ..fields(mixture) };
+        let spec = Spec::new(SpecFields { segmenting, ..lengths }).unwrap();
+        let keys = spec.source_keys("a.jsonl");
+        let (mut lines, mut line, mut tokens) = (Vec::new(), 0, 0);
+        for (length, lines_on) in documents {
+            line += lines_on;
+            lines.push(LineStart { start: tokens, line });
+            tokens += length;
+        }
+        let mut position = 0;
+        let mut earlier = Vec::new();
+        for segment in Cut::joined(&spec, &keys, &lines, epoch, tokens) {
+            prop_assert_eq!(segment.start, position);
+            // A document without tokens is the line of no token.
+            let line = lines.iter().rfind(|line| line.start <= position).unwrap().line;
+            let index = u32::try_from(earlier.iter().filter(|other| **other == line).count()).unwrap();
+            prop_assert_eq!(segment.address, Address { line, epoch, segment: index });
+            prop_assert_eq!(segment.denoiser, spec.choose(&mut keys.choose.stream(segment.address)));
+            earlier.push(line);
+            position += segment.length;
+        }
+        prop_assert_eq!(position, if tokens < spec.min_segment() { 0 } else { tokens });
+    }
+}
+
+// --- tokens and vocabularies ---
+
+proptest! {
+    #![proptest_config(config(200))]
+
+    #[test]
+    fn a_token_sequence_has_the_ids_that_it_is_made_of(ids in vec(3..259_u32, 0..40)) {
+        prop_assert_eq!(TokenSequence::new(&ids, &bytes_vocabulary()).unwrap().ids(), &ids[..]);
+    }
+
+    #[test]
+    fn a_vocabulary_has_the_reserved_ids_that_it_is_made_of(
+        eos in prop::option::of(0..50_u32), pad in prop::option::of(0..50_u32), sentinels in 0..50_u32,
+    ) {
+        let sentinels: Vec<u32> = (50..50 + sentinels).rev().collect();
+        let vocabulary = Vocabulary::new(100, eos, pad, sentinels.clone(), vec![]).unwrap();
+        prop_assert_eq!((vocabulary.size(), vocabulary.eos(), vocabulary.pad()), (100, eos, pad));
+        prop_assert_eq!(vocabulary.sentinels(), sentinels);
+    }
+}
+
+// --- specs ---
+
+/// The longest segments there are: half of a segment is noise, and a row is its tokens alone.
+fn longest() -> SpecFields {
+    let half = denoiser("half", NoisePattern::Suffix(Suffix { split: Split::Share(support::ratio(0.5)) }));
+    SpecFields { inputs_length: MAX_LENGTH, labels_length: MAX_LENGTH, eos: EosPolicy::None, ..fields(vec![half]) }
+}
+
+/// As the vocabulary of the `bytes` tokenizer, with the reserved ids that are wanted.
+fn vocabulary(eos: Option<u32>, pad: Option<u32>, sentinels: u32) -> Vocabulary {
+    Vocabulary::new(384, eos, pad, (259..259 + sentinels).collect(), vec![]).unwrap()
+}
+
+/// Whether the fields are refused, which is for this reason and no other.
+fn is_refused(fields: SpecFields, reason: impl Fn(&SpecError) -> bool) -> bool {
+    let Err(error) = Spec::new(fields) else { return false };
+    assert!(reason(&error), "{error}");
+    true
+}
+
+#[test]
+fn the_longest_segment_has_262_144_tokens() {
+    assert_eq!(Spec::new(longest()).unwrap().segment_length(0).tokens, 1 << 18);
+}
+
+#[test]
+fn numbers_of_a_spec_have_their_ranges() {
+    let set = |field: &str, number: u64| -> SpecFields {
+        let mut json = serde_json::to_value(longest()).unwrap();
+        json[field] = number.into();
+        serde_json::from_value(json).unwrap()
+    };
+    for (name, lower, upper) in [
+        ("epochs", 1, 1 << 16),
+        ("inputs_length", 2, 1 << 17),
+        ("labels_length", 2, 1 << 17),
+        ("min_segment", 2, 1 << 17),
+        ("max_line", 1, 1 << 30),
+    ] {
+        let is_out = |number| {
+            is_refused(set(name, number), |error| {
+                matches!(error, SpecError::Range { field, least, most, found }
+                    if (*field, *least, *most, *found) == (name, lower, upper, number))
+            })
+        };
+        assert_eq!([lower - 1, lower, upper, upper + 1].map(is_out), [true, false, false, true], "{name}");
+    }
+    let is_other = |version: u32| {
+        is_refused(
+            set("masking_version", version.into()),
+            |error| matches!(error, SpecError::MaskingVersion { found } if *found == version),
+        )
+    };
+    let version = MASKING_VERSION;
+    assert_eq!([version - 1, version, version + 1].map(is_other), [true, false, true]);
+}
+
+#[test]
+fn a_mixture_has_denoisers_of_different_names_and_a_32_bit_sum_of_weights() {
+    let mixture = |parts: &[(&str, u32)]| {
+        let part = |(name, weight): &(&str, u32)| Denoiser {
+            weight: NonZeroU32::new(*weight).unwrap(),
+            ..denoiser(name, suffix())
+        };
+        fields(parts.iter().map(part).collect())
+    };
+    assert!(is_refused(mixture(&[]), |error| matches!(error, SpecError::NoDenoiser)));
+    let is_too_heavy = |weight| {
+        is_refused(mixture(&[("a", u32::MAX - 1), ("b", weight)]), |error| matches!(error, SpecError::Weights))
+    };
+    assert_eq!([1, 2].map(is_too_heavy), [false, true]);
+    let is_taken = |name| {
+        is_refused(
+            mixture(&[("a", 1), ("b", 1), (name, 1)]),
+            |error| matches!(error, SpecError::DuplicateName(taken) if taken == name),
+        )
+    };
+    assert_eq!(["a", "b", "c"].map(is_taken), [true, true, false]);
+    let is_wrong = |closing_sentinel| {
+        let second = Denoiser { closing_sentinel, ..denoiser("b", suffix()) };
+        is_refused(
+            fields(vec![denoiser("a", suffix()), second]),
+            |error| matches!(error, SpecError::Denoiser { name, source: _ } if name == "b"),
+        )
+    };
+    assert_eq!([false, true].map(is_wrong), [false, true]);
+}
+
+#[test]
+fn eos_and_pad_must_be_known_where_rows_have_them() {
+    for (id, without) in [(Some(1), false), (None, true)] {
+        let vocabulary = || vocabulary(id, Some(0), 9);
+        let has_no_end = |eos| {
+            is_refused(
+                SpecFields { eos, vocabulary: vocabulary(), ..longest() },
+                |error| matches!(error, SpecError::NoEos { labels_only } if *labels_only == (eos == EosPolicy::Labels)),
+            )
+        };
+        let policies = [EosPolicy::None, EosPolicy::Labels, EosPolicy::Both];
+        assert_eq!(policies.map(has_no_end), [false, without, without]);
+        let has_none_between = |eos_between| {
+            let segmenting = Segmenting::Concat(Concat { eos_between });
+            is_refused(SpecFields { segmenting, vocabulary: vocabulary(), ..longest() }, |error| {
+                matches!(error, SpecError::NoEosBetween)
+            })
+        };
+        assert_eq!([false, true].map(has_none_between), [false, without]);
+    }
+    for (id, without) in [(Some(0), false), (None, true)] {
+        let has_no_pad = |pad| {
+            is_refused(SpecFields { pad, vocabulary: vocabulary(Some(1), id, 9), ..longest() }, |error| {
+                matches!(error, SpecError::NoPad)
+            })
+        };
+        assert_eq!([false, true].map(has_no_pad), [false, without]);
+    }
+}
+
+#[test]
+fn a_separator_is_no_id_of_text() {
+    let is_of_text = |separator| {
+        let causal = Some(Causal { loss: Loss::Targets, separator, sequence_length: 100 });
+        is_refused(
+            SpecFields { causal, vocabulary: vocabulary(Some(1), Some(0), 9), ..longest() },
+            |error| matches!(error, SpecError::Separator(id) if Some(*id) == separator),
+        )
+    };
+    // The sentinels are 259 to 267.
+    let separators = [None, Some(1), Some(258), Some(259), Some(267), Some(268)];
+    assert_eq!(separators.map(is_of_text), [false, false, true, false, false, true]);
+}
+
+#[test]
+fn a_causal_row_is_no_longer_than_inputs_and_labels_together() {
+    for (inputs_length, labels_length) in [(9, 9), (4, 20), (MAX_LENGTH, MAX_LENGTH)] {
+        let sum = inputs_length + labels_length;
+        let is_refused = |sequence_length| {
+            let causal = Some(Causal { loss: Loss::Targets, separator: None, sequence_length });
+            is_refused(SpecFields { inputs_length, labels_length, causal, ..longest() }, |error| match error {
+                SpecError::SequenceLength { most, found } => (*most, *found) == (sum, sequence_length),
+                // Two ids are a row, but too few for a segment that can give up tokens.
+                SpecError::TooShort { tokens: 2, needed: 3, .. } => sequence_length == 2,
+                _ => false,
+            })
+        };
+        assert_eq!([1, 2, 3, sum, sum + 1].map(is_refused), [true, true, false, false, true]);
+    }
+}
+
+#[test]
+fn a_segment_can_give_up_tokens_for_the_one_behind_it() {
+    for min_segment in [2, 3, 7, 100] {
+        let least = 2 * min_segment - 1;
+        let is_short_window = |tokens| {
+            let segmenting = Segmenting::Window(Window { tokens, start: Start::First });
+            is_refused(SpecFields { min_segment, segmenting, ..longest() }, |error| {
+                matches!(error, SpecError::ShortWindow { tokens: found, min_segment: asked, needed }
+                    if (Some(*found), *asked, *needed) == (tokens, min_segment, least))
+            })
+        };
+        let windows = [None, Some(least - 1), Some(least), Some(least + 1)];
+        assert_eq!(windows.map(is_short_window), [false, true, false, false]);
+        // Labels are a whole segment and EOS.
+        let is_too_short = |tokens| {
+            let whole = denoiser("d", NoisePattern::Whole(Whole {}));
+            let labels_length = tokens + 1;
+            is_refused(SpecFields { min_segment, labels_length, ..fields(vec![whole]) }, |error| {
+                matches!(error, SpecError::TooShort { tokens: found, needed, .. }
+                    if (*found, *needed) == (tokens, least))
+            })
+        };
+        assert_eq!([least - 1, least, least + 1].map(is_too_short), [true, false, false]);
+    }
+}
+
+#[test]
+fn inputs_hold_something_unless_they_begin_a_causal_row() {
+    let whole = || denoiser("d", NoisePattern::Whole(Whole {}));
+    let labels_end = |denoiser| SpecFields { eos: EosPolicy::Labels, ..fields(vec![denoiser]) };
+    let causal = Some(Causal { loss: Loss::All, separator: None, sequence_length: 100 });
+    for (is_empty, fields) in [
+        (true, labels_end(whole())),
+        (true, SpecFields { eos: EosPolicy::None, ..labels_end(whole()) }),
+        (false, SpecFields { eos: EosPolicy::Both, ..labels_end(whole()) }),
+        (false, SpecFields { causal, ..labels_end(whole()) }),
+        (false, labels_end(Denoiser { layout: Layout::Sentinels, ..whole() })),
+        (false, labels_end(Denoiser { s_sentinel: SSentinel::Input, ..whole() })),
+        (false, labels_end(Denoiser { mode_token: vec![5], ..whole() })),
+        (false, labels_end(denoiser("d", suffix()))),
+    ] {
+        assert_eq!(
+            is_refused(fields, |error| matches!(error, SpecError::EmptyInputs { name } if name == "d")),
+            is_empty
+        );
+    }
+}
+
+#[test]
+fn patterns_of_labels_need_a_label_documents_and_no_others_beside_them() {
+    let mixture = |patterns: [NoisePattern; 2]| {
+        of_records(["a", "b"].into_iter().zip(patterns).map(|(name, pattern)| denoiser(name, pattern)).collect())
+    };
+    let label = || NoisePattern::Label(Label {});
+    let labels = || mixture([label(), NoisePattern::Permute(Permute { rows: 3 })]);
+    let segments = || mixture([suffix(), suffix()]);
+    let joined = Segmenting::Concat(Concat { eos_between: true });
+    let window = Segmenting::Window(Window { tokens: None, start: Start::First });
+    for (fields, expected) in [
+        (labels(), None),
+        (SpecFields { label_field: None, ..labels() }, Some(("a", LabelsRule::Field))),
+        (mixture([label(), suffix()]), Some(("b", LabelsRule::Alone))),
+        (mixture([suffix(), label()]), Some(("a", LabelsRule::Alone))),
+        (SpecFields { segmenting: joined, ..labels() }, Some(("a", LabelsRule::Document))),
+        (SpecFields { segmenting: window, ..labels() }, Some(("a", LabelsRule::Document))),
+        (segments(), None),
+        (SpecFields { label_field: None, ..segments() }, None),
+        (SpecFields { segmenting: joined, ..segments() }, None),
+        (SpecFields { segmenting: window, ..segments() }, None),
+    ] {
+        let is_expected = |error: &SpecError| {
+            matches!(error, SpecError::Labels { name, rule }
+                if Some((name.as_str(), *rule)) == expected)
+        };
+        assert_eq!(is_refused(fields, is_expected), expected.is_some());
+    }
+    let is_of_labels = |fields| Spec::new(fields).unwrap().is_of_labels();
+    assert_eq!([labels(), segments()].map(is_of_labels), [true, false]);
+}
+
+#[test]
+fn only_rows_with_sentinels_need_some() {
+    for pattern in [suffix(), NoisePattern::Label(Label {})] {
+        let needs_more = |(layout, sentinels)| {
+            let denoiser = Denoiser { layout, ..denoiser("d", pattern.clone()) };
+            let vocabulary = vocabulary(Some(1), Some(0), sentinels);
+            is_refused(
+                SpecFields { vocabulary, ..of_records(vec![denoiser]) },
+                |error| matches!(error, SpecError::NoSentinels { name } if name == "d"),
+            )
+        };
+        let rows = [(Layout::Split, 0), (Layout::Split, 1), (Layout::Sentinels, 0), (Layout::Sentinels, 1)];
+        assert_eq!(rows.map(needs_more), [false, false, true, false]);
+    }
+}
+
+#[test]
+fn a_denoiser_with_too_few_sentinels_is_named_with_what_it_would_need() {
+    // Half of 12 tokens are noise, each a span: with EOS 13 inputs. Half of 7 are three spans.
+    let singles = || denoiser("singles", NoisePattern::RandomSpans(random_spans(0.5, 1.0, Roll::Never)));
+    let shortenings = |sentinels| -> Vec<Shortening> {
+        let vocabulary = vocabulary(Some(1), Some(0), sentinels);
+        let mixture = vec![denoiser("suffix", suffix()), singles()];
+        let spec = Spec::new(SpecFields { inputs_length: 13, vocabulary, ..fields(mixture) }).unwrap();
+        spec.shortenings().cloned().collect()
+    };
+    let short = Shortening {
+        denoiser: "singles".to_owned(),
+        full_segment_length: 12,
+        segment_length: 7,
+        sentinels_needed: 6,
+        sentinels: 3,
+    };
+    assert_eq!(shortenings(3), [short]);
+    assert_eq!(shortenings(6), []);
+}
+
+#[test]
+fn the_longest_record_of_a_choice_has_prompts_and_label_in_front() {
+    for (label_prompt, text_prompt) in [(0, 0), (3, 0), (0, 3), (2, 3), (3, 2)] {
+        let choice =
+            MultipleChoice { label_prompt: vec![101; label_prompt], text_prompt: vec![102; text_prompt], ..choice() };
+        let of_inputs = |inputs_length| SpecFields {
+            inputs_length,
+            ..of_records(vec![denoiser("d", NoisePattern::MultipleChoice(choice.clone()))])
+        };
+        // Prompts, the label, a token of text and EOS.
+        let least = u32::try_from(label_prompt + 1 + text_prompt + 1 + 1).unwrap();
+        assert!(is_refused(of_inputs(least - 1), |error| matches!(error, SpecError::TooShort { tokens: 0, .. })));
+        for inputs in least..least + 4 {
+            // A segment has the label behind it where its inputs have EOS; its row has EOS twice.
+            let bounds = RowBounds { inputs, labels: 2, sentinels: 0, total: inputs + 2 };
+            let length = SegmentLength { tokens: inputs, bounds, shortening: None };
+            assert_eq!(*Spec::new(of_inputs(inputs)).unwrap().segment_length(0), length);
+        }
+    }
+}
+
+#[test]
+fn a_spec_that_records_another_segment_length_is_refused() {
+    // 511 tokens and EOS are the inputs where one token more is noise.
+    let spec = Spec::new(fields(vec![denoiser("a", suffix()), denoiser("b", suffix())])).unwrap();
+    let found = |length: Option<u64>| {
+        let mut json = spec.to_json();
+        json["denoisers"][1]["segment_length"] = length.into();
+        match Spec::from_json(json) {
+            Err(SpecError::SegmentLength { name, recorded, computed }) => Some((name, recorded, computed)),
+            other => other.map_or_else(|error| panic!("{error}"), |_| None),
+        }
+    };
+    let wrong = |recorded| Some(("b".to_owned(), recorded, 512));
+    assert_eq!([Some(511), Some(512), Some(513), None].map(found), [wrong(511), None, wrong(513), wrong(0)]);
+    // Patterns of labels record none.
+    let json = spec_of(NoisePattern::Label(Label {}), Layout::Split, 20, 8).to_json();
+    assert!(json["denoisers"][0]["segment_length"].is_null() && Spec::from_json(json).is_ok());
 }

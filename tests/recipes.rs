@@ -19,8 +19,9 @@ use serde_json::Value;
 use support::{DataSet, Example, Fixture, json_lines, repository};
 use ul2_prep::denoise::{Decoded, NoisePattern, Segmenting, Spec, decode, split_causal};
 use ul2_prep::recipe::{BUILT_IN, schema};
+use ul2_prep::settings;
 use ul2_prep::tokenize::bytes::ByteTokenizer;
-use ul2_prep::tokenize::file::TokenizerFile;
+
 use ul2_prep::tokenize::{Tokenizer, TokenizerPath};
 
 /// A tokenizer for these tests: its name on the command line, and sentinels if the file has none by the usual names.
@@ -37,7 +38,7 @@ fn tokenizers_of_the_repository() -> Vec<Named> {
 }
 
 fn tokenizer(spec: &Spec, argument: &str) -> Box<dyn Tokenizer> {
-    match TokenizerFile::named(argument).unwrap() {
+    match settings::tokenizer_file(argument).unwrap() {
         None => Box::new(ByteTokenizer::new(spec.vocabulary().clone())),
         Some(file) => file.into_tokenizer(spec.vocabulary().clone(), TokenizerPath::Oracle),
     }

@@ -12,13 +12,12 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use fs_err as fs;
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::InputError;
 use super::buffers::{Buffer, Buffers};
 use super::frames::window_above;
-use super::reader::{FileDigest, Limits, SourceReader};
+use super::reader::{FileDigest, Limits, SourceFile, SourceReader};
 use super::source::{Compression, Source};
 use crate::reject::{AsideBytes, AsideFile};
 
@@ -142,6 +141,11 @@ pub struct BatchReader<'a> {
     lines: u64,
     /// Bytes after the last cut, of the current source.
     carry: Vec<u8>,
+    /// Bytes of the file before the first block that is wanted, of a single source, and before the first that is not.
+    from: u64,
+    to: Option<u64>,
+    /// Whether the reader stands before the first block that is wanted.
+    is_there: bool,
 }
 
 /// How much of a batch is read.
@@ -179,6 +183,9 @@ impl<'a> BatchReader<'a> {
             reader: None,
             lines: 0,
             carry: Vec::new(),
+            from: 0,
+            to: None,
+            is_there: true,
         }
     }
 
@@ -188,15 +195,61 @@ impl<'a> BatchReader<'a> {
         Self { limits, ..self }
     }
 
+    /// The same for a part of a single source: the blocks before which at least `from` bytes of the file are taken, and fewer than `to`. Those
+    /// before them are read and dropped.
+    #[must_use]
+    pub fn between(self, from: u64, to: Option<u64>) -> Self {
+        Self { from, to, is_there: from == 0, ..self }
+    }
+
+    /// Bytes of the file that are taken before the first block that is wanted.
+    #[must_use]
+    pub fn from(&self) -> u64 {
+        self.from
+    }
+
+    /// Reads on to where the part begins, a block at most. Whether the reader is there.
+    ///
+    /// # Errors
+    ///
+    /// [`InputError`] if the source cannot be read.
+    pub fn approach(&mut self) -> Result<bool, InputError> {
+        if !self.is_there && self.source < self.sources.len() && self.file_bytes() < self.from {
+            drop(self.read_batch()?);
+            self.next_index = 0;
+            return Ok(false);
+        }
+        self.is_there = true;
+        Ok(true)
+    }
+
     /// The next batch; `None` after the last one. The last batch of a unit may have no lines.
     ///
     /// # Errors
     ///
     /// [`InputError`] if a source cannot be read to its end.
     pub fn next_batch(&mut self) -> Result<Option<Batch>, InputError> {
-        if self.source == self.sources.len() {
+        while !self.approach()? {}
+        let is_over = self.to.is_some_and(|to| self.file_bytes() >= to);
+        if self.source == self.sources.len() || is_over {
             return Ok(None);
         }
+        self.read_batch().map(Some)
+    }
+
+    /// Bytes that were taken of the current file.
+    fn file_bytes(&self) -> u64 {
+        self.reader.as_ref().map_or(0, SourceReader::file_bytes)
+    }
+
+    /// Where the reader stands.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        let file = self.reader.as_ref().map_or(FileDigest { bytes: 0, sha256: [0; 32] }, SourceReader::digest);
+        Position { source: self.source, lines: self.lines, file }
+    }
+
+    fn read_batch(&mut self) -> Result<Batch, InputError> {
         let mut batch = Batch {
             index: self.next_index,
             pieces: Vec::new(),
@@ -211,12 +264,8 @@ impl<'a> BatchReader<'a> {
         while self.source < self.sources.len() && filling.before < BLOCK_BYTES {
             self.fill(&mut batch, &mut filling)?;
         }
-        batch.end = Position {
-            source: self.source,
-            lines: self.lines,
-            file: self.reader.as_ref().map_or(FileDigest { bytes: 0, sha256: [0; 32] }, SourceReader::digest),
-        };
-        Ok(Some(batch))
+        batch.end = self.position();
+        Ok(batch)
     }
 
     /// Reads a block of the current source.
@@ -359,7 +408,7 @@ impl<'a> BatchReader<'a> {
 fn too_large_window(source: &Source, allowed: u64, cause: &io::Error) -> Option<u64> {
     // Damage has other words; to look again costs nothing that matters.
     let of_window = source.compression == Compression::Zstd && cause.to_string().contains("too much memory");
-    let file = fs::File::open(&source.path).ok().filter(|_| of_window)?;
+    let file = of_window.then(|| SourceFile::open(source).ok()).flatten()?;
     window_above(allowed, file).ok().flatten()
 }
 
@@ -373,8 +422,11 @@ fn full_block(batch: &Batch, filling: Filling, searched: usize) -> Option<usize>
 
 #[cfg(test)]
 mod tests {
+    use fs_err as fs;
+
     use super::super::source::discover;
     use super::*;
+    use crate::store::Location;
 
     /// Every line of every source of a unit, as batches see them: (source, line, bytes), long ones by their length.
     fn read_all(folder: &Path, max_line: u64) -> (Vec<(usize, u64, String)>, Vec<usize>) {
@@ -497,7 +549,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jsonl");
         fs::write(&path, "{}\n").unwrap();
-        let source = Source { name: "a.jsonl".to_owned(), path, bytes: 4, compression: Compression::None };
+        let source = Source { bytes: 4, ..Source::found("a.jsonl", Location::Local(path)).unwrap() };
         let error = BatchReader::new(&[source], 100, folder.path(), &Arc::default()).next_batch().unwrap_err();
         assert_eq!(error.to_string(), "a.jsonl: the source has 3 bytes, but had 4 when this data set was begun");
     }

@@ -74,6 +74,12 @@ pub enum InputError {
         /// What the first bytes say.
         found: &'static str,
     },
+    /// The object is not the one the data set was planned with.
+    #[error("{source_name}: the store holds another object of this name than when the plan was written")]
+    OtherTag {
+        /// The source.
+        source_name: String,
+    },
     /// The file is not the one the data set was planned with.
     #[error("{source_name}: the source has {found} bytes, but had {planned} when this data set was begun")]
     Changed {
@@ -119,14 +125,14 @@ pub enum DiscoverError {
     #[error("the source name `{0}` has a `..`")]
     ParentFolder(String),
     /// Two sources of one name.
-    #[error("two sources are named `{name}`: `{}` and `{}`", first.display(), second.display())]
+    #[error("two sources are named `{name}`: `{first}` and `{second}`")]
     SameName {
         /// The name.
         name: String,
         /// Where it was found first.
-        first: PathBuf,
+        first: String,
         /// Where it was found again.
-        second: PathBuf,
+        second: String,
     },
     /// A path that is not UTF-8.
     #[error("the path `{}` is not UTF-8, so the source has no name", .0.display())]

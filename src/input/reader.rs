@@ -1,6 +1,6 @@
 //! One source, opened and decompressed.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use flate2::bufread::MultiGzDecoder;
 use fs_err as fs;
@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::InputError;
 use super::source::{Compression, Source};
+use crate::store::{Location, Object, Pieces};
 
 /// Bytes that are asked of the file at a time.
 const FILE_BUFFER: usize = 1 << 17;
@@ -73,7 +74,7 @@ impl SourceReader {
     /// [`InputError`] if it cannot be opened, or its first bytes are not of the compression its name says.
     pub fn open(source: &Source, limits: Limits) -> Result<Self, InputError> {
         let read_error = |cause| InputError::Read { source_name: source.name.clone(), line: 0, cause };
-        let mut file = fs::File::open(&source.path).map_err(read_error)?;
+        let mut file = SourceFile::open(source).map_err(read_error)?;
         check_format(source, &mut file)?;
         let file = Digesting { file, bytes: 0, sha256: Sha256::new() };
         let buffered = BufReader::with_capacity(FILE_BUFFER, file);
@@ -131,9 +132,7 @@ impl Read for SourceReader {
 }
 
 /// Refuses a file whose first bytes contradict its name, with a better message than the decompressor's.
-fn check_format(source: &Source, file: &mut fs::File) -> Result<(), InputError> {
-    use io::{Seek as _, SeekFrom};
-
+fn check_format(source: &Source, file: &mut SourceFile) -> Result<(), InputError> {
     let read_error = |cause| InputError::Read { source_name: source.name.clone(), line: 0, cause };
     let mut start = Vec::new();
     file.take(4).read_to_end(&mut start).map_err(read_error)?;
@@ -162,9 +161,52 @@ fn check_format(source: &Source, file: &mut fs::File) -> Result<(), InputError> 
     Err(InputError::Format { source_name: source.name.clone(), expected: expected.trim_matches('`'), found })
 }
 
+/// The bytes of a source as they lie on a disk or in a store.
+pub enum SourceFile {
+    /// On a disk.
+    Local(fs::File),
+    /// In a store.
+    Remote(Box<Pieces>),
+}
+
+impl SourceFile {
+    /// Opens a source. One in a store must be the object that was found.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be opened.
+    pub fn open(source: &Source) -> io::Result<Self> {
+        match &source.place {
+            Location::Local(path) => fs::File::open(path).map(Self::Local),
+            Location::Remote(remote) => {
+                let object = Object { name: source.name.clone(), bytes: source.bytes, tag: source.tag.clone() };
+                Ok(Self::Remote(Box::new(remote.open(&object))))
+            }
+        }
+    }
+}
+
+impl Read for SourceFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Local(file) => file.read(buffer),
+            Self::Remote(pieces) => pieces.read(buffer),
+        }
+    }
+}
+
+impl Seek for SourceFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        match self {
+            Self::Local(file) => file.seek(to),
+            Self::Remote(pieces) => pieces.seek(to),
+        }
+    }
+}
+
 /// The file, counted and digested as it is read.
 struct Digesting {
-    file: fs::File,
+    file: SourceFile,
     bytes: u64,
     sha256: Sha256,
 }

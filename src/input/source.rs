@@ -1,8 +1,10 @@
 //! Which files are sources, and what they are called.
 
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use super::DiscoverError;
+use crate::store::{Location, Object, Remote};
 
 /// The endings of sources, as messages list them.
 pub const ENDINGS: &str = "`.jsonl`, `.json`, `.ndjson`, plain or with `.zst` or `.gz` behind";
@@ -13,9 +15,11 @@ pub struct Source {
     /// Its path below the SOURCE that found it, with `/`; the file name of a file given by itself.
     pub name: String,
     /// Where it is.
-    pub path: PathBuf,
+    pub place: Location,
     /// Its size on disk.
     pub bytes: u64,
+    /// What changes with its content, if it is in a store that says so.
+    pub tag: Option<String>,
     /// How it is compressed.
     pub compression: Compression,
 }
@@ -25,7 +29,28 @@ impl Source {
     #[must_use]
     pub fn absent(name: &str, bytes: u64) -> Self {
         let compression = Compression::of(name).unwrap_or(Compression::None);
-        Self { name: name.to_owned(), path: PathBuf::from(name), bytes, compression }
+        Self { name: name.to_owned(), place: Location::Local(PathBuf::from(name)), bytes, tag: None, compression }
+    }
+
+    /// A file or an object where it was found before.
+    ///
+    /// # Errors
+    ///
+    /// [`DiscoverError`] if it is not there any more.
+    pub fn found(name: &str, place: Location) -> Result<Self, DiscoverError> {
+        let compression = Compression::of(name).ok_or_else(|| DiscoverError::Ending(PathBuf::from(name)))?;
+        let (bytes, tag) = match &place {
+            Location::Local(path) => (fs_err::metadata(path)?.len(), None),
+            Location::Remote(remote) => {
+                let object = remote.head()?.ok_or_else(|| DiscoverError::Nothing(place.to_string()))?;
+                (object.bytes, object.tag)
+            }
+        };
+        Ok(Self { name: name.to_owned(), place, bytes, tag, compression })
+    }
+
+    fn local(name: String, path: &Path, bytes: u64, compression: Compression) -> Self {
+        Self { name, place: Location::Local(path.to_owned()), bytes, tag: None, compression }
     }
 }
 
@@ -55,9 +80,8 @@ impl Compression {
 
 /// The sources of all SOURCE arguments, sorted by the bytes of their names.
 ///
-/// A SOURCE is a file, a folder (searched recursively, hidden entries and data sets of ours
-/// left out) or a glob. The same file met twice by one name
-/// counts once.
+/// A SOURCE is a file, a folder (searched recursively, hidden entries and data sets of ours left out) or a glob, on a disk or in a store. The same file
+/// met twice by one name counts once.
 ///
 /// # Errors
 ///
@@ -66,8 +90,11 @@ pub fn discover(arguments: &[String]) -> Result<Vec<Source>, DiscoverError> {
     let mut sources = Vec::new();
     for argument in arguments {
         let before = sources.len();
-        let path = Path::new(argument);
-        if path.is_dir() {
+        let location = Location::parse(argument)?;
+        let path = location.local().unwrap_or(Path::new(""));
+        if let Location::Remote(remote) = &location {
+            find(remote, &mut sources)?;
+        } else if path.is_dir() {
             walk(path, &mut sources)?;
         } else if path.exists() || !is_glob(argument) {
             let metadata = fs_err::metadata(path)?;
@@ -76,7 +103,7 @@ pub fn discover(arguments: &[String]) -> Result<Vec<Source>, DiscoverError> {
             }
             let name = file_name(path)?;
             let compression = Compression::of(&name).ok_or_else(|| DiscoverError::Ending(path.to_owned()))?;
-            sources.push(Source { name, path: path.to_owned(), bytes: metadata.len(), compression });
+            sources.push(Source::local(name, path, metadata.len(), compression));
         } else {
             expand(argument, &mut sources)?;
         }
@@ -84,14 +111,11 @@ pub fn discover(arguments: &[String]) -> Result<Vec<Source>, DiscoverError> {
             return Err(DiscoverError::Nothing(argument.clone()));
         }
     }
-    sources.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.path.cmp(&b.path)));
+    sources.sort_by_cached_key(|source| (source.name.clone(), source.place.to_string()));
     for pair in sources.windows(2) {
-        if pair[0].name == pair[1].name && !same_file(&pair[0].path, &pair[1].path) {
-            return Err(DiscoverError::SameName {
-                name: pair[0].name.clone(),
-                first: pair[0].path.clone(),
-                second: pair[1].path.clone(),
-            });
+        if pair[0].name == pair[1].name && !same_file(&pair[0].place, &pair[1].place) {
+            let (first, second) = (pair[0].place.to_string(), pair[1].place.to_string());
+            return Err(DiscoverError::SameName { name: pair[0].name.clone(), first, second });
         }
     }
     sources.dedup_by(|a, b| a.name == b.name);
@@ -129,10 +153,71 @@ fn is_glob(argument: &str) -> bool {
     argument.contains(['*', '?', '['])
 }
 
-fn same_file(first: &Path, second: &Path) -> bool {
-    match (fs_err::canonicalize(first), fs_err::canonicalize(second)) {
-        (Ok(first), Ok(second)) => first == second,
-        _ => false,
+fn same_file(first: &Location, second: &Location) -> bool {
+    match (first.local().map(fs_err::canonicalize), second.local().map(fs_err::canonicalize)) {
+        (Some(Ok(first)), Some(Ok(second))) => first == second,
+        _ => first == second,
+    }
+}
+
+/// The objects that a URL stands for, by the rules for files: an object, all below a folder, or those that a glob matches.
+fn find(remote: &Remote, sources: &mut Vec<Source>) -> Result<(), DiscoverError> {
+    let is_pattern = is_glob(remote.key()) && !remote.is_of_the_web();
+    if !is_pattern && let Some(object) = remote.head()? {
+        let name = remote.file_name().to_owned();
+        let compression = Compression::of(&name).ok_or_else(|| DiscoverError::Ending(remote.to_string().into()))?;
+        let Object { bytes, tag, .. } = object;
+        sources.push(Source { name, place: Location::Remote(remote.clone()), bytes, tag, compression });
+        return Ok(());
+    }
+    if remote.is_of_the_web() {
+        return Err(DiscoverError::Nothing(remote.to_string()));
+    }
+    let (root, pattern) = if is_pattern { (remote.before(is_glob), Some(remote)) } else { (remote.clone(), None) };
+    let objects = root.list()?;
+    let private = |name: &str| name.match_indices(".ul2-prep/").map(|(place, _)| place).next();
+    let in_folder = |name: &str, place: usize| place == 0 || name[..place].ends_with('/');
+    let data_sets: BTreeSet<&str> = objects
+        .iter()
+        .filter_map(|object| {
+            let place = private(&object.name).filter(|place| in_folder(&object.name, *place))?;
+            Some(&object.name[..place])
+        })
+        .collect();
+    let in_data_set = |name: &str| data_sets.iter().any(|folder| name.starts_with(folder));
+    let matches = pattern.map(|pattern| Matches::new(&root, pattern)).transpose()?;
+    for Object { name, bytes, tag } in &objects {
+        let hidden = name.split('/').any(is_hidden) && !matches.as_ref().is_some_and(|matches| matches.names_hidden);
+        let Some(compression) = Compression::of(name).filter(|_| !hidden && !in_data_set(name)) else { continue };
+        if matches.as_ref().is_none_or(|matches| matches.has(name)) {
+            let place = Location::Remote(root.join(name));
+            sources.push(Source { name: name.clone(), place, bytes: *bytes, tag: tag.clone(), compression });
+        }
+    }
+    Ok(())
+}
+
+/// What a glob matches of the objects below its root.
+struct Matches {
+    pattern: glob::Pattern,
+    names_hidden: bool,
+}
+
+impl Matches {
+    fn new(root: &Remote, pattern: &Remote) -> Result<Self, DiscoverError> {
+        let below = pattern.key().strip_prefix(root.key()).unwrap_or_default().trim_start_matches('/');
+        // As on a disk: a `**` at the end stands for files as well.
+        let searched = below.strip_suffix("**").map_or_else(|| below.to_owned(), |folder| format!("{folder}**/*"));
+        let compiled = glob::Pattern::new(&searched)
+            .map_err(|source| DiscoverError::Pattern { pattern: pattern.to_string(), source })?;
+        Ok(Self { pattern: compiled, names_hidden: below.split('/').any(is_hidden) })
+    }
+
+    /// Whether an object, or a folder that it is in, is matched.
+    fn has(&self, name: &str) -> bool {
+        let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::default() };
+        let folders = name.match_indices('/').map(|(end, _)| &name[..end]);
+        folders.chain([name]).any(|name| self.pattern.matches_with(name, options))
     }
 }
 
@@ -186,7 +271,7 @@ fn walk_named(root: &Path, folder: &Path, sources: &mut Vec<Source>) -> Result<(
     let first = sources.len();
     walk(folder, sources)?;
     for source in &mut sources[first..] {
-        source.name = name_below(root, &source.path)?;
+        source.name = name_below(root, source.place.local().unwrap_or(Path::new("")))?;
     }
     Ok(())
 }
@@ -200,7 +285,7 @@ fn add_below(root: &Path, path: &Path, sources: &mut Vec<Source>) -> Result<(), 
     let metadata = fs_err::metadata(path)?;
     // What is neither file nor folder, such as a pipe, is passed over.
     if let Some(compression) = Compression::of(&name).filter(|_| metadata.is_file()) {
-        sources.push(Source { name, path: path.to_owned(), bytes: metadata.len(), compression });
+        sources.push(Source::local(name, path, metadata.len(), compression));
     }
     Ok(())
 }

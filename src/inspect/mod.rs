@@ -4,16 +4,15 @@ pub mod line;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 
 use crate::denoise::{Address, Decoded, Seed, Spec};
 use crate::output::commit::ShardFile;
-use crate::output::data_set::{DATA, DataSet};
+use crate::output::data_set::{DATA, DataSet, Fetched};
 use crate::output::schema::{Column, RowFormat};
 use crate::reading::Described;
 use crate::reading::example::{self, Example, Reach, Row};
 use crate::reading::manifest::place_of;
-use crate::reading::shard::{RowReader, RowsError};
+use crate::reading::shard::{RowReader, RowsError, fetch};
 
 /// Which rows are wanted.
 #[derive(Debug, Clone, Default)]
@@ -213,8 +212,9 @@ impl Inspection<'_> {
             let end = first + file.rows;
             let is_wanted = rows.is_none_or(|rows| rows.range(first..end).next().is_some());
             if is_wanted && self.may_hold(file) {
+                let fetched = fetch(self.data_set, &file.path).map_err(InspectError::from)?;
                 let shard = ShardRows {
-                    path: self.data_set.path(&file.path),
+                    file: &fetched,
                     first,
                     spec: &self.described.spec,
                     format: &self.described.format,
@@ -260,8 +260,8 @@ impl Inspection<'_> {
 
 /// A shard whose rows are looked at.
 pub struct ShardRows<'a> {
-    /// Where it is.
-    pub path: PathBuf,
+    /// The shard.
+    pub file: &'a Fetched,
     /// Number of its first row in the data set.
     pub first: u64,
     /// What decided its rows.
@@ -285,8 +285,7 @@ impl ShardRows<'_> {
         rows: Option<&BTreeSet<u64>>,
         visit: &mut impl FnMut(Vec<Found>) -> Result<ControlFlow<()>, E>,
     ) -> Result<ControlFlow<()>, E> {
-        let reader =
-            RowReader::open(self.path.clone(), self.spec, self.format, self.reach).map_err(InspectError::from)?;
+        let reader = RowReader::open(self.file, self.spec, self.format, self.reach).map_err(InspectError::from)?;
         let mut first = self.first;
         for (row_group, count) in reader.row_groups().into_iter().enumerate() {
             let end = first + count;

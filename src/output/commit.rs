@@ -37,6 +37,9 @@ pub struct CommitRecord {
     pub finished: Vec<FinishedFile>,
     /// Where the reader stood after its last batch, inside a source.
     pub position: Option<ReaderPosition>,
+    /// Where it stood before the first batch of a unit that begins inside a source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begin: Option<ReaderPosition>,
 }
 
 /// A Parquet file.
@@ -175,13 +178,22 @@ impl CommitRecord {
     pub fn read_unit(data_set: &DataSet, unit: usize) -> Result<Vec<Self>, OutputError> {
         let mut records: Vec<Self> = Vec::new();
         while records.last().is_none_or(|record| !record.last) {
-            let name = DataSet::commit_name(unit, records.len());
-            let Some(bytes) = data_set.read(&name)? else { break };
-            let record = serde_json::from_slice(&bytes)
-                .map_err(|source| OutputError::Damaged { path: data_set.path(&name), source })?;
+            let Some(record) = Self::read(data_set, unit, records.len())? else { break };
             records.push(record);
         }
         Ok(records)
+    }
+
+    /// The record of a shard; `None` if it is not committed.
+    ///
+    /// # Errors
+    ///
+    /// [`OutputError`] if it cannot be read.
+    pub fn read(data_set: &DataSet, unit: usize, shard: usize) -> Result<Option<Self>, OutputError> {
+        let name = DataSet::commit_name(unit, shard);
+        let Some(bytes) = data_set.read(&name)? else { return Ok(None) };
+        let damaged = |source| OutputError::Damaged { path: data_set.path(&name), source };
+        serde_json::from_slice(&bytes).map(Some).map_err(damaged)
     }
 }
 

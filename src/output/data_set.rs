@@ -1,13 +1,18 @@
-//! The folder of a data set: where files go and how they get their final names.
+//! The place of a data set: where files go and how they get their final names.
 
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 
 use super::faults::{Faults, Step};
+use crate::spool::Spool;
+pub use crate::store::Created;
+use crate::store::Location;
 
 /// Shards. Loaders look here.
 pub const DATA: &str = "data";
@@ -17,12 +22,16 @@ pub const REJECTS: &str = "rejects";
 pub const PRIVATE: &str = ".ul2-prep";
 /// The plan that the data set is made by.
 pub const PLAN: &str = ".ul2-prep/plan.json";
+/// Where its sources and its tokenizer were when the plan was written: of no row, and of no digest.
+pub const INPUTS: &str = ".ul2-prep/inputs.json";
 /// What was made.
 pub const MANIFEST: &str = "manifest.json";
 /// The digests of all files.
 pub const SUMS: &str = "SHA256SUMS";
 /// The data set card.
 pub const CARD: &str = "README.md";
+/// Empty; comes last of all, as others expect it.
+pub const SUCCESS: &str = "_SUCCESS";
 
 /// The plan of the `number`-th extension, counted from 1.
 #[must_use]
@@ -34,27 +43,35 @@ pub fn extension(number: usize) -> String {
 pub const COMMITS: &str = ".ul2-prep/commits";
 const TEMPORARY: &str = ".ul2-prep/tmp";
 
-/// The folder that a data set is written to.
+/// The place that a data set is written to: a folder, or names in a store. What differs between the two is here and nowhere else.
 #[derive(Debug, Clone)]
 pub struct DataSet {
-    dir: PathBuf,
+    place: Location,
+    /// Where files lie that are fetched from a store.
+    spool: Arc<OnceLock<Spool>>,
     faults: Faults,
 }
 
-/// What [`DataSet::create_only`] found.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Created {
-    /// The file is new.
-    New,
-    /// There was one already, with these bytes.
-    Existing(Vec<u8>),
-}
-
 impl DataSet {
-    /// The data set in `dir`. Nothing is touched.
+    /// The data set in the folder `dir`. Nothing is touched.
     #[must_use]
     pub fn at(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), faults: Faults::default() }
+        Self { place: Location::from(dir), spool: Arc::default(), faults: Faults::default() }
+    }
+
+    /// The data set in a place. Nothing of it is touched.
+    ///
+    /// # Errors
+    ///
+    /// If a data set cannot be there.
+    pub fn open(place: &Location) -> io::Result<Self> {
+        if let Location::Remote(remote) = place
+            && remote.is_of_the_web()
+        {
+            let message = format!("`{place}`: a data set cannot be on a web server");
+            return Err(io::Error::new(ErrorKind::Unsupported, message));
+        }
+        Ok(Self { place: place.clone(), spool: Arc::default(), faults: Faults::default() })
     }
 
     /// The same, with a fault on purpose.
@@ -63,16 +80,38 @@ impl DataSet {
         Self { faults, ..self }
     }
 
-    /// Whether `dir` holds something, but no data set.
+    /// Where it is.
+    #[must_use]
+    pub fn place(&self) -> &Location {
+        &self.place
+    }
+
+    /// Whether the place holds something, but no data set.
     ///
     /// # Errors
     ///
-    /// If the folder cannot be read.
+    /// If it cannot be listed.
     pub fn is_foreign(&self) -> io::Result<bool> {
-        match fs::read_dir(&self.dir) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-            Ok(mut entries) => Ok(entries.next().is_some() && !self.dir.join(PRIVATE).exists()),
+        let is_empty = match &self.place {
+            Location::Remote(remote) => !remote.has_any()?,
+            Location::Local(dir) => match fs::read_dir(dir) {
+                Err(error) if error.kind() == ErrorKind::NotFound => true,
+                Err(error) => return Err(error),
+                Ok(mut entries) => entries.next().is_none(),
+            },
+        };
+        Ok(!is_empty && !self.has_folder(PRIVATE)?)
+    }
+
+    /// Whether there is a folder of this name.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be asked.
+    pub fn has_folder(&self, relative: &str) -> io::Result<bool> {
+        match self.place.join(relative) {
+            Location::Local(path) => Ok(path.exists()),
+            Location::Remote(remote) => remote.has_any(),
         }
     }
 
@@ -86,38 +125,47 @@ impl DataSet {
         [COMMITS, TEMPORARY, DATA].into_iter().try_for_each(|folder| self.create_folder(folder))
     }
 
-    /// Makes a folder, unless it is there.
+    /// Makes a folder, unless it is there. A store has none.
     ///
     /// # Errors
     ///
     /// If it cannot be made.
     pub fn create_folder(&self, relative: &str) -> io::Result<()> {
-        let folder = self.dir.join(relative);
+        let Location::Local(folder) = self.place.join(relative) else { return Ok(()) };
         let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
         self.faults.step(Step::BeforeCreate, relative)?;
         fs::create_dir_all(&folder)?;
         missing.into_iter().try_for_each(sync_folder_of)
     }
 
-    /// Makes what stands in a folder survive a power cut, whoever wrote it.
+    /// Makes what stands in a folder survive a power cut, whoever wrote it. What is in a store does.
     ///
     /// # Errors
     ///
     /// If it cannot be synced.
     pub fn sync_folder(&self, relative: &str) -> io::Result<()> {
-        fs::File::open(self.dir.join(relative))?.sync_all()
+        match self.place.join(relative) {
+            Location::Local(folder) => fs::File::open(folder)?.sync_all(),
+            Location::Remote(_) => Ok(()),
+        }
     }
 
-    /// The path of a file of the data set.
+    /// The path of a file of the data set, for messages; in a store, its URL.
     #[must_use]
     pub fn path(&self, relative: &str) -> PathBuf {
-        self.dir.join(relative)
+        match &self.place {
+            Location::Local(dir) => dir.join(relative),
+            Location::Remote(remote) => PathBuf::from(remote.join(relative).to_string()),
+        }
     }
 
-    /// The folder of temporary files.
+    /// The folder of temporary files, on this machine.
     #[must_use]
     pub fn temporary_folder(&self) -> PathBuf {
-        self.dir.join(TEMPORARY)
+        match self.place.join(TEMPORARY) {
+            Location::Local(folder) => folder,
+            Location::Remote(_) => Spool::parent(),
+        }
     }
 
     /// The commit record of a shard, relative to the data set.
@@ -132,14 +180,98 @@ impl DataSet {
     ///
     /// If it is there but cannot be read.
     pub fn read(&self, relative: &str) -> io::Result<Option<Vec<u8>>> {
-        match fs::read(self.dir.join(relative)) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+        match self.place.join(relative) {
+            Location::Remote(remote) => remote.read(),
+            Location::Local(path) => match fs::read(path) {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
+            },
         }
     }
 
-    /// A new temporary file. It is removed when dropped, unless published.
+    /// A file of the data set on this machine. One in a store is fetched.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there, or cannot be fetched.
+    pub fn fetch(&self, relative: &str) -> io::Result<Fetched> {
+        let remote = match self.place.join(relative) {
+            Location::Local(path) => return Ok(Fetched::at(path)),
+            Location::Remote(remote) => remote,
+        };
+        let object = remote.head()?.ok_or_else(|| missing(&remote.to_string()))?;
+        if self.spool.get().is_none() {
+            // A second one, if two threads come at once, is removed again.
+            drop(self.spool.set(Spool::new()?));
+        }
+        let spool = self.spool.get().ok_or_else(|| io::Error::other("no folder for fetched files"))?;
+        let path = spool.path().join(NEXT.fetch_add(1, Ordering::Relaxed).to_string());
+        let fetched = Fetched { path, shown: self.path(relative), is_copy: true };
+        io::copy(&mut remote.open(&object), &mut fs::File::create(&fetched.path)?)?;
+        Ok(fetched)
+    }
+
+    /// A file of the data set, opened.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there, or cannot be fetched.
+    pub fn open_file(&self, relative: &str) -> io::Result<fs::File> {
+        fs::File::open(self.fetch(relative)?.path())
+    }
+
+    /// The size of a plain file, or of the one that a link leads to: download caches keep data sets so. Whoever opens a pipe waits for somebody
+    /// who writes to it.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there, or no plain file.
+    pub fn size(&self, relative: &str) -> io::Result<u64> {
+        match self.place.join(relative) {
+            Location::Local(path) => {
+                let metadata = fs::metadata(path)?;
+                if metadata.is_file() { Ok(metadata.len()) } else { Err(io::Error::other("it is no plain file")) }
+            }
+            Location::Remote(remote) => {
+                remote.head()?.map(|object| object.bytes).ok_or_else(|| missing(&remote.to_string()))
+            }
+        }
+    }
+
+    /// The names of all files in a folder and, if it is to be `deep`, in the folders there; none if there is no such folder. Links to folders are
+    /// not followed: they may go in a circle.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be listed.
+    pub fn files(&self, folder: &str, deep: bool) -> io::Result<Vec<String>> {
+        let mut files = Vec::new();
+        let path = match self.place.join(folder) {
+            Location::Remote(remote) => {
+                let names = remote.list()?.into_iter().map(|object| object.name);
+                let wanted = names.filter(|name| deep || !name.contains('/'));
+                return Ok(wanted.map(|name| format!("{folder}/{name}")).collect());
+            }
+            Location::Local(path) => path,
+        };
+        let entries = match fs::read_dir(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(files),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
+            match entry.file_type()?.is_dir() {
+                false => files.push(name),
+                true if deep => files.extend(self.files(&name, deep)?),
+                true => {}
+            }
+        }
+        Ok(files)
+    }
+
+    /// A new temporary file on this machine. It is removed when dropped, unless published.
     ///
     /// # Errors
     ///
@@ -147,15 +279,25 @@ impl DataSet {
     pub fn temporary(&self, name: &str) -> io::Result<TemporaryFile> {
         let process = std::process::id();
         self.faults.step(Step::BeforeCreate, name)?;
+        let (folder, is_local) = (self.temporary_folder(), self.place.local().is_some());
         for attempt in 0_u32.. {
-            let path = self.dir.join(TEMPORARY).join(format!("{name}.{process}-{attempt}"));
-            match fs::OpenOptions::new().write(true).create_new(true).open(&path) {
+            let path = if is_local {
+                folder.join(format!("{name}.{process}-{attempt}"))
+            } else {
+                folder.join(format!("ul2-prep-{process}-{}", NEXT.fetch_add(1, Ordering::Relaxed)))
+            };
+            match options(!is_local).open(&path) {
                 Ok(file) => {
-                    if !in_use(&file) || !path.exists() {
+                    if is_local && (!in_use(&file) || !path.exists()) {
                         continue; // somebody took it for a leftover
                     }
                     let (name, faults) = (name.to_owned(), self.faults.clone());
-                    return Ok(TemporaryFile { file, name, path: Some(path), bytes: 0, sha256: Sha256::new(), faults });
+                    let mut path = Some(path);
+                    if !is_local {
+                        // What is open needs no name, and a process that is killed leaves none.
+                        path.take().map_or(Ok(()), fs::remove_file)?;
+                    }
+                    return Ok(TemporaryFile { file, name, path, bytes: 0, sha256: Sha256::new(), faults });
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -170,8 +312,12 @@ impl DataSet {
     ///
     /// If it cannot be synced or named.
     pub fn publish_new(&self, file: TemporaryFile, relative: &str) -> io::Result<Option<TemporaryFile>> {
+        let target = match self.place.join(relative) {
+            Location::Local(target) => target,
+            Location::Remote(remote) if remote.head()?.is_some() => return Ok(Some(file)),
+            Location::Remote(_) => return self.publish(file, relative).map(|()| None),
+        };
         file.sync()?;
-        let target = self.dir.join(relative);
         let Some(path) = file.path.as_ref() else { return Err(io::Error::other("the temporary file is gone")) };
         match fs::hard_link(path, &target) {
             Ok(()) => file.sync_folder_of(&target).map(|()| None),
@@ -187,8 +333,15 @@ impl DataSet {
     ///
     /// If it cannot be synced or renamed.
     pub fn publish(&self, mut file: TemporaryFile, relative: &str) -> io::Result<()> {
+        let target = match self.place.join(relative) {
+            Location::Local(target) => target,
+            Location::Remote(remote) => {
+                file.faults.step(Step::BeforeName, &file.name)?;
+                remote.put_file(&file.file, file.bytes)?;
+                return file.faults.step(Step::AfterName, &file.name);
+            }
+        };
         file.sync()?;
-        let target = self.dir.join(relative);
         if let Some(path) = file.path.take()
             && let Err(error) = fs::rename(&path, &target)
         {
@@ -221,6 +374,12 @@ impl DataSet {
     ///
     /// If it cannot be written, or the one that is there cannot be read.
     pub fn create_only(&self, relative: &str, bytes: &[u8]) -> io::Result<Created> {
+        if let Location::Remote(remote) = self.place.join(relative) {
+            self.faults.step(Step::BeforeName, relative)?;
+            let created = remote.create(bytes)?;
+            self.faults.step(Step::AfterName, relative)?;
+            return Ok(created);
+        }
         let mut file = self.temporary(&relative.replace('/', "-"))?;
         file.write_all(bytes)?;
         match self.publish_new(file, relative)? {
@@ -237,31 +396,29 @@ impl DataSet {
     /// If a file cannot be removed.
     pub fn remove_unnamed(&self, units: usize, named: &BTreeSet<&str>) -> io::Result<()> {
         for folder in [DATA, REJECTS] {
-            let entries = match fs::read_dir(self.path(folder)) {
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                entries => entries?,
-            };
-            for entry in entries {
-                let entry = entry?;
-                let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
+            for name in self.files(folder, false)? {
                 let unit =
                     name.split_once("/train-").and_then(|(_, rest)| rest.split_once('-')?.0.parse::<usize>().ok());
                 if unit.is_some_and(|unit| unit < units) && !named.contains(name.as_str()) {
-                    fs::remove_file(entry.path())?;
+                    match self.place.join(&name) {
+                        Location::Local(path) => fs::remove_file(path)?,
+                        Location::Remote(remote) => remote.remove()?,
+                    }
                 }
             }
         }
         Ok(())
     }
 
-    /// Removes what interrupted runs left behind. Files of processes that are alive stay.
+    /// Removes what interrupted runs left behind. Files of processes that are alive stay. In a store there are none.
     ///
     /// # Errors
     ///
     /// If a file cannot be removed.
     pub fn remove_temporaries(&self) -> io::Result<()> {
+        let Location::Local(folder) = self.place.join(TEMPORARY) else { return Ok(()) };
         let gone = |error: &io::Error| error.kind() == ErrorKind::NotFound;
-        for entry in fs::read_dir(self.temporary_folder())? {
+        for entry in fs::read_dir(folder)? {
             let path = entry?.path();
             let removed = match fs::File::open(&path) {
                 Ok(file) if is_in_use(&file) => continue,
@@ -274,6 +431,60 @@ impl DataSet {
         }
         Ok(())
     }
+}
+
+/// How a new file is made: for its owner alone, where others share the folder.
+fn options(is_private: bool) -> fs::OpenOptions {
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    if is_private {
+        fs_err::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    }
+    options
+}
+
+/// Numbers files of this process.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// A file that can be opened as often as is needed. A copy is removed when dropped.
+#[derive(Debug)]
+pub struct Fetched {
+    path: PathBuf,
+    shown: PathBuf,
+    is_copy: bool,
+}
+
+impl Fetched {
+    /// A file that is here already.
+    #[must_use]
+    pub fn at(path: PathBuf) -> Self {
+        Self { shown: path.clone(), path, is_copy: false }
+    }
+
+    /// Where it can be opened.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What messages call it.
+    #[must_use]
+    pub fn shown(&self) -> &Path {
+        &self.shown
+    }
+}
+
+impl Drop for Fetched {
+    fn drop(&mut self) {
+        if self.is_copy {
+            let _ = fs::remove_file(&self.path); // its folder goes with the process
+        }
+    }
+}
+
+fn missing(name: &str) -> io::Error {
+    io::Error::new(ErrorKind::NotFound, format!("`{name}` is not there"))
 }
 
 /// Marks a temporary file as one whose process is alive: the system takes the mark away with the process, however it ends. Not if somebody

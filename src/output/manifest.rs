@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::OutputError;
-use super::commit::{CommitRecord, FinishedFile, RejectFiles, ShardFile, to_json};
+use super::commit::{CommitRecord, FinishedFile, ReaderPosition, RejectFiles, ShardFile, to_json};
 use super::counts::{DenoiserCounts, SourceCounts};
 use super::rows::RowsDigest;
 use crate::denoise::{MASKING_VERSION, Shortening, Spec};
@@ -68,6 +68,20 @@ pub struct Unit {
     pub first_source: usize,
     /// Number of sources.
     pub sources: usize,
+    /// The part of the source that it is for, if others are for the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
+}
+
+/// A part of a source: the blocks before which the reader has taken so many bytes of the file, read-ahead included (`docs/scale-out.md`, "Large
+/// sources").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// So many at least.
+    pub from: u64,
+    /// Fewer than so many; of the last part any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u64>,
 }
 
 impl Unit {
@@ -75,6 +89,12 @@ impl Unit {
     #[must_use]
     pub fn range(self) -> Range<usize> {
         self.first_source..self.first_source + self.sources
+    }
+
+    /// The bytes of a file between which its blocks begin, if they are of a part: from, and to.
+    #[must_use]
+    pub fn bounds(self) -> (u64, Option<u64>) {
+        self.part.map_or((0, None), |Part { from, to }| (from, to))
     }
 }
 
@@ -129,10 +149,19 @@ impl Manifest {
         let mut denoisers: BTreeMap<String, DenoiserCounts> = BTreeMap::new();
         let mut digest = RowsDigest::default();
         let (mut shards, mut rejects) = (Vec::new(), Vec::new());
-        for (unit, (Unit { epoch, .. }, records)) in plan.units.iter().zip(records).enumerate() {
+        let mut before: Option<&ReaderPosition> = None;
+        for (unit, (Unit { epoch, first_source, part, .. }, records)) in plan.units.iter().zip(records).enumerate() {
             if !records.last().is_some_and(|record| record.last) {
                 return Err(OutputError::Unfinished(unit));
             }
+            // A part begins where the one before it ended, or both read to the end of the source.
+            let begin = records.first().and_then(|record| record.begin.as_ref());
+            if part.is_some_and(|part| part.from > 0) && begin != before {
+                return Err(OutputError::SourceChanged(
+                    names.get(*first_source).copied().unwrap_or_default().to_owned(),
+                ));
+            }
+            before = records.last().and_then(|record| record.position.as_ref());
             for record in records {
                 shards.extend(record.file.clone());
                 rejects.extend(record.rejects.clone());

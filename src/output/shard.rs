@@ -81,6 +81,14 @@ impl<'a> UnitWriter<'a> {
         Ok(Some((Self { data_set, options, record, file: None, rejects: None }, records)))
     }
 
+    /// Says where the reader stands before the first batch of the unit, if that is inside a source.
+    pub fn begin_at(&mut self, position: Option<ReaderPosition>) {
+        if self.record.shard == 0 {
+            self.record.begin.clone_from(&position);
+            self.record.position = position;
+        }
+    }
+
     /// Adds the next batch of the unit. Commits the shard before it if that one is full.
     ///
     /// # Errors
@@ -193,5 +201,6 @@ fn empty_record(plan: String, unit: usize, shard: usize, first_batch: u64) -> Co
         counts: Counts::default(),
         finished: Vec::new(),
         position: None,
+        begin: None,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest as _, Sha256};
 
 use super::commit::{CommitRecord, to_json};
-use super::data_set::{CARD, DataSet, MANIFEST};
+use super::data_set::{CARD, DataSet, MANIFEST, SUCCESS};
 use super::manifest::Manifest;
 
 /// Digests by path, in hex.
@@ -42,6 +42,7 @@ impl Sums {
         let mut sums = BTreeMap::from([
             (MANIFEST.to_owned(), digest(&manifest.to_json())),
             (CARD.to_owned(), digest(card.as_bytes())),
+            (SUCCESS.to_owned(), digest(&[])),
         ]);
         sums.extend(plans.map(|(path, bytes)| (path, digest(&bytes))));
         for record in records {

@@ -57,6 +57,8 @@ impl FromStr for MaxRejects {
 /// Watches the sources of a unit.
 pub struct Allowance {
     max: MaxRejects,
+    /// Bytes of the file before the part of a source that is read.
+    from: u64,
     sources: BTreeMap<String, Watched>,
 }
 
@@ -68,10 +70,10 @@ struct Watched {
 }
 
 impl Allowance {
-    /// Nothing seen yet.
+    /// Nothing seen yet, of whole sources or of the part of one that begins after `from` bytes of its file.
     #[must_use]
-    pub fn new(max: MaxRejects) -> Self {
-        Self { max, sources: BTreeMap::new() }
+    pub fn new(max: MaxRejects, from: u64) -> Self {
+        Self { max, from, sources: BTreeMap::new() }
     }
 
     /// Counts lines of shards that are committed already.
@@ -81,7 +83,7 @@ impl Allowance {
         watched.rejected = watched.rejected.saturating_add(rejected);
     }
 
-    /// Counts a batch and checks the sources that it touches.
+    /// Counts a batch and checks the sources that it touches; `file_bytes` says where in its file a source ends, or the part of it.
     ///
     /// A source that is not read to its end has an unknown number of lines: it is estimated from the share of the file that has been
     /// read, so that a source of nothing but bad lines is stopped early, and one bad stretch at its beginning is not.
@@ -98,9 +100,10 @@ impl Allowance {
             self.count(name, counts.lines, counts.rejected());
             let Some(watched) = self.sources.get(name) else { continue };
             let lines = match &batch.position {
-                Some(position) if position.source == *name && position.file_bytes > 0 => {
-                    let whole = u128::from(watched.lines) * u128::from(file_bytes(name));
-                    u64::try_from(whole / u128::from(position.file_bytes)).unwrap_or(u64::MAX).max(watched.lines)
+                Some(position) if position.source == *name && position.file_bytes > self.from => {
+                    let whole = u128::from(watched.lines) * u128::from(file_bytes(name).saturating_sub(self.from));
+                    let read = u128::from(position.file_bytes - self.from);
+                    u64::try_from(whole / read).unwrap_or(u64::MAX).max(watched.lines)
                 }
                 _ => watched.lines,
             };

@@ -20,6 +20,7 @@ pub mod plans;
 pub mod progress;
 pub mod run;
 pub mod unit;
+pub mod units;
 pub mod worker;
 
 use crate::input::InputError;

@@ -12,14 +12,29 @@ use crate::input::batch::BLOCK_BYTES;
 use crate::input::source::Source;
 use crate::output::commit::to_json;
 use crate::output::manifest::PlanParts;
-pub use crate::output::manifest::Unit;
+pub use crate::output::manifest::{Part, Unit};
 use crate::output::schema::RowFormat;
 
 /// The version of the plan's own format.
 pub const PLAN_VERSION: u32 = 1;
 
-/// Bytes on disk at which a unit is closed: small sources that are neighbours share one.
-pub const UNIT_BYTES: u64 = 64 << 20;
+/// How sources are cut into units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cutting {
+    /// Bytes on disk at which a unit is closed: small sources that are neighbours share one.
+    pub unit_bytes: u64,
+    /// Bytes on disk above which a source is divided into parts of about as many, if sources are divided.
+    pub split: Option<u64>,
+}
+
+impl Default for Cutting {
+    fn default() -> Self {
+        Self { unit_bytes: 64 << 20, split: None }
+    }
+}
+
+/// Parts of a source at most: each reads what comes before it.
+const MOST_PARTS: u64 = 16;
 
 /// Differences between plans that are named: of thousands of sources, the first few tell.
 const DIFFERENCES_SHOWN: usize = 20;
@@ -52,14 +67,30 @@ pub struct PlannedSource {
     pub name: String,
     /// Its size on disk.
     pub bytes: u64,
+    /// What changes with its content, if it is in a store that says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+}
+
+impl PlannedSource {
+    fn new(source: &Source) -> Self {
+        Self { name: source.name.clone(), bytes: source.bytes, tag: source.tag.clone() }
+    }
+
+    /// Whether a source is the one that was planned, as far as can be told without reading it. It may have been copied from a store to a disk, or
+    /// back.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        let tags = self.tag.as_ref().zip(other.tag.as_ref());
+        self.name == other.name && self.bytes == other.bytes && tags.is_none_or(|(tag, other)| tag == other)
+    }
 }
 
 impl Plan {
     /// The plan for these sources, sorted by name.
     #[must_use]
-    pub fn new(spec: &Spec, format: &RowFormat, sources: &[Source], shard_bytes: u64) -> Self {
-        let sources: Vec<PlannedSource> =
-            sources.iter().map(|source| PlannedSource { name: source.name.clone(), bytes: source.bytes }).collect();
+    pub fn new(spec: &Spec, format: &RowFormat, sources: &[Source], shard_bytes: u64, cutting: Cutting) -> Self {
+        let sources: Vec<PlannedSource> = sources.iter().map(PlannedSource::new).collect();
         Self {
             plan_version: PLAN_VERSION,
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -67,7 +98,7 @@ impl Plan {
             columns: format.columns.iter().map(ToString::to_string).collect(),
             shard_bytes,
             batch_bytes: BLOCK_BYTES as u64,
-            units: units(&sources, 0, spec.fields().epochs),
+            units: units(&sources, 0, spec.fields().epochs, cutting),
             sources,
         }
     }
@@ -120,8 +151,13 @@ impl Plan {
         let mut given: BTreeMap<String, PlannedSource> =
             asked.sources.into_iter().map(|source| (source.name.clone(), source)).collect();
         let kept = |known: &PlannedSource| extend.then(|| known.clone());
-        let mut sources: Vec<PlannedSource> =
-            self.sources.iter().filter_map(|known| given.remove(&known.name).or_else(|| kept(known))).collect();
+        let given_for =
+            |known: &PlannedSource, given: PlannedSource| if known.is(&given) { known.clone() } else { given };
+        let mut sources: Vec<PlannedSource> = self
+            .sources
+            .iter()
+            .filter_map(|known| given.remove(&known.name).map(|given| given_for(known, given)).or_else(|| kept(known)))
+            .collect();
         let mut new: Vec<PlannedSource> = given.into_values().collect();
         if !extend {
             sources.append(&mut new);
@@ -132,10 +168,10 @@ impl Plan {
     }
 
     /// This plan, and behind its units those of further sources.
-    pub(super) fn extended(&self, new: Vec<PlannedSource>) -> Self {
+    pub(super) fn extended(&self, new: Vec<PlannedSource>, cutting: Cutting) -> Self {
         let epochs = self.units.iter().map(|unit| unit.epoch + 1).max().unwrap_or_default();
         let mut extended = self.clone();
-        extended.units.extend(units(&new, self.sources.len(), epochs));
+        extended.units.extend(units(&new, self.sources.len(), epochs, cutting));
         extended.sources.extend(new);
         extended
     }
@@ -143,46 +179,97 @@ impl Plan {
     /// Bytes on disk that all units read.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        let of_unit = |unit: &Unit| self.sources[unit.range()].iter().map(|source| source.bytes).sum::<u64>();
-        self.units.iter().map(of_unit).sum()
+        self.units.iter().map(|unit| self.unit_bytes(*unit)).sum()
+    }
+
+    /// Bytes on disk that a unit is for.
+    #[must_use]
+    pub fn unit_bytes(&self, unit: Unit) -> u64 {
+        let whole = self.sources[unit.range()].iter().map(|source| source.bytes).sum::<u64>();
+        let (from, to) = unit.bounds();
+        to.unwrap_or(whole).min(whole).saturating_sub(from)
     }
 }
 
 /// The units of sources that stand from `first` on in a plan, epoch by epoch.
-fn units(sources: &[PlannedSource], first: usize, epochs: u32) -> Vec<Unit> {
+fn units(sources: &[PlannedSource], first: usize, epochs: u32, cutting: Cutting) -> Vec<Unit> {
     let bytes: Vec<u64> = sources.iter().map(|source| source.bytes).collect();
-    let groups = group(&bytes);
-    let unit = |epoch, group: &Range<usize>| Unit { epoch, first_source: first + group.start, sources: group.len() };
-    (0..epochs).flat_map(|epoch| groups.iter().map(move |group| unit(epoch, group))).collect()
+    let groups = group(&bytes, cutting);
+    let of_epoch =
+        |epoch| groups.iter().map(move |unit| Unit { epoch, first_source: first + unit.first_source, ..*unit });
+    (0..epochs).flat_map(of_epoch).collect()
 }
 
-/// Groups neighbours: a group ends with the source that brings it to [`UNIT_BYTES`] or more.
-fn group(bytes: &[u64]) -> Vec<Range<usize>> {
-    let mut groups = Vec::new();
+/// The units of an epoch. Neighbours share one: it ends with the source that brings it to so many bytes or more. A source that is divided shares none.
+fn group(bytes: &[u64], cutting: Cutting) -> Vec<Unit> {
+    let unit =
+        |sources: Range<usize>, part| Unit { epoch: 0, first_source: sources.start, sources: sources.len(), part };
+    let mut units = Vec::new();
     let (mut first, mut sum) = (0, 0);
-    for (index, bytes) in bytes.iter().enumerate() {
+    for (index, &bytes) in bytes.iter().enumerate() {
+        let parts = parts(bytes, cutting.split);
+        if parts > 1 {
+            if first < index {
+                units.push(unit(first..index, None));
+            }
+            units.extend((0..parts).map(|part| unit(index..index + 1, Some(part_of(bytes, part, parts)))));
+            (first, sum) = (index + 1, 0);
+            continue;
+        }
         sum += bytes;
-        if sum >= UNIT_BYTES {
-            groups.push(first..index + 1);
+        if sum >= cutting.unit_bytes {
+            units.push(unit(first..index + 1, None));
             (first, sum) = (index + 1, 0);
         }
     }
     if first < bytes.len() {
-        groups.push(first..bytes.len());
+        units.push(unit(first..bytes.len(), None));
     }
-    groups
+    units
+}
+
+/// How many parts a source has.
+fn parts(bytes: u64, split: Option<u64>) -> u64 {
+    split.map_or(1, |split| bytes.div_ceil(split.max(1)).clamp(1, MOST_PARTS))
+}
+
+/// One of a source's parts: all are of the same size but for a byte. The last one goes on to the end, wherever that is.
+fn part_of(bytes: u64, part: u64, parts: u64) -> Part {
+    let begin = |part: u64| {
+        let begin = u128::from(bytes) * u128::from(part) / u128::from(parts);
+        u64::try_from(begin).unwrap_or(bytes)
+    };
+    Part { from: begin(part), to: (part + 1 < parts).then(|| begin(part + 1)) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const UNIT_BYTES: u64 = 64 << 20;
+
+    fn ranges(bytes: &[u64], split: Option<u64>) -> Vec<Range<usize>> {
+        group(bytes, Cutting { split, ..Cutting::default() }).into_iter().map(Unit::range).collect()
+    }
+
     #[test]
     fn small_neighbours_share_a_unit() {
         let large = UNIT_BYTES;
-        assert_eq!(group(&[1; 1000]), vec![0..1000; 1]);
-        assert_eq!(group(&[large, large + 1, 5]), [0..1, 1..2, 2..3]);
-        assert_eq!(group(&[5, large, 5, large / 2, large / 2]), [0..2, 2..5]);
-        assert_eq!(group(&[]), Vec::<Range<usize>>::new());
+        assert_eq!(ranges(&[1; 1000], None), vec![0..1000; 1]);
+        assert_eq!(ranges(&[large, large + 1, 5], None), [0..1, 1..2, 2..3]);
+        assert_eq!(ranges(&[5, large, 5, large / 2, large / 2], None), [0..2, 2..5]);
+        assert_eq!(ranges(&[], None), Vec::<Range<usize>>::new());
+    }
+
+    #[test]
+    fn a_large_source_is_divided_and_shares_no_unit() {
+        assert_eq!(ranges(&[5, 100, 5, 5, 250, 5], Some(100)), [0..4, 4..5, 4..5, 4..5, 5..6]);
+        let parts: Vec<_> = group(&[250], Cutting { split: Some(100), ..Cutting::default() })
+            .iter()
+            .map(|unit| unit.bounds())
+            .collect();
+        assert_eq!(parts, [(0, Some(83)), (83, Some(166)), (166, None)]);
+        assert_eq!(ranges(&[u64::MAX], Some(1)).len(), 16);
+        assert_eq!(ranges(&[0], Some(1)), [0..1; 1]);
     }
 }

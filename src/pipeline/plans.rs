@@ -7,7 +7,7 @@ use crate::output::OutputError;
 use crate::output::commit::CommitRecord;
 use crate::output::data_set::{Created, DataSet, PLAN, extension};
 
-use super::plan::{Plan, PlannedSource};
+use super::plan::{Cutting, Plan, PlannedSource};
 use super::run::RunError;
 
 /// Plans, of which each holds all sources and units of the one before it, first. There is one at least.
@@ -19,16 +19,16 @@ pub struct Plans {
 impl Plans {
     /// The plans that are in the folder, and the one that is asked for.
     ///
-    /// With `extend` sources that are new become units behind the others, and sources that are not given are those that the data set
+    /// With `extend` sources that are new become units behind the others, cut like this, and sources that are not given are those that the data set
     /// has. Without it there must be neither.
     ///
     /// # Errors
     ///
     /// [`RunError::OtherPlan`] with all that differs; [`OutputError`] if a plan cannot be read.
-    pub fn resolve(data_set: &DataSet, asked: Plan, extend: bool) -> Result<Self, RunError> {
+    pub fn resolve(data_set: &DataSet, asked: Plan, extend: Option<Cutting>) -> Result<Self, RunError> {
         let mut plans = read(data_set)?;
         let Some(last) = plans.last() else { return Ok(Self::new(vec![asked])) };
-        let (known, new) = last.split(asked, extend);
+        let (known, new) = last.split(asked, extend.is_some());
         let differences = known.differences_from(last);
         if !differences.is_empty() {
             let dir = data_set.path("").display().to_string();
@@ -36,7 +36,7 @@ impl Plans {
             return Err(RunError::OtherPlan { dir, differences, only_new_sources });
         }
         if !new.is_empty() {
-            plans.push(last.extended(new));
+            plans.push(last.extended(new, extend.unwrap_or_default()));
         }
         Ok(Self::new(plans))
     }
@@ -111,7 +111,7 @@ impl Plans {
             given.into_iter().map(|source| (source.name.clone(), source)).collect();
         let mut sources = Vec::with_capacity(plan.sources.len());
         let mut absent = BTreeSet::new();
-        for (index, PlannedSource { name, bytes }) in plan.sources.iter().enumerate() {
+        for (index, PlannedSource { name, bytes, tag: _ }) in plan.sources.iter().enumerate() {
             sources.push(given.remove(name).unwrap_or_else(|| {
                 absent.insert(index);
                 Source::absent(name, *bytes)

@@ -1,5 +1,6 @@
 //! Runs the units of a plan and finishes the data set.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,14 +14,15 @@ use super::plan::Plan;
 use super::plans::Plans;
 use super::progress::Progress;
 use super::unit::{mask_batch, run_unit};
+use super::units::{ranges, records};
 use super::worker::Shared;
 use crate::input::buffers::Buffers;
 use crate::input::reader::Limits;
 use crate::input::source::Source;
 use crate::output::OutputError;
 use crate::output::card::card;
-use crate::output::commit::CommitRecord;
-use crate::output::data_set::{CARD, DataSet, MANIFEST, SUMS};
+use crate::output::commit::{CommitRecord, check_records};
+use crate::output::data_set::{CARD, DataSet, MANIFEST, SUCCESS, SUMS};
 use crate::output::manifest::Manifest;
 use crate::output::shard::ShardOptions;
 use crate::output::sums::Sums;
@@ -76,6 +78,14 @@ pub enum RunError {
         /// The source.
         source_name: String,
     },
+    /// Units are not done.
+    #[error("{} of {units} units are not done: {}", missing.len(), ranges(missing))]
+    Missing {
+        /// Number of units.
+        units: usize,
+        /// Those that are not done.
+        missing: Vec<usize>,
+    },
     /// A unit failed.
     #[error("unit {unit} of {units} failed")]
     Unit {
@@ -115,7 +125,7 @@ impl Job {
     }
 }
 
-/// Makes the data set, or what is missing of it.
+/// Makes the data set, or what is missing of it: writes the plan, makes its units, finishes.
 ///
 /// # Errors
 ///
@@ -123,20 +133,30 @@ impl Job {
 pub fn run(job: &Job) -> Result<Manifest, RunError> {
     job.data_set.create_folders().map_err(OutputError::from)?;
     job.plans.write(&job.data_set)?;
-    run_units(job)?;
+    run_units(job, 0..job.plan().units.len())?;
     finish(job)
 }
 
+/// Makes one unit of a plan that is written, whoever makes the others.
+///
+/// # Errors
+///
+/// [`RunError`]; finished shards stay.
+pub fn run_alone(job: &Job, unit: usize) -> Result<(), RunError> {
+    job.data_set.create_folders().map_err(OutputError::from)?;
+    run_units(job, unit..unit + 1)
+}
+
 /// Each lane takes the next unit until there is none. The error of the lowest unit is the run's.
-fn run_units(job: &Job) -> Result<(), RunError> {
-    let next = AtomicUsize::new(0);
+fn run_units(job: &Job, wanted: Range<usize>) -> Result<(), RunError> {
+    let next = AtomicUsize::new(wanted.start);
     let units = job.plan().units.len();
-    let lanes = job.lanes.min(units);
+    let lanes = job.lanes.min(wanted.len());
     let crew = Crew::new(lanes, job.permits, |batch| mask_batch(job, batch));
     let lane = || {
         loop {
             let unit = next.fetch_add(1, Ordering::Relaxed);
-            if unit >= units || job.failed.load(Ordering::Relaxed) {
+            if unit >= wanted.end || job.failed.load(Ordering::Relaxed) {
                 return None;
             }
             if let Err(error) = run_unit(job, &crew, unit) {
@@ -169,10 +189,14 @@ fn run_units(job: &Job) -> Result<(), RunError> {
     }
 }
 
-/// Writes card, digests and manifest from the commit records; the manifest comes last.
+/// Writes card, digests, manifest and the mark of success from the commit records of all units, in this order.
 ///
 /// Another run may extend the data set meanwhile: then they are those of the whole, or are left to that run.
-fn finish(job: &Job) -> Result<Manifest, RunError> {
+///
+/// # Errors
+///
+/// [`RunError::Missing`] if a unit is not done; nothing is written then.
+pub fn finish(job: &Job) -> Result<Manifest, RunError> {
     loop {
         let extension = finished_extension(job)?;
         let plans = extension.as_ref().unwrap_or(&job.plans);
@@ -200,9 +224,15 @@ fn finished_extension(job: &Job) -> Result<Option<Plans>, OutputError> {
 
 fn write_manifest(job: &Job, plans: &Plans) -> Result<Manifest, RunError> {
     let plan = plans.whole();
-    let records = (0..plan.units.len())
-        .map(|unit| CommitRecord::read_unit(&job.data_set, unit))
-        .collect::<Result<Vec<_>, _>>()?;
+    let records = records(&job.data_set, plan.units.len())?;
+    for (unit, records) in records.iter().enumerate() {
+        check_records(&job.data_set, plans.fingerprint(unit), unit, records)?;
+    }
+    let is_missing = |unit: &usize| !records[*unit].last().is_some_and(|record| record.last);
+    let missing: Vec<usize> = (0..records.len()).filter(is_missing).collect();
+    if !missing.is_empty() {
+        return Err(RunError::Missing { units: plan.units.len(), missing });
+    }
     let names: Vec<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();
     let manifest = Manifest::new(&job.shared.spec, job.shared.tokenizer.path(), plan.parts(), &names, &records)?;
     let written = manifest.files().collect();
@@ -212,5 +242,6 @@ fn write_manifest(job: &Job, plans: &Plans) -> Result<Manifest, RunError> {
     let sums = Sums::new(&manifest, &card, plans.files(), records.iter().flatten());
     job.data_set.replace(SUMS, &sums.to_bytes()).map_err(OutputError::from)?;
     job.data_set.replace(MANIFEST, &manifest.to_json()).map_err(OutputError::from)?;
+    job.data_set.replace(SUCCESS, &[]).map_err(OutputError::from)?;
     Ok(manifest)
 }

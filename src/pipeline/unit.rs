@@ -25,19 +25,22 @@ pub fn run_unit(job: &Job, crew: &UnitCrew<'_>, index: usize) -> Result<(), Unit
     let Some((mut writer, committed)) =
         UnitWriter::resume(&job.data_set, &job.shard_options, job.plans.fingerprint(index), index)?
     else {
-        job.progress.add(done_before(sources));
+        job.progress.add(Snapshot { file_bytes: job.plan().unit_bytes(unit), ..Snapshot::default() });
         return Ok(());
     };
-    let mut allowance = Allowance::new(job.max_rejects);
+    let (from, to) = unit.bounds();
+    let mut allowance = Allowance::new(job.max_rejects, from);
     let spool = job.data_set.temporary_folder();
     let max_line = job.shared.spec.fields().max_line;
-    let mut reader = BatchReader::new(sources, max_line, &spool, &job.buffers).with_limits(job.limits);
+    let mut reader =
+        BatchReader::new(sources, max_line, &spool, &job.buffers).with_limits(job.limits).between(from, to);
+    writer.begin_at(approach(job, sources, &mut reader)?);
     let mut read_before = skip_committed(job, sources, &mut reader, &mut allowance, &committed)?;
 
     crew.in_order(
         || job.check_stop().and_then(|()| Ok(reader.next_batch()?.map(|batch| UnitBatch { unit: index, batch }))),
         |(output, progress)| {
-            let file_bytes = |name: &str| size_of(sources, name);
+            let file_bytes = |name: &str| to.unwrap_or_else(|| size_of(sources, name));
             allowance.check(&output, file_bytes)?;
             writer.append(output)?;
             let file_bytes = progress.file_bytes - std::mem::replace(&mut read_before, progress.file_bytes);
@@ -70,7 +73,7 @@ pub fn mask_batch(job: &Job, UnitBatch { unit, batch }: UnitBatch) -> Result<(Ba
     let index = batch.index;
     let text_bytes = batch.text_bytes() as u64;
     let position = reader_position(&names, &batch.end);
-    let file_bytes = bytes_before(sources, &batch.end);
+    let file_bytes = bytes_before(sources, &batch.end).saturating_sub(unit.bounds().0).min(job.plan().unit_bytes(unit));
     let finished = batch.finished.iter().map(|source| finished_file(&names, source)).collect();
     // Later epochs reject the same lines, which are kept once.
     let keep_rejects = unit.epoch == 0;
@@ -89,6 +92,15 @@ pub fn mask_batch(job: &Job, UnitBatch { unit, batch }: UnitBatch) -> Result<(Ba
         rejects.clear();
     }
     Ok((BatchOutput { batch: index, row_groups, rejects, counts, finished, position }, progress))
+}
+
+/// Reads up to where the unit begins in its source. The place, if it is inside one.
+fn approach(job: &Job, sources: &[Source], reader: &mut BatchReader<'_>) -> Result<Option<ReaderPosition>, UnitError> {
+    while !reader.approach()? {
+        job.check_stop()?;
+    }
+    let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+    Ok(reader_position(&names, &reader.position()))
 }
 
 /// Reads up to the first batch that is not committed. The bytes of files read on the way.
@@ -139,7 +151,7 @@ fn skip_committed(
     {
         return changed(&place.source);
     }
-    let read = end.map_or(0, |end| bytes_before(sources, &end));
+    let read = end.map_or(0, |end| bytes_before(sources, &end)).saturating_sub(reader.from());
     job.progress.add(Snapshot { file_bytes: read, ..Snapshot::default() });
     Ok(read)
 }
@@ -162,10 +174,6 @@ fn finished_file(names: &[&str], source: &FinishedSource) -> FinishedFile {
 /// Bytes on disk of the unit's sources before a position.
 fn bytes_before(sources: &[Source], end: &Position) -> u64 {
     sources[..end.source].iter().map(|source| source.bytes).sum::<u64>() + end.file.bytes
-}
-
-fn done_before(sources: &[Source]) -> Snapshot {
-    Snapshot { file_bytes: sources.iter().map(|source| source.bytes).sum(), ..Snapshot::default() }
 }
 
 fn size_of(sources: &[Source], name: &str) -> u64 {

@@ -6,7 +6,7 @@ use super::Described;
 use crate::denoise::{MASKING_VERSION, Spec, SpecError};
 use crate::difference::with_causes;
 use crate::output::data_set::{DATA, REJECTS};
-use crate::output::manifest::{MANIFEST_VERSION, Manifest, SourceEntry, Unit};
+use crate::output::manifest::{MANIFEST_VERSION, Manifest, Part, SourceEntry, Unit};
 use crate::output::schema::{Column, ColumnError, RowFormat};
 
 /// Most bytes of a manifest, of sums, of a plan or of a commit record: they are read as a whole.
@@ -98,13 +98,23 @@ pub fn place_of(path: &str, folder: &str, ending: &str) -> Option<(usize, usize)
 fn check_units(manifest: &Manifest, spec: &Spec) -> Result<(), ManifestError> {
     let sources = manifest.sources.len();
     let mut next = vec![0; spec.fields().epochs as usize];
-    for (unit, Unit { epoch, first_source, sources: count }) in manifest.plan.units.iter().enumerate() {
+    let mut part_from = vec![0; next.len()];
+    for (unit, Unit { epoch, first_source, sources: count, part }) in manifest.plan.units.iter().enumerate() {
         let wrong = ManifestError::Units { unit };
-        let Some(next) = next.get_mut(*epoch as usize) else { return Err(wrong) };
-        if *first_source != *next || *count == 0 || *count > sources - *next {
+        let Some((next, part_from)) = next.get_mut(*epoch as usize).zip(part_from.get_mut(*epoch as usize)) else {
+            return Err(wrong);
+        };
+        let (from, to) = part.map_or((0, None), |Part { from, to }| (from, to));
+        let is_part_of_many = part.is_some() && *count != 1;
+        if *first_source != *next || *count == 0 || *count > sources - *next || from != *part_from || is_part_of_many {
             return Err(wrong);
         }
-        *next += count;
+        match to {
+            // The rest of the source comes next.
+            Some(to) if to > from => *part_from = to,
+            Some(_) => return Err(wrong),
+            None => (*next, *part_from) = (*next + count, 0),
+        }
     }
     if next.iter().any(|next| *next != sources) {
         return Err(ManifestError::Units { unit: manifest.plan.units.len() });

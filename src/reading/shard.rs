@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::example::{Reach, Row, take_apart};
 use crate::denoise::Spec;
+use crate::output::data_set::{DataSet, Fetched};
 use crate::output::read::{ReadError, Shard};
 use crate::output::schema::RowFormat;
 
@@ -34,6 +35,15 @@ pub enum RowsError {
     },
 }
 
+/// A shard of a data set, on this machine.
+///
+/// # Errors
+///
+/// [`RowsError`] if it cannot be fetched.
+pub fn fetch(data_set: &DataSet, name: &str) -> Result<Fetched, RowsError> {
+    data_set.fetch(name).map_err(|source| RowsError::Shard { path: data_set.path(name), source: source.into() })
+}
+
 /// Ids in memory at once.
 const IDS_AT_ONCE: u32 = 1 << 20;
 
@@ -59,8 +69,9 @@ impl<'a> RowReader<'a> {
     /// # Errors
     ///
     /// [`RowsError`] if it cannot be read, or has other columns.
-    pub fn open(path: PathBuf, spec: &'a Spec, format: &'a RowFormat, reach: &'a Reach) -> Result<Self, RowsError> {
-        let opened = Shard::open(&path, format.clone());
+    pub fn open(file: &Fetched, spec: &'a Spec, format: &'a RowFormat, reach: &'a Reach) -> Result<Self, RowsError> {
+        let path = file.shown().to_owned();
+        let opened = Shard::open(file.path(), format.clone());
         let checked = opened.and_then(|shard| shard.other_columns().map(|other| (shard, other)));
         match checked {
             Err(source) => Err(RowsError::Shard { path, source }),

@@ -16,7 +16,7 @@ use crate::output::data_set::DataSet;
 use crate::output::schema::{Column, RowFormat};
 use crate::reading::Described;
 use crate::reading::example::{self, Reach, Row};
-use crate::reading::shard::{RowReader, RowsError};
+use crate::reading::shard::{RowReader, RowsError, fetch};
 
 /// Parts of a segment that noise is counted in.
 pub const PARTS: usize = 50;
@@ -76,7 +76,8 @@ impl Stats {
         let reach = Reach::new(spec, format);
         let none = || Self { denoisers: vec![DenoiserStats::default(); spec.denoisers().len()], ..Self::default() };
         let of_shard = |path: &str| {
-            let open = || RowReader::open(data_set.path(path), spec, format, &reach);
+            let file = fetch(data_set, path)?;
+            let open = || RowReader::open(&file, spec, format, &reach);
             let row_groups = 0..open()?.row_groups().len();
             let of_row_group = |row_group| {
                 // A reader of its own: an open file has one place, whoever reads it.

@@ -8,6 +8,9 @@ use serde::de::DeserializeOwned;
 use super::file::TokenizerFileError;
 use crate::bounded;
 
+/// The file beside a tokenizer's.
+pub const CONFIG_NAME: &str = "tokenizer_config.json";
+
 /// Most bytes of a `tokenizer_config.json`.
 pub const MAX_CONFIG: u64 = 64 << 20;
 
@@ -50,7 +53,7 @@ impl ConfigToken {
 ///
 /// [`TokenizerFileError`] if it cannot be read.
 pub(super) fn beside<T: DeserializeOwned + Default>(file: &Path) -> Result<T, TokenizerFileError> {
-    let path = file.with_file_name("tokenizer_config.json");
+    let path = file.with_file_name(CONFIG_NAME);
     if !path.exists() {
         return Ok(T::default());
     }

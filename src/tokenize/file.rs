@@ -52,15 +52,6 @@ pub enum TokenizerFile {
 }
 
 impl TokenizerFile {
-    /// The file of a tokenizer by name or path; `None` for the embedded one.
-    ///
-    /// # Errors
-    ///
-    /// [`TokenizerFileError`] as for [`TokenizerFile::read`].
-    pub fn named(name: &str) -> Result<Option<Self>, TokenizerFileError> {
-        if name == BYTES { Ok(None) } else { Self::read(Path::new(name)).map(Some) }
-    }
-
     /// Reads a tokenizer's file, or the one in a folder, and `tokenizer_config.json` beside it. A name that ends in `.model` is that of a
     /// SentencePiece model, any other that of a `tokenizer.json`.
     ///
@@ -103,7 +94,11 @@ impl TokenizerFile {
 
 /// The file in a folder. `tokenizer.json` comes first: it may hold more tokens than the model that it was made from.
 fn in_folder(folder: &Path) -> Result<PathBuf, TokenizerFileError> {
-    let names = std::iter::once(JSON_NAME).chain(sentencepiece::FILE_NAMES);
-    let found = names.map(|name| folder.join(name)).find(|file| file.exists());
+    let found = names_in_folder().map(|name| folder.join(name)).find(|file| file.exists());
     found.ok_or_else(|| TokenizerFileError::NoFile(folder.to_owned()))
+}
+
+/// The names of a tokenizer's file in a folder, the first that is looked for first.
+pub fn names_in_folder() -> impl Iterator<Item = &'static str> {
+    std::iter::once(JSON_NAME).chain(sentencepiece::FILE_NAMES)
 }

@@ -88,8 +88,8 @@ impl BatchLaws<'_> {
     ///
     /// [`ReadError`] if it cannot be read.
     pub fn open(&self, shard: usize) -> Result<Shard, ReadError> {
-        let path = self.data_set.path(&self.described.manifest.shards[shard].path);
-        Shard::open(&path, self.described.format.clone())
+        let file = self.data_set.fetch(&self.described.manifest.shards[shard].path)?;
+        Shard::open(file.path(), self.described.format.clone())
     }
 
     /// Compares a batch with its rows.

@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
 
-use fs_err as fs;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
@@ -50,7 +48,7 @@ impl Files {
                 None
             }
         };
-        let is_public = !data_set.path(PRIVATE).exists();
+        let is_public = !data_set.has_folder(PRIVATE).unwrap_or(true);
         let is_private = |path: &str| path.strip_prefix(PRIVATE).is_some_and(|rest| rest.starts_with('/'));
         let mut expected: BTreeMap<String, Expected<'_>> = BTreeMap::new();
         let mut left_out = 0_u64;
@@ -71,14 +69,16 @@ impl Files {
             }
             expected.insert(path.to_owned(), Expected { sha256, by: "the manifest" });
         }
-        let (mut found, error) = walk(data_set);
+        let (there, error) = walk(data_set);
+        let mut found: BTreeSet<String> = [MANIFEST, CARD, PLAN].map(str::to_owned).into_iter().collect();
+        found.extend(there.iter().cloned());
         let listed = |path: &String| expected.contains_key(path);
         found.extend(expected.keys().cloned());
         // Without sums only what the manifest names has a known digest.
         let without_sums = |path: &str| sums.is_none() && !path.starts_with(DATA) && !path.starts_with(REJECTS);
         let check = |path: &String| {
             let mut findings = Findings::new(path);
-            match (expected.get(path), digest(&data_set.path(path))) {
+            match (expected.get(path), digest(data_set, path)) {
                 (None, Ok(_)) if without_sums(path) => {}
                 (None, Ok(_)) => findings.add("is in no list of the data set"),
                 (Some(_), Err(error)) if error.kind() == io::ErrorKind::NotFound => findings.add("is missing"),
@@ -96,9 +96,8 @@ impl Files {
         let of_files: Vec<Findings> = paths.par_iter().map(|path| check(path)).collect();
         let damaged = paths.iter().zip(&of_files).filter(|(_, findings)| findings.count() > 0);
         let damaged = damaged.map(|(path, _)| (*path).clone()).filter(listed).collect();
-        let is_readable = |path: &str| size(&data_set.path(path)).is_ok_and(|bytes| bytes <= MOST);
-        let mut private =
-            found.iter().filter(|path| is_private(path) && data_set.path(path).symlink_metadata().is_ok());
+        let is_readable = |path: &str| data_set.size(path).is_ok_and(|bytes| bytes <= MOST);
+        let mut private = found.iter().filter(|path| is_private(path) && there.contains(*path));
         let unreadable = private.find(|path| !is_readable(path)).cloned();
         if let Some(error) = error {
             of_sums.add(&format!("the folder cannot be listed: {error}"));
@@ -120,35 +119,17 @@ fn named(manifest: &Manifest) -> impl Iterator<Item = (&str, &str)> {
     shards.chain(rejects)
 }
 
-/// The files that are there, in the folders where no others may be, and those that every data set has.
+/// The files that are there, in the folders where no others may be; and what kept us from listing them all.
 fn walk(data_set: &DataSet) -> (BTreeSet<String>, Option<io::Error>) {
-    let mut found: BTreeSet<String> = [MANIFEST, CARD, PLAN].map(str::to_owned).into_iter().collect();
-    let mut folders: Vec<String> = [DATA, REJECTS, COMMITS, PRIVATE].map(str::to_owned).into();
-    while let Some(folder) = folders.pop() {
-        let entries = match fs::read_dir(data_set.path(&folder)) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return (found, Some(error)),
-        };
-        for entry in entries {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => return (found, Some(error)),
-            };
-            let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
-            if folder == PRIVATE && !is_plan(&name) {
-                // Of its other files, only commit records are of the data set.
-                continue;
-            }
-            // Links to folders are not followed: they may go in a circle.
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() => folders.push(name),
-                Ok(_) => drop(found.insert(name)),
-                Err(error) => return (found, Some(error)),
-            }
+    let mut there = BTreeSet::new();
+    for (folder, deep) in [(DATA, true), (REJECTS, true), (COMMITS, true), (PRIVATE, false)] {
+        match data_set.files(folder, deep) {
+            // Of the other files there, only plans are of the data set.
+            Ok(files) => there.extend(files.into_iter().filter(|name| folder != PRIVATE || is_plan(name))),
+            Err(error) => return (there, Some(error)),
         }
     }
-    (found, None)
+    (there, None)
 }
 
 /// Whether a name is, or looks like, that of the plan or of an extension.
@@ -163,7 +144,7 @@ fn is_plan(name: &str) -> bool {
 ///
 /// If it is no plain file, is too large, or cannot be read.
 pub fn read(data_set: &DataSet, name: &str) -> io::Result<Option<Vec<u8>>> {
-    match size(&data_set.path(name)) {
+    match data_set.size(name) {
         Ok(bytes) if bytes > MOST => {
             let message = format!("it has {bytes} bytes, more than the {MOST} that it may have");
             Err(io::Error::new(io::ErrorKind::FileTooLarge, message))
@@ -174,17 +155,10 @@ pub fn read(data_set: &DataSet, name: &str) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// The size of a plain file, or of the one that a link leads to: download caches keep data sets so. Whoever opens a pipe waits for somebody
-/// who writes to it.
-fn size(path: &Path) -> io::Result<u64> {
-    let metadata = fs::metadata(path)?;
-    if metadata.is_file() { Ok(metadata.len()) } else { Err(io::Error::other("it is no plain file")) }
-}
-
 /// SHA-256 of a plain file, in hex.
-fn digest(path: &Path) -> io::Result<String> {
-    size(path)?;
-    let (_, sha256) = sha256(fs::File::open(path)?)?;
+fn digest(data_set: &DataSet, name: &str) -> io::Result<String> {
+    data_set.size(name)?;
+    let (_, sha256) = sha256(data_set.open_file(name)?)?;
     Ok(crate::digest::hex(&sha256))
 }
 

@@ -24,7 +24,7 @@ pub fn check(data_set: &DataSet, described: &Described, may_read: bool) -> Findi
         findings.add("`sources` names one twice");
     }
     check_totals(&described.manifest, &mut findings);
-    if may_read && data_set.path(PRIVATE).exists() {
+    if may_read && data_set.has_folder(PRIVATE).unwrap_or(true) {
         match rebuilt(data_set, described) {
             Ok(lines) => lines.iter().for_each(|line| findings.add(line)),
             Err(error) => findings.add(&error),

@@ -66,7 +66,7 @@ fn check_files(
 ) -> io::Result<()> {
     let (mut count, mut offset) = (0, 0);
     let mut before: Option<(String, u64)> = None;
-    for (number, line) in (1_u64..).zip(BufReader::new(fs::File::open(data_set.path(&files.index))?).lines()) {
+    for (number, line) in (1_u64..).zip(BufReader::new(data_set.open_file(&files.index)?).lines()) {
         let entry: Entry = match serde_json::from_str(&line?) {
             Ok(entry) => entry,
             Err(error) => {
@@ -87,7 +87,7 @@ fn check_files(
         before = Some(place);
     }
     findings.differ("`count` of the manifest", &files.count, "the index has", &count);
-    let bytes = fs::metadata(data_set.path(&files.lines))?.len();
+    let bytes = data_set.size(&files.lines)?;
     if bytes != offset {
         findings.add(&format!("ends at byte {offset} of `{}`, which has {bytes}", files.lines));
     }
@@ -222,7 +222,7 @@ impl<'a> Kept<'a> {
 
 impl<'a> Open<'a> {
     fn new(data_set: &DataSet, files: &'a RejectFiles) -> io::Result<Self> {
-        let open = |name: &str| Ok::<_, io::Error>(BufReader::new(fs::File::open(data_set.path(name))?));
+        let open = |name: &str| Ok::<_, io::Error>(BufReader::new(data_set.open_file(name)?));
         let (index, lines) = (open(&files.index)?.lines(), open(&files.lines)?);
         Ok(Self { path: &files.index, index, before: 0, lines, offset: 0 })
     }

@@ -109,9 +109,10 @@ impl ShardLaws<'_> {
 
     fn check_shard(&self, file: &ShardFile, found: &mut ShardRows) -> Result<bool, ReadError> {
         let Described { manifest, spec, format, places: _ } = self.described;
-        let shard = Shard::open(&self.data_set.path(&file.path), format.clone())?;
+        let fetched = self.data_set.fetch(&file.path)?;
+        let shard = Shard::open(fetched.path(), format.clone())?;
         let findings = &mut found.findings;
-        let bytes = fs_err::metadata(self.data_set.path(&file.path))?.len();
+        let bytes = fs_err::metadata(fetched.path())?.len();
         if bytes != file.bytes {
             findings.add(&format!("has {bytes} bytes, the manifest says {}", file.bytes));
         }

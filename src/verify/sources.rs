@@ -219,10 +219,12 @@ impl Checker<'_> {
         });
         let mut reports: Vec<UnitReport> = reports.into_iter().flatten().collect();
         reports.sort_by_key(|report| report.unit);
-        let mut whole = BTreeSet::new();
+        let (mut whole, mut missed) = (BTreeSet::new(), BTreeSet::new());
         for unit in reports {
-            if unit.is_whole {
-                whole.extend(self.laws.described.manifest.plan.units[unit.unit].range());
+            // A lane that panicked has no unit.
+            if let Some(of) = self.laws.described.manifest.plan.units.get(unit.unit).filter(|unit| unit.epoch == 0) {
+                // Of a source in parts, all must be whole.
+                if unit.is_whole { &mut whole } else { &mut missed }.extend(of.range());
             }
             report.lines += unit.lines;
             report.batches += unit.batches;
@@ -230,7 +232,7 @@ impl Checker<'_> {
             report.extend(unit.findings);
         }
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        for source in whole {
+        for source in whole.difference(&missed).copied() {
             let said = &self.laws.described.manifest.sources[source];
             let found = counts.get(&said.name).cloned().unwrap_or_default();
             let mut findings = Findings::new(&said.name);
@@ -258,6 +260,8 @@ impl Checker<'_> {
         let buffers = Arc::default();
         let (max_line, again) = (self.laws.described.spec.fields().max_line, self.laws.again);
         let mut reader = BatchReader::new(&sources, max_line, &again.spool, &buffers).with_limits(again.limits);
+        let (from, to) = unit.bounds();
+        reader = reader.between(from, to);
         let mut queue = Queue::new(&self.laws, shards.clone());
         let mut rebuilt = Rebuilt::new(&self.laws, shards);
         let is_damaged =

@@ -1,0 +1,86 @@
+//! What is done of a plan, by its commit records.
+
+use rayon::prelude::*;
+
+use crate::output::OutputError;
+use crate::output::commit::CommitRecord;
+use crate::output::data_set::{COMMITS, DataSet};
+
+/// How far a unit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnitState {
+    /// No shard is committed.
+    Missing,
+    /// So many shards are committed, and not the last.
+    Begun(usize),
+    /// All are.
+    Done,
+}
+
+/// Records of a store that are asked for at once: each takes as long as an answer.
+const AT_ONCE: usize = 32;
+
+/// How far each of `units` units is.
+///
+/// # Errors
+///
+/// [`OutputError`] if a record cannot be read.
+pub fn states(data_set: &DataSet, units: usize) -> Result<Vec<UnitState>, OutputError> {
+    let mut shards = vec![0_usize; units];
+    for name in data_set.files(COMMITS, false)? {
+        let unit = name.rsplit_once('/').and_then(|(_, name)| name.split_once('-')?.0.parse::<usize>().ok());
+        if let Some(shards) = unit.and_then(|unit| shards.get_mut(unit)) {
+            *shards += 1;
+        }
+    }
+    each(data_set, &shards, |(unit, shards)| {
+        let Some(last) = shards.checked_sub(1) else { return Ok(UnitState::Missing) };
+        let record = CommitRecord::read(data_set, unit, last)?;
+        Ok(if record.is_some_and(|record| record.last) { UnitState::Done } else { UnitState::Begun(*shards) })
+    })
+}
+
+/// The records of each of `units` units.
+///
+/// # Errors
+///
+/// [`OutputError`] if one cannot be read.
+pub fn records(data_set: &DataSet, units: usize) -> Result<Vec<Vec<CommitRecord>>, OutputError> {
+    each(data_set, &vec![(); units], |(unit, ())| CommitRecord::read_unit(data_set, unit))
+}
+
+/// Does something for each of many, many at once if they are in a store. The first error is that of all.
+fn each<T: Sync, R: Send>(
+    data_set: &DataSet,
+    of: &[T],
+    job: impl Fn((usize, &T)) -> Result<R, OutputError> + Sync + Send,
+) -> Result<Vec<R>, OutputError> {
+    if data_set.place().local().is_some() {
+        return of.iter().enumerate().map(job).collect();
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(AT_ONCE.min(of.len().max(1))).build();
+    let pool = pool.map_err(std::io::Error::other)?;
+    pool.install(|| of.par_iter().enumerate().map(job).collect())
+}
+
+/// Numbers in order, as `0-3,7`: Slurm reads them so, and so do people.
+#[must_use]
+pub fn ranges(numbers: &[usize]) -> String {
+    let runs = numbers.chunk_by(|a, b| a + 1 == *b);
+    let shown = runs.map(|run| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        run => run.iter().map(ToString::to_string).collect(),
+    });
+    shown.collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_joined() {
+        assert_eq!(ranges(&[0, 1, 2, 3, 7, 9, 10]), "0-3,7,9-10");
+        assert_eq!(ranges(&[]), "");
+    }
+}

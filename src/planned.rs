@@ -1,0 +1,237 @@
+//! A plan that is written, and its units on any machine: for `plan --write`, `run --plan`, `status` and `finalize`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, absolute};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::again::given_tokenizer;
+use crate::cli::{FinalizeArgs, LimitArgs, RunArgs, Split};
+use crate::denoise::Spec;
+use crate::input::InputError;
+use crate::input::source::{Source, discover};
+use crate::output::OutputError;
+use crate::output::commit::{CommitRecord, to_json};
+use crate::output::data_set::{DataSet, INPUTS};
+use crate::output::schema::{Column, RowFormat};
+use crate::pipeline::allowance::MaxRejects;
+use crate::pipeline::plan::{Plan, PlannedSource};
+use crate::pipeline::plans::Plans;
+use crate::pipeline::run::Job;
+use crate::pipeline::units::{UnitState, states};
+use crate::settings::{self, Settings, SettingsError};
+use crate::store::Location;
+use crate::tokenize::file::BYTES;
+
+/// Where what a plan is of was when it was written. It decides no byte of the data set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Inputs {
+    /// The tokenizer.
+    tokenizer: String,
+    /// The sources, by their names.
+    sources: BTreeMap<String, String>,
+}
+
+/// A plan that is written.
+pub struct Written {
+    /// Where it is written.
+    pub place: Location,
+    /// Units of all its sources.
+    pub units: usize,
+}
+
+/// Writes the plan of some settings, for units on any machine.
+///
+/// # Errors
+///
+/// If there is another plan, or it cannot be written.
+pub fn write(settings: Settings, out: &Location, tokenizer: &str, extend: bool) -> Result<Written> {
+    let data_set = settings::data_set(out)?;
+    let plans = Plans::resolve(&data_set, settings.plan, extend.then_some(settings.cutting))?;
+    data_set.create_folders().map_err(OutputError::from)?;
+    let mut inputs = read_inputs(&data_set)?.unwrap_or_default();
+    tokenizer_place(tokenizer)?.clone_into(&mut inputs.tokenizer);
+    for source in &settings.sources {
+        inputs.sources.insert(source.name.clone(), source_place(&source.place)?);
+    }
+    // Whoever finds the plan finds these.
+    data_set.replace(INPUTS, &to_json(&inputs)).map_err(OutputError::from)?;
+    plans.write(&data_set)?;
+    Ok(Written { place: out.clone(), units: plans.whole().units.len() })
+}
+
+/// Gets ready to make one unit of a plan, or all of them: the job, and the unit.
+///
+/// # Errors
+///
+/// If there is no plan, no such unit, or what it needs is not as it was.
+pub fn job(args: &RunArgs, dir: &Location, interrupted: Arc<AtomicUsize>) -> Result<(Job, Option<usize>)> {
+    let masking = &args.masking;
+    let unit = settings::unit(args.unit, args.index_offset)?;
+    let opened = Opened::at(dir)?;
+    let plan = opened.plans.whole();
+    if let Some(unit) = unit.filter(|unit| *unit >= plan.units.len()) {
+        return Err(SettingsError::NoUnit { unit, units: plan.units.len() }.into());
+    }
+    let wanted = |source: usize| {
+        let of_unit = unit.map(|unit| plan.units[unit].range());
+        of_unit.is_none_or(|range| range.contains(&source))
+    };
+    let inputs = read_inputs(&opened.data_set)?;
+    let given = if masking.sources.is_empty() { None } else { Some(discover(&masking.sources)?) };
+    let mut sources = Vec::with_capacity(plan.sources.len());
+    for (index, planned) in plan.sources.iter().enumerate() {
+        let is_needed = wanted(index) && !is_finished(&opened, index, unit)?;
+        sources.push(if is_needed {
+            found(planned, given.as_deref(), inputs.as_ref())?
+        } else {
+            Source::absent(&planned.name, planned.bytes)
+        });
+    }
+    let tokenizer = Some(masking.tokenizer.as_str()).filter(|name| *name != BYTES);
+    let settings = opened.settings(tokenizer, inputs.as_ref(), masking.workers, masking.limits)?;
+    let Opened { data_set, plans, .. } = opened;
+    Ok((settings.job(data_set, plans, sources, args.max_rejects, interrupted)?, unit))
+}
+
+/// Gets ready to finish a data set.
+///
+/// # Errors
+///
+/// If there is no plan, or not its tokenizer.
+pub fn finalizer(args: &FinalizeArgs, interrupted: Arc<AtomicUsize>) -> Result<Job> {
+    let FinalizeArgs { dir, tokenizer } = args;
+    let opened = Opened::at(dir)?;
+    let inputs = read_inputs(&opened.data_set)?;
+    let settings = opened.settings(tokenizer.as_deref(), inputs.as_ref(), Some(1), LimitArgs::default())?;
+    let Opened { data_set, plans, .. } = opened;
+    let absent = |planned: &PlannedSource| Source::absent(&planned.name, planned.bytes);
+    let sources = plans.whole().sources.iter().map(absent).collect();
+    settings.job(data_set, plans, sources, MaxRejects::default(), interrupted)
+}
+
+/// How far each unit of a data set is.
+///
+/// # Errors
+///
+/// If there is no plan, or a record cannot be read.
+pub fn status(dir: &Location) -> Result<Vec<UnitState>> {
+    let opened = Opened::at(dir)?;
+    Ok(states(&opened.data_set, opened.plans.whole().units.len())?)
+}
+
+/// A data set that a plan is written for.
+struct Opened {
+    data_set: DataSet,
+    plans: Plans,
+    spec: Spec,
+    format: RowFormat,
+}
+
+impl Opened {
+    fn at(dir: &Location) -> Result<Self> {
+        let data_set = settings::data_set(dir)?;
+        let plans = Plans::read(&data_set)?.ok_or_else(|| SettingsError::NoPlan(dir.to_string()))?;
+        let Plan { tool_version, spec, columns, .. } = plans.whole();
+        if tool_version != env!("CARGO_PKG_VERSION") {
+            return Err(SettingsError::OtherVersion(tool_version.clone()).into());
+        }
+        let damaged = || format!("the plan in `{dir}`");
+        let spec = Spec::from_json(spec.clone()).with_context(damaged)?;
+        let column = |name: &String| Column::named(name).with_context(|| format!("there is no column `{name}`"));
+        let columns = columns.iter().map(column).collect::<Result<Vec<_>>>().with_context(damaged)?;
+        let format = RowFormat::new(&spec, Some(&columns)).with_context(damaged)?;
+        Ok(Self { data_set, plans, spec, format })
+    }
+
+    /// What makes its units, with a tokenizer that is where it was if none is given.
+    fn settings(
+        &self,
+        tokenizer: Option<&str>,
+        inputs: Option<&Inputs>,
+        workers: Option<usize>,
+        limits: LimitArgs,
+    ) -> Result<Settings> {
+        let name = tokenizer.or_else(|| inputs.map(|inputs| inputs.tokenizer.as_str()));
+        let (tokenizer, other_library) = given_tokenizer(&self.spec, name)?;
+        if let Some(other) = other_library {
+            anyhow::bail!(SettingsError::OtherLibrary(other));
+        }
+        Ok(Settings {
+            spec: self.spec.clone(),
+            format: self.format.clone(),
+            tokenizer,
+            sources: Vec::new(),
+            plan: self.plans.whole().clone(),
+            cutting: settings::cutting(Split::None)?,
+            workers: settings::workers(workers)?,
+            limits: limits.limits(),
+            warnings: Vec::new(),
+        })
+    }
+}
+
+/// Whether no unit that is wanted has more to read of a source. Only asked where all units are made: one unit finds it out by itself.
+fn is_finished(opened: &Opened, source: usize, unit: Option<usize>) -> Result<bool> {
+    if unit.is_some() {
+        return Ok(false);
+    }
+    for (unit, _) in opened.plans.whole().units.iter().enumerate().filter(|(_, unit)| unit.range().contains(&source)) {
+        if !CommitRecord::is_finished(&opened.data_set, unit)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// A source of the plan: among those given, or where it was.
+fn found(planned: &PlannedSource, given: Option<&[Source]>, inputs: Option<&Inputs>) -> Result<Source> {
+    let PlannedSource { name, .. } = planned;
+    let nowhere = || SettingsError::NotGiven { source_name: name.clone() };
+    let source = match (given, inputs.and_then(|inputs| inputs.sources.get(name))) {
+        (Some(given), _) => {
+            // Sources are found in the order of names.
+            let place = given.binary_search_by(|source| source.name.cmp(name)).map_err(|_| nowhere())?;
+            given[place].clone()
+        }
+        (None, Some(place)) => Source::found(name, Location::parse(place)?)?,
+        (None, None) => return Err(nowhere().into()),
+    };
+    if source.bytes != planned.bytes {
+        let (planned, found) = (planned.bytes, source.bytes);
+        return Err(InputError::Changed { source_name: source.name, planned, found }.into());
+    }
+    let now = PlannedSource { name: name.clone(), bytes: source.bytes, tag: source.tag.clone() };
+    if !planned.is(&now) {
+        return Err(InputError::OtherTag { source_name: source.name }.into());
+    }
+    Ok(source)
+}
+
+fn read_inputs(data_set: &DataSet) -> Result<Option<Inputs>> {
+    let Some(bytes) = data_set.read(INPUTS)? else { return Ok(None) };
+    let path = data_set.path(INPUTS);
+    Ok(Some(serde_json::from_slice(&bytes).map_err(|source| OutputError::Damaged { path, source })?))
+}
+
+/// A place that is the same from whatever folder it is looked at.
+fn source_place(place: &Location) -> Result<String> {
+    match place {
+        Location::Local(path) => local_place(path),
+        Location::Remote(_) => Ok(place.to_string()),
+    }
+}
+
+fn tokenizer_place(name: &str) -> Result<String> {
+    if name == BYTES { Ok(name.to_owned()) } else { source_place(&Location::parse(name)?) }
+}
+
+fn local_place(path: &Path) -> Result<String> {
+    let path = absolute(path)?;
+    let text = path.to_str().with_context(|| format!("the path `{}` is not UTF-8", path.display()))?;
+    Ok(text.to_owned())
+}

@@ -1,0 +1,80 @@
+//! Units of a plan, as they are printed.
+
+use std::fmt::Write as _;
+
+use super::{counted, grouped};
+use crate::pipeline::units::{UnitState, ranges};
+use crate::planned::Written;
+
+/// What comes after `plan --write`.
+#[must_use]
+pub fn written(written: &Written) -> String {
+    let Written { place, units } = written;
+    let last = units.saturating_sub(1);
+    format!(
+        "\nwritten: {}; each is made by\n  ul2-prep run --plan {place} --unit K    (K from 0 to {last})\nand then\n  ul2-prep finalize {place}\n",
+        counted(*units as u64, "unit")
+    )
+}
+
+/// How many units are done, and which are not.
+#[must_use]
+pub fn status(states: &[UnitState]) -> String {
+    let begun = states.iter().filter(|state| matches!(state, UnitState::Begun(_))).count();
+    let missing = missing_units(states);
+    let done = states.len() - missing.len();
+    let mut text = format!(
+        "{} of {} done, {} begun, {} not begun\n",
+        grouped(done as u64),
+        counted(states.len() as u64, "unit"),
+        grouped(begun as u64),
+        grouped((missing.len() - begun) as u64),
+    );
+    if !missing.is_empty() {
+        let _ = writeln!(text, "not done: {}", ranges(&missing));
+    }
+    text
+}
+
+/// The units that are not done, a line each.
+#[must_use]
+pub fn missing(states: &[UnitState]) -> String {
+    missing_units(states).iter().fold(String::new(), |mut text, unit| {
+        let _ = writeln!(text, "{unit}");
+        text
+    })
+}
+
+/// The same as arrays whose indices are below `size`: lines of an offset and the indices above it.
+#[must_use]
+pub fn arrays(states: &[UnitState], size: u64) -> String {
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let missing = missing_units(states);
+    let arrays = missing.chunk_by(|a, b| a / size == b / size).map(|units| {
+        let offset = units[0] / size * size;
+        let indices: Vec<usize> = units.iter().map(|unit| unit - offset).collect();
+        format!("{offset} {}\n", ranges(&indices))
+    });
+    arrays.collect()
+}
+
+fn missing_units(states: &[UnitState]) -> Vec<usize> {
+    states.iter().enumerate().filter(|(_, state)| **state != UnitState::Done).map(|(unit, _)| unit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_have_small_indices() {
+        let mut states = vec![UnitState::Missing; 25];
+        for done in [0, 3, 4, 10] {
+            states[done] = UnitState::Done;
+        }
+        assert_eq!(arrays(&states, 10), "0 1-2,5-9\n10 1-9\n20 0-4\n");
+        assert_eq!(missing(&states).lines().count(), 21);
+        assert!(status(&states).starts_with("4 of 25 units done, 0 begun, 21 not begun\nnot done: 1-2,5-9,11-24\n"));
+        assert_eq!(arrays(&[UnitState::Done], 10), "");
+    }
+}

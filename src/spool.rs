@@ -1,0 +1,90 @@
+//! A folder of a process's own.
+
+use std::fs::DirBuilder;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+/// Names that are tried for a [`Spool`].
+const MOST_ATTEMPTS: u32 = 10_000;
+
+/// Makes folders that only their owner may look into, where the system knows owners.
+fn private_folder() -> DirBuilder {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "there is no mode to be set"))]
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+}
+
+/// A folder that is removed with its owner, for a command that may not write where it reads, or that writes to a store.
+#[derive(Debug)]
+pub struct Spool(PathBuf);
+
+impl Spool {
+    /// A new folder where the system keeps temporary files, which others can write to as well: never one that is there already, and
+    /// nobody else may look into it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made.
+    pub fn new() -> io::Result<Self> {
+        Self::new_in(&Self::parent())
+    }
+
+    /// Where the system keeps temporary files.
+    #[must_use]
+    pub fn parent() -> PathBuf {
+        std::env::temp_dir()
+    }
+
+    fn new_in(parent: &Path) -> io::Result<Self> {
+        let process = std::process::id();
+        let mut attempt = 0;
+        loop {
+            let folder = parent.join(format!("ul2-prep-{process}-{attempt}"));
+            match private_folder().create(&folder) {
+                Ok(()) => return Ok(Self(folder)),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && attempt < MOST_ATTEMPTS => attempt += 1,
+                Err(error) => {
+                    let message = format!("cannot make the folder `{}`: {error}", folder.display());
+                    return Err(io::Error::new(error.kind(), message));
+                }
+            }
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        let _ = fs_err::remove_dir_all(&self.0); // the system clears it some day
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spool_is_a_new_folder_that_nobody_else_may_look_into() {
+        let parent = tempfile::tempdir().unwrap();
+        // Somebody else has guessed the first name.
+        let guessed = parent.path().join(format!("ul2-prep-{}-0", std::process::id()));
+        fs_err::write(&guessed, "").unwrap();
+        let (first, second) = (Spool::new_in(parent.path()).unwrap(), Spool::new_in(parent.path()).unwrap());
+        assert_ne!(first.path(), second.path());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(fs_err::metadata(first.path()).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+        drop((first, second));
+        let left: Vec<_> = fs_err::read_dir(parent.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(left, [guessed]);
+    }
+}

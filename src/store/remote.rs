@@ -1,0 +1,571 @@
+//! Objects of `s3://`, `gs://`, `az://` and `http(s)://`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use fs_err as fs;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::http::HttpBuilder;
+use object_store::path::Path as Key;
+use object_store::{
+    BackoffConfig, ClientOptions, Error, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode,
+    PutPayload, RetryConfig,
+};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+
+use super::{Created, Object, SCHEMES, StoreError, scheme};
+
+/// Bytes of an object that are asked for, or put, at a time. Stores take parts of 5 MiB at least.
+const PIECE: u64 = 8 << 20;
+
+/// Pieces on their way at once.
+const AHEAD: usize = 4;
+
+/// How long a request is tried again: more than the minute that a server may be away, less than the time that a signature is good for.
+const RETRY_SECONDS: u64 = 300;
+
+/// How long is waited between two tries: at first, and at most.
+const WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+
+/// Times that a piece whose bytes end too early is asked for.
+const BODY_TRIES: u32 = 8;
+
+/// Times that an upload is begun anew if the store has lost it.
+const UPLOADS: u32 = 5;
+
+/// A name in a store.
+#[derive(Clone)]
+pub struct Remote {
+    store: Arc<Store>,
+    key: Key,
+}
+
+/// A bucket, a container or a web server, and how it is spoken to.
+struct Store {
+    /// What its URLs begin with, without a slash at the end.
+    base: String,
+    client: Arc<dyn ObjectStore>,
+    runtime: &'static Runtime,
+    retry: Duration,
+    is_web: bool,
+}
+
+impl Remote {
+    pub(super) fn parse(url: &str) -> io::Result<Self> {
+        let bad = |what: &str| Err(StoreError::url(url, what).into());
+        let scheme = scheme(url).unwrap_or_default();
+        let (authority, path) = url[scheme.len() + 3..].split_once('/').unwrap_or((&url[scheme.len() + 3..], ""));
+        if authority.is_empty() {
+            return bad("it names no bucket, container or host");
+        }
+        if authority.contains('@') {
+            return bad("credentials come from the environment, not from a URL");
+        }
+        let is_web = matches!(scheme, "http" | "https");
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let key = if is_web { Key::from_url_path(path) } else { Key::parse(path) };
+        let Ok(key) = key else { return bad("it has an empty part, or one that is `.` or `..`") };
+        if is_web && (url.contains(['?', '#']) || path.is_empty()) {
+            return bad("a file on the web has a path and no query");
+        }
+        if !matches!(scheme, "s3" | "gs" | "az") && !is_web {
+            return bad(&format!("the scheme is none of {SCHEMES}"));
+        }
+        let store = Store::at(scheme, authority).map_err(|error| StoreError::url(url, &error.to_string()))?;
+        Ok(Self { store, key })
+    }
+
+    /// What is below it by this name.
+    #[must_use]
+    pub(crate) fn join(&self, relative: &str) -> Self {
+        let parts = relative.split('/').filter(|part| !part.is_empty());
+        let key = parts.fold(self.key.clone(), |key, part| {
+            // A name that was listed stands for itself; `Key::join` would escape what it finds odd.
+            let joined = if key.as_ref().is_empty() { part.to_owned() } else { format!("{key}/{part}") };
+            Key::parse(joined).unwrap_or_else(|_| key.join(part))
+        });
+        Self { store: Arc::clone(&self.store), key }
+    }
+
+    /// The last part of its name.
+    pub(crate) fn file_name(&self) -> &str {
+        self.key.filename().unwrap_or_default()
+    }
+
+    /// Whether it is a file of a web server, which lists nothing.
+    pub(crate) fn is_of_the_web(&self) -> bool {
+        self.store.is_web
+    }
+
+    /// The longest folder above it without a wildcard.
+    pub(crate) fn before(&self, is_glob: impl Fn(&str) -> bool) -> Self {
+        let root: Vec<&str> = self.key.as_ref().split('/').take_while(|part| !is_glob(part)).collect();
+        Self { store: Arc::clone(&self.store), key: Key::default() }.join(&root.join("/"))
+    }
+
+    /// What it is in.
+    pub(crate) fn parent(&self) -> Self {
+        let above = self.key.as_ref().rsplit_once('/').map_or("", |(above, _)| above);
+        Self { store: Arc::clone(&self.store), key: Key::default() }.join(above)
+    }
+
+    /// Its name in the store.
+    pub(crate) fn key(&self) -> &str {
+        self.key.as_ref()
+    }
+
+    /// The object of this name; `None` if there is none.
+    pub(crate) fn head(&self) -> io::Result<Option<Object>> {
+        if self.key.as_ref().is_empty() {
+            return Ok(None);
+        }
+        match self.ask(|| self.store.client.head(&self.key)) {
+            Ok(found) => Ok(Some(object(&found, self.file_name().to_owned()))),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.error(&error)),
+        }
+    }
+
+    /// All objects below it, in the order of names.
+    pub(crate) fn list(&self) -> io::Result<Vec<Object>> {
+        let found: Vec<ObjectMeta> =
+            self.ask(|| self.store.client.list(Some(&self.key)).try_collect()).map_err(|error| self.error(&error))?;
+        let mut objects = Vec::with_capacity(found.len());
+        for found in found {
+            let below = found.location.as_ref().strip_prefix(self.key.as_ref()).unwrap_or_default();
+            objects.push(object(&found, below.trim_start_matches('/').to_owned()));
+        }
+        objects.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(objects)
+    }
+
+    /// Whether there is an object below it.
+    pub(crate) fn has_any(&self) -> io::Result<bool> {
+        let first = || async { self.store.client.list(Some(&self.key)).next().await.transpose() };
+        self.ask(first).map(|found| found.is_some()).map_err(|error| self.error(&error))
+    }
+
+    /// The bytes of the object; `None` if there is none.
+    pub(crate) fn read(&self) -> io::Result<Option<Vec<u8>>> {
+        match self.ask(|| async { self.store.client.get(&self.key).await?.bytes().await }) {
+            Ok(bytes) => Ok(Some(bytes.into())),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.error(&error)),
+        }
+    }
+
+    /// A reader of the object as it was when it was found.
+    pub(crate) fn open(&self, object: &Object) -> Pieces {
+        Pieces {
+            remote: self.clone(),
+            bytes: object.bytes,
+            tag: object.tag.clone(),
+            asked: 0,
+            coming: VecDeque::new(),
+            piece: Bytes::new(),
+            piece_start: 0,
+            place: 0,
+        }
+    }
+
+    /// Puts an object, whatever there is by its name.
+    pub(crate) fn put(&self, bytes: &[u8]) -> io::Result<()> {
+        let payload = PutPayload::from(bytes.to_vec());
+        self.ask(|| self.store.client.put(&self.key, payload.clone())).map(drop).map_err(|error| self.error(&error))
+    }
+
+    /// Puts an object unless there is one by its name.
+    ///
+    /// Whatever goes wrong, what counts is what is there afterwards: a reply that is lost comes back as "there is one already", which may be this very
+    /// one, and a store that is asked for the same name by many at once may refuse all of them for the moment.
+    pub(crate) fn create(&self, bytes: &[u8]) -> io::Result<Created> {
+        let begin = Instant::now();
+        let mut wait = WAIT.0;
+        loop {
+            let payload = PutPayload::from(bytes.to_vec());
+            let put = self.store.client.put_opts(&self.key, payload, PutMode::Create.into());
+            let Err(error) = self.wait(put) else { return Ok(Created::New) };
+            match self.read() {
+                Ok(Some(existing)) => return Ok(Created::Existing(existing)),
+                Ok(None) | Err(_) if !may_pass(&error) => return Err(self.error(&error)),
+                Ok(None) | Err(_) if begin.elapsed() > self.store.retry => return Err(self.error(&error)),
+                Ok(None) | Err(_) => {}
+            }
+            std::thread::sleep(wait);
+            wait = (wait * 2).min(WAIT.1);
+        }
+    }
+
+    /// Puts the bytes of a file, whatever there is by this name. In parts, if they are many.
+    pub(crate) fn put_file(&self, file: &fs::File, bytes: u64) -> io::Result<()> {
+        if bytes <= PIECE {
+            return self.put(&bytes_from(file, 0, bytes)?);
+        }
+        let mut tries = 1;
+        loop {
+            match self.put_parts(file, bytes) {
+                // Somebody has thrown the parts away; or the object is there, and its upload is not any more, because a reply was lost. An object
+                // that is there says nothing: it may be an older one.
+                Err(Upload::Gone(_)) if tries < UPLOADS => tries += 1,
+                Err(Upload::Gone(error) | Upload::Failed(error)) => return Err(error),
+                Ok(()) => return Ok(()),
+            }
+        }
+    }
+
+    fn put_parts(&self, file: &fs::File, bytes: u64) -> Result<(), Upload> {
+        let failed = |error: Error| Upload::Failed(self.error(&error));
+        let mut upload = self.ask(|| self.store.client.put_multipart(&self.key)).map_err(failed)?;
+        let mut parts: VecDeque<JoinHandle<Result<(), Error>>> = VecDeque::new();
+        let mut send = || -> Result<(), Upload> {
+            let mut sent = 0;
+            while sent < bytes {
+                let part = bytes_from(file, sent, PIECE.min(bytes - sent))?;
+                sent += part.len() as u64;
+                parts.push_back(self.store.runtime.spawn(upload.put_part(PutPayload::from(part))));
+                if parts.len() == AHEAD {
+                    self.sent(parts.pop_front())?;
+                }
+            }
+            while let Some(part) = parts.pop_front() {
+                self.sent(Some(part))?;
+            }
+            Ok(())
+        };
+        let done = send().and_then(|()| match self.wait(upload.complete()) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.of_upload(&error)),
+        });
+        if done.is_err() {
+            for part in parts {
+                part.abort();
+            }
+            // What it says is not what went wrong.
+            drop(self.wait(upload.abort()));
+        }
+        done
+    }
+
+    fn sent(&self, part: Option<JoinHandle<Result<(), Error>>>) -> Result<(), Upload> {
+        match part.map(|part| self.wait(part)) {
+            None | Some(Ok(Ok(()))) => Ok(()),
+            Some(Ok(Err(error))) => Err(self.of_upload(&error)),
+            Some(Err(error)) => Err(io::Error::other(error).into()),
+        }
+    }
+
+    fn of_upload(&self, error: &Error) -> Upload {
+        let is_gone =
+            matches!(error, Error::NotFound { .. }) || error.to_string().contains("<Code>NoSuchUpload</Code>");
+        if is_gone { Upload::Gone(self.error(error)) } else { Upload::Failed(self.error(error)) }
+    }
+
+    /// Removes the object, if it is there.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        match self.ask(|| self.store.client.delete(&self.key)) {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.error(&error)),
+        }
+    }
+
+    /// Asks the store for something that may be asked for twice, until it answers or its time is over. The library tries again what the store
+    /// refuses for the moment, and connections; here an answer that breaks off is asked for again.
+    fn ask<T, F: Future<Output = Result<T, Error>>>(&self, request: impl Fn() -> F) -> Result<T, Error> {
+        let begin = Instant::now();
+        let mut wait = WAIT.0;
+        loop {
+            match self.wait(request()) {
+                Err(error) if may_pass(&error) && status(&error).is_none() && begin.elapsed() < self.store.retry => {}
+                answer => return answer,
+            }
+            std::thread::sleep(wait);
+            wait = (wait * 2).min(WAIT.1);
+        }
+    }
+
+    fn arrived<T>(&self, on_its_way: Option<JoinHandle<Result<T, Error>>>) -> io::Result<Option<T>> {
+        let Some(on_its_way) = on_its_way else { return Ok(None) };
+        match self.wait(on_its_way) {
+            Ok(Ok(arrived)) => Ok(Some(arrived)),
+            Ok(Err(error)) => Err(self.error(&error)),
+            Err(error) => Err(io::Error::other(error)),
+        }
+    }
+
+    /// Waits for the store, on the thread that asks.
+    fn wait<T>(&self, request: impl Future<Output = T>) -> T {
+        self.store.runtime.block_on(request)
+    }
+
+    fn error(&self, error: &Error) -> io::Error {
+        let (kind, what) = match (error, status(error)) {
+            (Error::NotFound { .. }, _) | (_, Some(404)) => {
+                (ErrorKind::NotFound, "there is no such object or bucket".to_owned())
+            }
+            (Error::PermissionDenied { .. } | Error::Unauthenticated { .. }, _) | (_, Some(401 | 403)) => {
+                (ErrorKind::PermissionDenied, "the store does not allow it".to_owned())
+            }
+            (Error::Precondition { .. }, _) => {
+                (ErrorKind::InvalidData, "it is another object now than it was".to_owned())
+            }
+            (error, _) => (ErrorKind::Other, said(error)),
+        };
+        StoreError::new(self.to_string(), what, kind, may_pass(error)).into()
+    }
+}
+
+/// Why an upload in parts did not end.
+enum Upload {
+    /// The store does not know it any more.
+    Gone(io::Error),
+    /// Another reason.
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Upload {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// So many bytes of a file from a place on.
+fn bytes_from(file: &fs::File, place: u64, count: u64) -> io::Result<Vec<u8>> {
+    let mut file = file.file();
+    file.seek(SeekFrom::Start(place))?;
+    let mut bytes = Vec::new();
+    file.take(count).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 == count { Ok(bytes) } else { Err(ErrorKind::UnexpectedEof.into()) }
+}
+
+impl fmt::Display for Remote {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let base = &self.store.base;
+        match self.key.as_ref() {
+            "" => formatter.write_str(base),
+            key if self.store.is_web => write!(formatter, "{base}/{}", key.replace(' ', "%20")),
+            key => write!(formatter, "{base}/{key}"),
+        }
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Remote({self})")
+    }
+}
+
+impl PartialEq for Remote {
+    fn eq(&self, other: &Self) -> bool {
+        self.store.base == other.store.base && self.key == other.key
+    }
+}
+
+impl Eq for Remote {}
+
+impl Store {
+    /// The store of a URL's beginning: one for all its URLs, so that they share connections.
+    fn at(scheme: &str, authority: &str) -> io::Result<Arc<Self>> {
+        static STORES: Mutex<BTreeMap<String, Arc<Store>>> = Mutex::new(BTreeMap::new());
+        let base = format!("{scheme}://{authority}");
+        let mut stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = stores.get(&base) {
+            return Ok(Arc::clone(store));
+        }
+        let runtime = runtime()?;
+        let retry = Duration::from_secs(retry_seconds());
+        // What ends the tries is the time.
+        let backoff = BackoffConfig { init_backoff: WAIT.0, max_backoff: WAIT.1, base: 2.0 };
+        let retries = RetryConfig { backoff, max_retries: 1_000_000, retry_timeout: retry };
+        let client: Arc<dyn ObjectStore> = match scheme {
+            "s3" => Arc::new(AmazonS3Builder::from_env().with_bucket_name(authority).with_retry(retries).build()?),
+            "gs" => {
+                Arc::new(GoogleCloudStorageBuilder::from_env().with_bucket_name(authority).with_retry(retries).build()?)
+            }
+            "az" => {
+                Arc::new(MicrosoftAzureBuilder::from_env().with_container_name(authority).with_retry(retries).build()?)
+            }
+            _ => {
+                let options = ClientOptions::new().with_allow_http(scheme == "http");
+                Arc::new(HttpBuilder::new().with_url(&base).with_client_options(options).with_retry(retries).build()?)
+            }
+        };
+        let store =
+            Arc::new(Self { base: base.clone(), client, runtime, retry, is_web: matches!(scheme, "http" | "https") });
+        stores.insert(base, Arc::clone(&store));
+        Ok(store)
+    }
+}
+
+/// The threads that speak to all stores. They live as long as the process.
+fn runtime() -> io::Result<&'static Runtime> {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
+    }
+    // A second one, if two threads come at once, is dropped; so is a second choice of the library for TLS.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("store").enable_all().build()?;
+    Ok(RUNTIME.get_or_init(|| runtime))
+}
+
+/// Shorter in tests, which have servers that never come back.
+#[expect(clippy::disallowed_methods, reason = "the usual variables of stores are read beside it")]
+fn retry_seconds() -> u64 {
+    std::env::var("UL2_PREP_RETRY_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(RETRY_SECONDS)
+}
+
+fn object(found: &ObjectMeta, name: String) -> Object {
+    Object { name, bytes: found.size, tag: found.e_tag.as_deref().and_then(strong_tag) }
+}
+
+/// An entity tag without its quotes, which some stores leave out in lists. A weak one says nothing of bytes.
+fn strong_tag(tag: &str) -> Option<String> {
+    let tag = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag);
+    (!tag.starts_with("W/") && !tag.is_empty()).then(|| tag.to_owned())
+}
+
+/// Whether another try may go better. What a store says of a request, it will say again.
+fn may_pass(error: &Error) -> bool {
+    match error {
+        // A store that is asked for one name by many at once says so as well.
+        Error::AlreadyExists { .. } | Error::JoinError { .. } => true,
+        Error::Generic { .. } => {
+            status(error).is_none_or(|status| !(300..500).contains(&status) || [408, 409, 429].contains(&status))
+        }
+        _ => false,
+    }
+}
+
+/// The status of the store's answer, if that is what went wrong. The library's own type of it has no public name.
+fn status(error: &Error) -> Option<u16> {
+    let text = error.to_string();
+    text.split_once("status code: ")?.1.get(..3)?.parse().ok()
+}
+
+/// What went wrong, on one line and without the answer itself: stores repeat in it who asked, and how it was signed.
+fn said(error: &Error) -> String {
+    let text = error.to_string();
+    let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map(|(code, _)| code);
+    let code = code.filter(|code| code.chars().all(char::is_alphanumeric)).map(|code| format!(" ({code})"));
+    if let Some(status) = status(error) {
+        return format!("the store answers {status}{}", code.unwrap_or_default());
+    }
+    let words = text.split('<').next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    let (before, rest) = words.split_once(", max_retries: ").unwrap_or((&words, ""));
+    let after = rest.split_once(" - ").map(|(_, after)| format!(": {after}"));
+    format!("{before}{}{}", after.unwrap_or_default(), code.unwrap_or_default())
+}
+
+/// An object that is being read: the next pieces are on their way while one is used.
+#[derive(Debug)]
+pub struct Pieces {
+    remote: Remote,
+    bytes: u64,
+    tag: Option<String>,
+    /// Where the next piece to be asked for begins.
+    asked: u64,
+    coming: VecDeque<JoinHandle<Result<Bytes, Error>>>,
+    /// The piece at hand, and where it begins.
+    piece: Bytes,
+    piece_start: u64,
+    /// Where the reader stands.
+    place: u64,
+}
+
+impl Pieces {
+    /// Asks for the next pieces, and waits for the first of them.
+    fn next_piece(&mut self) -> io::Result<()> {
+        self.piece_start += self.piece.len() as u64;
+        while self.coming.len() < AHEAD && self.asked < self.bytes {
+            let range = self.asked..self.bytes.min(self.asked + PIECE);
+            self.asked = range.end;
+            let (remote, tag) = (self.remote.clone(), self.tag.clone());
+            self.coming.push_back(self.remote.store.runtime.spawn(async move { remote.piece(range, tag).await }));
+        }
+        let arrived = self.remote.arrived(self.coming.pop_front())?.filter(|piece| !piece.is_empty());
+        self.piece = arrived.ok_or(ErrorKind::UnexpectedEof)?;
+        Ok(())
+    }
+}
+
+impl Remote {
+    /// Some bytes of the object, if it still is what it was.
+    async fn piece(&self, range: std::ops::Range<u64>, tag: Option<String>) -> Result<Bytes, Error> {
+        let mut tries = 0;
+        loop {
+            let options = GetOptions {
+                if_match: tag.as_ref().map(|tag| format!("\"{tag}\"")),
+                range: Some(GetRange::Bounded(range.clone())),
+                ..GetOptions::default()
+            };
+            let got = async { self.store.client.get_opts(&self.key, options).await?.bytes().await }.await;
+            tries += 1;
+            match got {
+                Ok(bytes) if bytes.len() as u64 == range.end - range.start => return Ok(bytes),
+                Err(error) if !may_pass(&error) || tries == BODY_TRIES => return Err(error),
+                Ok(bytes) if tries == BODY_TRIES => {
+                    let message =
+                        format!("{} bytes instead of those from {} to {}", bytes.len(), range.start, range.end);
+                    return Err(Error::Generic { store: "store", source: message.into() });
+                }
+                // A connection that breaks in the middle of an answer.
+                Ok(_) | Err(_) => tokio::time::sleep(WAIT.0 * tries).await,
+            }
+        }
+    }
+}
+
+impl Read for Pieces {
+    /// Fills the buffer, up to the end of the object: as from a file, so that whoever reads ahead reads as far ahead.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() && self.place < self.bytes {
+            let offset = usize::try_from(self.place - self.piece_start).unwrap_or(usize::MAX);
+            let rest = self.piece.get(offset..).unwrap_or_default();
+            if rest.is_empty() {
+                self.next_piece()?;
+                continue;
+            }
+            let taken = rest.len().min(buffer.len() - filled);
+            buffer[filled..filled + taken].copy_from_slice(&rest[..taken]);
+            filled += taken;
+            self.place += taken as u64;
+        }
+        Ok(filled)
+    }
+}
+
+impl Seek for Pieces {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let place = match to {
+            SeekFrom::Start(place) => Some(place),
+            SeekFrom::Current(by) => self.place.checked_add_signed(by),
+            SeekFrom::End(by) => self.bytes.checked_add_signed(by),
+        };
+        let place = place.ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "a place before the beginning"))?;
+        if !(self.piece_start..=self.piece_start + self.piece.len() as u64).contains(&place) {
+            for piece in self.coming.drain(..) {
+                piece.abort();
+            }
+            (self.piece, self.piece_start, self.asked) = (Bytes::new(), place, place);
+        }
+        self.place = place;
+        Ok(place)
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        for piece in self.coming.drain(..) {
+            piece.abort();
+        }
+    }
+}
