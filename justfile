@@ -38,6 +38,24 @@ identity tokenizers shards: peers
 kills:
     UL2_PREP_LONG=1 cargo test --release --locked --test kills -- --nocapture
 
+# Sources and data sets in object stores, on servers of this machine: kills, lost replies, many writers. `just stores --long` for more of them.
+stores *args:
+    cargo build --profile ci --locked
+    python3 tests/scale/s3.py --tool target/ci/ul2-prep {{args}}
+    python3 tests/scale/gcs.py --tool target/ci/ul2-prep
+    python3 tests/scale/azure.py --tool target/ci/ul2-prep
+
+# The launchers on Slurm and Ray clusters of this machine: nodes, daemons and workers killed (Slurm by Debian's packages, Ray of 285 MB in `target/`).
+engines:
+    cargo build --profile ci --locked
+    python3 tests/scale/kubernetes.py --tool target/ci/ul2-prep
+    python3 tests/scale/slurm.py --tool target/ci/ul2-prep
+    tests/scale/ray --tool target/ci/ul2-prep
+
+# A cluster on paper: makespan, idle workers, requests to the store.
+cluster *args:
+    python3 benches/cluster.py {{args}}
+
 # What each stage costs on one thread.
 stages shards tokenizer:
     UL2_PREP_SHARDS={{shards}} UL2_PREP_TOKENIZER={{tokenizer}} cargo bench --locked --bench stages

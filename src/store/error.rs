@@ -23,6 +23,7 @@ impl StoreError {
     }
 
     /// What the store said.
+    #[cfg(any(test, feature = "object-store"))]
     pub(super) fn new(url: String, what: String, kind: ErrorKind, is_transient: bool) -> Self {
         Self { url, what, kind, is_transient }
     }

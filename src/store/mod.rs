@@ -40,7 +40,7 @@ pub struct Object {
     pub tag: Option<String>,
 }
 
-/// What [`Remote::create`] found.
+/// What came of putting an object, or a file, only if there is none of its name.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Created {
     /// It is new.

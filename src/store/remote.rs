@@ -177,7 +177,7 @@ impl Remote {
     }
 
     /// Puts an object, whatever there is by its name.
-    pub(crate) fn put(&self, bytes: &[u8]) -> io::Result<()> {
+    fn put(&self, bytes: &[u8]) -> io::Result<()> {
         let payload = PutPayload::from(bytes.to_vec());
         self.ask(|| self.store.client.put(&self.key, payload.clone())).map(drop).map_err(|error| self.error(&error))
     }

@@ -257,8 +257,12 @@ class Cluster:
 
 # --- the data sets ---
 
+INPUTS = ".ul2-prep/inputs.json"  # where the sources were when the plan was written
+
+
 def files_of(folder):
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.rglob("*")) if path.is_file()}
+    digests = {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
+    return {name: digest for name, digest in digests.items() if name != INPUTS}
 
 
 def indices_of(expression):
@@ -411,12 +415,15 @@ class Tests:
 
     def lost_node(self):
         scene = Scene(self, "lost_node")
-        # What the first attempts on n2 come to: the step in which a shard has its name, but no record.
+        # What the first attempts on n2 come to: the step after the shard has its name, before a record says so.
         tool = scene.faulty("""\
-[ "$node" = n2 ] && { UL2_PREP_FAULT=abort:4 "$tool" "$@"; echo > "$folder/cut-$unit"; wait_for never; }""")
+[ "$node" = n2 ] && { UL2_PREP_FAULT=abort:7 "$tool" "$@"; echo > "$folder/cut-$unit"; wait_for never; }""")
         _, job = scene.submit(tool)
         lost = self.at_work(scene, "n2")
         wait_for("both were cut off", lambda: all((scene.folder / f"cut-{unit}").exists() for unit in lost), 60)
+        for unit in lost:
+            found = [name for name in files_of(scene.out) if f"{unit:05}-00000" in name]
+            check(found == [f"data/train-{unit:05}-00000.parquet"], f"unit {unit} is not half made: {found}")
         self.cluster.lose_node("n2")
         scene.finalized(job)
         again = [unit for unit, node, attempt, _ in scene.begun() if (node, attempt) == ("n1", 1)]
