@@ -18,10 +18,11 @@ use crate::output::data_set::{DataSet, PLAN};
 use crate::pipeline::UnitError;
 use crate::pipeline::plans::Plans;
 use crate::pipeline::run::{RunError, finish, run, run_alone};
+use crate::planned::Ready;
 use crate::reading::shard::RowsError;
 use crate::recipe::{self, Recipe};
 use crate::settings::{self, Settings};
-use crate::store::{Location, is_transient};
+use crate::store::{Location, is_transient, stop_on};
 use crate::tokenize::file::BYTES;
 use crate::tokenize::{TokenizerPath, guard};
 use crate::{generate, look, planned, preview, report};
@@ -152,7 +153,13 @@ fn execute_run(args: &RunArgs) -> Result<(), Failure> {
 fn execute_planned(args: &RunArgs, plan: &Location) -> Result<(), Failure> {
     let begin = Instant::now();
     let signals = interruption().context("cannot listen for signals")?;
-    let (job, unit) = planned::job(args, plan, signals)?;
+    let (job, unit) = match planned::job(args, plan, signals)? {
+        Ready::Job(job, unit) => (*job, unit),
+        Ready::Done { unit, units } => {
+            report::message(&format!("unit {unit} of {units} is done already"));
+            return Ok(());
+        }
+    };
     let bytes = unit.map_or_else(|| job.plan().bytes(), |unit| job.plan().unit_bytes(job.plan().units[unit]));
     let _shown = (!args.quiet).then(|| report::ProgressReport::start(job.progress.clone(), bytes));
     if let Some(unit) = unit {
@@ -190,7 +197,7 @@ fn of_a_plan(failure: Failure) -> Failure {
     let is_missing = matches!(error.downcast_ref(), Some(RunError::Missing { .. }));
     let exit_code = match exit_code {
         exit_code if exit_code > EXIT_SIGNAL => exit_code,
-        _ if is_missing || error.chain().any(is_transient) => EXIT_TRANSIENT,
+        _ if is_missing || is_transient(error.as_ref()) => EXIT_TRANSIENT,
         _ => EXIT_PERMANENT,
     };
     Failure { error, exit_code }
@@ -205,6 +212,7 @@ fn interruption() -> std::io::Result<Arc<AtomicUsize>> {
         signal_hook::flag::register(number, again.clone())?;
         signal_hook::flag::register_usize(number, signal.clone(), value)?;
     }
+    stop_on(signal.clone());
     Ok(signal)
 }
 
@@ -213,12 +221,17 @@ fn execute_plan(args: &PlanArgs) -> Result<()> {
     if args.write {
         masking.split.get_or_insert(Split::OF_PLANS);
     }
-    let settings = Settings::new(&masking)?;
+    let mut settings = Settings::new(&masking)?;
     let extend = args.extend.then_some(settings.cutting);
-    let differences = match &args.out {
-        Some(out) if DataSet::open(out)?.read(PLAN)?.is_some() => {
-            match Plans::resolve(&DataSet::open(out)?, settings.plan.clone(), extend) {
-                Ok(_) => Some(Vec::new()),
+    let data_set = args.out.as_ref().map(DataSet::open).transpose()?;
+    let differences = match &data_set {
+        Some(data_set) if data_set.read(PLAN)?.is_some() => {
+            match Plans::resolve(data_set, settings.plan.clone(), extend) {
+                Ok(plans) => {
+                    // Its units are what will be made, however they would be cut now.
+                    settings.plan.units.clone_from(&plans.whole().units);
+                    Some(Vec::new())
+                }
                 Err(RunError::OtherPlan { differences, .. }) => Some(differences),
                 Err(error) => return Err(error.into()),
             }
@@ -229,7 +242,8 @@ fn execute_plan(args: &PlanArgs) -> Result<()> {
     // What can be said at once is not held back by what takes a second.
     report::data(&text)?;
     if let Some(out) = args.out.as_ref().filter(|_| args.write) {
-        let written = planned::write(settings, out, &masking.tokenizer, args.extend)?;
+        let tokenizer = masking.tokenizer.as_deref().unwrap_or(BYTES);
+        let written = planned::write(settings, out, tokenizer, args.extend)?;
         return Ok(report::data(&report::units::written(&written))?);
     }
     if args.no_estimate {

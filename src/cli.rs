@@ -229,22 +229,22 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR", value_parser = Location::parse, help_heading = "Many machines")]
     pub plan: Option<Location>,
     /// The unit to make, counted from 0 [default: `SLURM_ARRAY_TASK_ID` or `JOB_COMPLETION_INDEX`, else all].
-    #[arg(long, value_name = "K", requires = "plan", help_heading = "Many machines")]
+    #[arg(long, value_name = "K", requires = "plan", conflicts_with = "out", help_heading = "Many machines")]
     pub unit: Option<usize>,
-    /// What is added to the number that the environment gives.
+    /// What is added to the number that the environment gives, which it must give then.
     #[arg(
         long,
         value_name = "N",
-        default_value_t = 0,
         requires = "plan",
-        conflicts_with = "unit",
+        conflicts_with_all = ["unit", "out"],
         help_heading = "Many machines"
     )]
-    pub index_offset: usize,
+    pub index_offset: Option<usize>,
     /// Add sources that the data set does not have yet. Its finished shards stay as they are; their sources need not be given again.
     #[arg(long, help_heading = "Running")]
     pub extend: bool,
-    /// How many lines of a source may be rejected before the run stops: a number, or a share of its lines, which allows at least 10.
+    /// How many lines of a source, or of a part of it (`--split`), may be rejected before the run stops: a number, or a share of its lines, which
+    /// allows at least 10.
     #[arg(long, value_name = "N|SHARE%", default_value = "0.1%", help_heading = "Running")]
     pub max_rejects: MaxRejects,
     /// Do not show how far the run is.
@@ -265,7 +265,7 @@ pub struct PlanArgs {
     #[arg(long, value_name = "DIR", value_parser = Location::parse)]
     pub out: Option<Location>,
     /// Write the plan there, for `run --plan` on many machines.
-    #[arg(long, requires = "out", help_heading = "Many machines")]
+    #[arg(long, requires = "out", conflicts_with = "tokenizer_path", help_heading = "Many machines")]
     pub write: bool,
     /// Ask it for sources that the data set does not have yet, as `run --extend`.
     #[arg(long, requires = "out", help_heading = "Running")]
@@ -559,9 +559,10 @@ pub struct MaskingArgs {
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
 
-    /// A Hugging Face `tokenizer.json`, a SentencePiece `spiece.model`, a folder that holds one, or `bytes` (`ByT5`'s vocabulary, built in).
-    #[arg(long, value_name = "FILE|bytes", default_value = "bytes", help_heading = "Text to tokens")]
-    pub tokenizer: String,
+    /// A Hugging Face `tokenizer.json`, a SentencePiece `spiece.model`, a folder that holds one, a URL of these, or `bytes` (`ByT5`'s vocabulary,
+    /// built in) [default: bytes].
+    #[arg(long, value_name = "FILE|bytes", help_heading = "Text to tokens")]
+    pub tokenizer: Option<String>,
     /// Which code makes the ids of a `tokenizer.json`: the fast path where the file's shape allows it, or always the `tokenizers` crate. Both make
     /// the same.
     #[arg(long, value_enum, default_value_t, help_heading = "Text to tokens")]

@@ -63,7 +63,9 @@ fn settings(error: &SettingsError) -> Option<String> {
         SettingsError::NoDataSet(_) => Some("DIR is what `--out` of `ul2-prep run` was".into()),
         SettingsError::Unfinished(_) => Some("the same `ul2-prep run` goes on where it was interrupted".into()),
         SettingsError::NoTarget(_) => Some("a line is named as `books.jsonl.zst:17`, counted from 1".into()),
-        SettingsError::OtherTokenizer { .. } => Some("name the file with `--tokenizer`".into()),
+        SettingsError::OtherTokenizer { .. } | SettingsError::NoTokenizer(_) => {
+            Some("name the file with `--tokenizer`".into())
+        }
         SettingsError::InDataSet(_) => Some("name a file outside its folder".into()),
         SettingsError::NoSource { near: Some(near), .. } => Some(format!("there is a source `{near}`")),
         SettingsError::NoSource { near: None, .. } => Some("`manifest.json` lists the sources by their names".into()),
@@ -77,7 +79,11 @@ fn settings(error: &SettingsError) -> Option<String> {
         SettingsError::NoDenoiser { .. }
         | SettingsError::NoWorkers
         | SettingsError::NoUnit { .. }
+        | SettingsError::NoIndex
         | SettingsError::NoNumber { .. } => None,
+        SettingsError::Inputs { .. } => {
+            Some("name the sources and `--tokenizer`, or write it again with the same `ul2-prep plan … --write`".into())
+        }
         SettingsError::NoOracle => Some("leave `--tokenizer-path` out, or name a `tokenizer.json`".into()),
     }
 }
@@ -216,6 +222,9 @@ fn output(error: &OutputError) -> Option<String> {
     match error {
         OutputError::SourceChanged(_) => {
             Some("put the old source back, or make the data set anew in another folder".into())
+        }
+        OutputError::Gone { .. } => {
+            Some("put the file back, or remove the commit records of its unit and make that again".into())
         }
         OutputError::Damaged { .. } | OutputError::ForeignRecord { .. } => {
             Some("make the data set anew in another folder".into())

@@ -138,7 +138,7 @@ impl Looking {
         let tokenizer = args.tokenizer.as_deref().unwrap_or(BYTES);
         let settings = Settings::new(&MaskingArgs {
             sources: vec![source.to_owned()],
-            tokenizer: tokenizer.to_owned(),
+            tokenizer: Some(tokenizer.to_owned()),
             tokenizer_path: TokenizerPath::default(),
             spec: args.spec.clone(),
             recipe: args.recipe.clone().unwrap_or_else(|| DEFAULT.to_owned()),

@@ -1,6 +1,6 @@
 //! A plan that is written, and its units on any machine: for `plan --write`, `run --plan`, `status` and `finalize`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, absolute};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -14,14 +14,14 @@ use crate::denoise::Spec;
 use crate::input::InputError;
 use crate::input::source::{Source, discover};
 use crate::output::OutputError;
-use crate::output::commit::{CommitRecord, to_json};
+use crate::output::commit::{CommitRecord, check_records, to_json};
 use crate::output::data_set::{DataSet, INPUTS};
 use crate::output::schema::{Column, RowFormat};
 use crate::pipeline::allowance::MaxRejects;
 use crate::pipeline::plan::{Plan, PlannedSource};
 use crate::pipeline::plans::Plans;
 use crate::pipeline::run::Job;
-use crate::pipeline::units::{UnitState, states};
+use crate::pipeline::units::{UnitState, many_at_once, states};
 use crate::settings::{self, Settings, SettingsError};
 use crate::store::Location;
 use crate::tokenize::file::BYTES;
@@ -52,50 +52,58 @@ pub struct Written {
 pub fn write(settings: Settings, out: &Location, tokenizer: &str, extend: bool) -> Result<Written> {
     let data_set = settings::data_set(out)?;
     let plans = Plans::resolve(&data_set, settings.plan, extend.then_some(settings.cutting))?;
-    data_set.create_folders().map_err(OutputError::from)?;
     let mut inputs = read_inputs(&data_set)?.unwrap_or_default();
     tokenizer_place(tokenizer)?.clone_into(&mut inputs.tokenizer);
     for source in &settings.sources {
         inputs.sources.insert(source.name.clone(), source_place(&source.place)?);
     }
+    data_set.create_folders().map_err(OutputError::from)?;
     // Whoever finds the plan finds these.
     data_set.replace(INPUTS, &to_json(&inputs)).map_err(OutputError::from)?;
     plans.write(&data_set)?;
     Ok(Written { place: out.clone(), units: plans.whole().units.len() })
 }
 
-/// Gets ready to make one unit of a plan, or all of them: the job, and the unit.
+/// What is to be done for a plan.
+pub enum Ready {
+    /// Nothing: the unit is done.
+    Done {
+        /// The unit.
+        unit: usize,
+        /// How many there are.
+        units: usize,
+    },
+    /// A unit, or all that are not done.
+    Job(Box<Job>, Option<usize>),
+}
+
+/// Gets ready to make one unit of a plan, or all of them.
 ///
 /// # Errors
 ///
 /// If there is no plan, no such unit, or what it needs is not as it was.
-pub fn job(args: &RunArgs, dir: &Location, interrupted: Arc<AtomicUsize>) -> Result<(Job, Option<usize>)> {
+pub fn job(args: &RunArgs, dir: &Location, interrupted: Arc<AtomicUsize>) -> Result<Ready> {
     let masking = &args.masking;
     let unit = settings::unit(args.unit, args.index_offset)?;
     let opened = Opened::at(dir)?;
-    let plan = opened.plans.whole();
-    if let Some(unit) = unit.filter(|unit| *unit >= plan.units.len()) {
-        return Err(SettingsError::NoUnit { unit, units: plan.units.len() }.into());
+    let units = opened.plans.whole().units.len();
+    if let Some(unit) = unit {
+        if unit >= units {
+            return Err(SettingsError::NoUnit { unit, units }.into());
+        }
+        // What is done needs neither its sources nor its tokenizer.
+        if opened.is_done(unit)? {
+            return Ok(Ready::Done { unit, units });
+        }
     }
-    let wanted = |source: usize| {
-        let of_unit = unit.map(|unit| plan.units[unit].range());
-        of_unit.is_none_or(|range| range.contains(&source))
-    };
-    let inputs = read_inputs(&opened.data_set)?;
     let given = if masking.sources.is_empty() { None } else { Some(discover(&masking.sources)?) };
-    let mut sources = Vec::with_capacity(plan.sources.len());
-    for (index, planned) in plan.sources.iter().enumerate() {
-        let is_needed = wanted(index) && !is_finished(&opened, index, unit)?;
-        sources.push(if is_needed {
-            found(planned, given.as_deref(), inputs.as_ref())?
-        } else {
-            Source::absent(&planned.name, planned.bytes)
-        });
-    }
-    let tokenizer = Some(masking.tokenizer.as_str()).filter(|name| *name != BYTES);
-    let settings = opened.settings(tokenizer, inputs.as_ref(), masking.workers, masking.limits)?;
+    let is_told = given.is_some() && masking.tokenizer.is_some();
+    let inputs = if is_told { None } else { read_inputs(&opened.data_set)? };
+    let sources = opened.sources(unit, given.as_deref(), inputs.as_ref())?;
+    let settings = opened.settings(masking.tokenizer.as_deref(), inputs.as_ref(), masking.workers, masking.limits)?;
     let Opened { data_set, plans, .. } = opened;
-    Ok((settings.job(data_set, plans, sources, args.max_rejects, interrupted)?, unit))
+    let job = settings.job(data_set, plans, sources, args.max_rejects, interrupted)?;
+    Ok(Ready::Job(Box::new(job), unit))
 }
 
 /// Gets ready to finish a data set.
@@ -106,7 +114,7 @@ pub fn job(args: &RunArgs, dir: &Location, interrupted: Arc<AtomicUsize>) -> Res
 pub fn finalizer(args: &FinalizeArgs, interrupted: Arc<AtomicUsize>) -> Result<Job> {
     let FinalizeArgs { dir, tokenizer } = args;
     let opened = Opened::at(dir)?;
-    let inputs = read_inputs(&opened.data_set)?;
+    let inputs = if tokenizer.is_some() { None } else { read_inputs(&opened.data_set)? };
     let settings = opened.settings(tokenizer.as_deref(), inputs.as_ref(), Some(1), LimitArgs::default())?;
     let Opened { data_set, plans, .. } = opened;
     let absent = |planned: &PlannedSource| Source::absent(&planned.name, planned.bytes);
@@ -148,6 +156,33 @@ impl Opened {
         Ok(Self { data_set, plans, spec, format })
     }
 
+    /// Whether all shards of a unit are committed, by this plan.
+    fn is_done(&self, unit: usize) -> Result<bool> {
+        let records = CommitRecord::read_unit(&self.data_set, unit)?;
+        check_records(&self.data_set, self.plans.fingerprint(unit), unit, &records)?;
+        Ok(records.last().is_some_and(|record| record.last))
+    }
+
+    /// The sources of the plan: where they are, if a unit that is to be made needs them.
+    fn sources(&self, unit: Option<usize>, given: Option<&[Source]>, inputs: Option<&Inputs>) -> Result<Vec<Source>> {
+        let plan = self.plans.whole();
+        let wanted: Vec<usize> = if let Some(unit) = unit {
+            vec![unit]
+        } else {
+            let states = states(&self.data_set, plan.units.len())?;
+            (0..states.len()).filter(|unit| states[*unit] != UnitState::Done).collect()
+        };
+        let needed: BTreeSet<usize> = wanted.into_iter().flat_map(|unit| plan.units[unit].range()).collect();
+        let needed: Vec<usize> = needed.into_iter().collect();
+        let found = many_at_once(&needed, |(_, source)| found(&plan.sources[*source], given, inputs))?;
+        let absent = |planned: &PlannedSource| Source::absent(&planned.name, planned.bytes);
+        let mut sources: Vec<Source> = plan.sources.iter().map(absent).collect();
+        for (source, found) in needed.into_iter().zip(found) {
+            sources[source] = found;
+        }
+        Ok(sources)
+    }
+
     /// What makes its units, with a tokenizer that is where it was if none is given.
     fn settings(
         &self,
@@ -157,9 +192,13 @@ impl Opened {
         limits: LimitArgs,
     ) -> Result<Settings> {
         let name = tokenizer.or_else(|| inputs.map(|inputs| inputs.tokenizer.as_str()));
+        let kind = &self.spec.fields().tokenizer.kind;
+        if name.is_none() && kind != BYTES {
+            return Err(SettingsError::NoTokenizer(format!("`{kind}`")).into());
+        }
         let (tokenizer, other_library) = given_tokenizer(&self.spec, name)?;
         if let Some(other) = other_library {
-            anyhow::bail!(SettingsError::OtherLibrary(other));
+            return Err(SettingsError::OtherLibrary(other).into());
         }
         Ok(Settings {
             spec: self.spec.clone(),
@@ -175,22 +214,9 @@ impl Opened {
     }
 }
 
-/// Whether no unit that is wanted has more to read of a source. Only asked where all units are made: one unit finds it out by itself.
-fn is_finished(opened: &Opened, source: usize, unit: Option<usize>) -> Result<bool> {
-    if unit.is_some() {
-        return Ok(false);
-    }
-    for (unit, _) in opened.plans.whole().units.iter().enumerate().filter(|(_, unit)| unit.range().contains(&source)) {
-        if !CommitRecord::is_finished(&opened.data_set, unit)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// A source of the plan: among those given, or where it was.
+/// A source of the plan: among those given, or where it was. What is elsewhere now has another tag there.
 fn found(planned: &PlannedSource, given: Option<&[Source]>, inputs: Option<&Inputs>) -> Result<Source> {
-    let PlannedSource { name, .. } = planned;
+    let PlannedSource { name, bytes, tag } = planned;
     let nowhere = || SettingsError::NotGiven { source_name: name.clone() };
     let source = match (given, inputs.and_then(|inputs| inputs.sources.get(name))) {
         (Some(given), _) => {
@@ -201,12 +227,12 @@ fn found(planned: &PlannedSource, given: Option<&[Source]>, inputs: Option<&Inpu
         (None, Some(place)) => Source::found(name, Location::parse(place)?)?,
         (None, None) => return Err(nowhere().into()),
     };
-    if source.bytes != planned.bytes {
-        let (planned, found) = (planned.bytes, source.bytes);
+    if source.bytes != *bytes {
+        let (planned, found) = (*bytes, source.bytes);
         return Err(InputError::Changed { source_name: source.name, planned, found }.into());
     }
-    let now = PlannedSource { name: name.clone(), bytes: source.bytes, tag: source.tag.clone() };
-    if !planned.is(&now) {
+    let is_other = tag.as_ref().zip(source.tag.as_ref()).is_some_and(|(tag, now)| tag != now);
+    if given.is_none() && is_other {
         return Err(InputError::OtherTag { source_name: source.name }.into());
     }
     Ok(source)
@@ -214,8 +240,9 @@ fn found(planned: &PlannedSource, given: Option<&[Source]>, inputs: Option<&Inpu
 
 fn read_inputs(data_set: &DataSet) -> Result<Option<Inputs>> {
     let Some(bytes) = data_set.read(INPUTS)? else { return Ok(None) };
-    let path = data_set.path(INPUTS);
-    Ok(Some(serde_json::from_slice(&bytes).map_err(|source| OutputError::Damaged { path, source })?))
+    let path = || data_set.path(INPUTS).display().to_string();
+    let damaged = |error: serde_json::Error| SettingsError::Inputs { path: path(), reason: error.to_string() };
+    Ok(Some(serde_json::from_slice(&bytes).map_err(damaged)?))
 }
 
 /// A place that is the same from whatever folder it is looked at.

@@ -191,6 +191,20 @@ pub enum SettingsError {
         /// Its value.
         value: String,
     },
+    /// An offset of nothing.
+    #[error("`--index-offset` is added to `SLURM_ARRAY_TASK_ID` or `JOB_COMPLETION_INDEX`, and neither is set")]
+    NoIndex,
+    /// What stands beside a plan cannot be read.
+    #[error("`{path}` cannot be read: {reason}")]
+    Inputs {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// A tokenizer whose place is not known.
+    #[error("the plan is of the tokenizer {0}, and where it was is not written beside it")]
+    NoTokenizer(String),
     /// A source whose place is not known.
     #[error("{source_name}: the source is not among the SOURCEs, and where it was is not written beside the plan")]
     NotGiven {
@@ -223,7 +237,7 @@ impl Settings {
             split,
         } = args;
         let recipe = Recipe::find(recipe)?;
-        let file = tokenizer_file(tokenizer)?;
+        let file = tokenizer_file(tokenizer.as_deref().unwrap_or(BYTES))?;
         if *tokenizer_path == TokenizerPath::Oracle && file.as_ref().is_some_and(|file| !file.has_oracle()) {
             return Err(SettingsError::NoOracle.into());
         }
@@ -338,19 +352,20 @@ pub fn cutting(split: Split) -> Result<Cutting> {
 ///
 /// # Errors
 ///
-/// [`SettingsError::NoNumber`] if an engine's is none.
+/// [`SettingsError`] if an engine's is none, or there is an offset and no engine.
 #[expect(clippy::disallowed_methods, reason = "the only reader of the environment")]
-pub fn unit(asked: Option<usize>, offset: usize) -> Result<Option<usize>, SettingsError> {
+pub fn unit(asked: Option<usize>, offset: Option<usize>) -> Result<Option<usize>, SettingsError> {
     if asked.is_some() {
         return Ok(asked);
     }
     for variable in ["SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX"] {
         if let Ok(value) = std::env::var(variable) {
-            let unit = value.parse::<usize>().ok().and_then(|index| index.checked_add(offset));
+            let unit = value.parse::<usize>().ok().and_then(|index| index.checked_add(offset.unwrap_or_default()));
             return unit.map(Some).ok_or(SettingsError::NoNumber { variable, value });
         }
     }
-    Ok(None)
+    // A launcher whose number did not arrive must not make every task do everything.
+    if offset.is_some() { Err(SettingsError::NoIndex) } else { Ok(None) }
 }
 
 /// The fault that a test asks for (`docs/reliability.md`); none otherwise.

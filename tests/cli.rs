@@ -692,10 +692,8 @@ fn help_of_run() {
 
     Text to tokens:
           --tokenizer <FILE|bytes>
-              A Hugging Face `tokenizer.json`, a SentencePiece `spiece.model`, a folder that holds one, or `bytes` (`ByT5`'s
-              vocabulary, built in)
-
-              [default: bytes]
+              A Hugging Face `tokenizer.json`, a SentencePiece `spiece.model`, a folder that holds one, a URL of these, or
+              `bytes` (`ByT5`'s vocabulary, built in) [default: bytes]
 
           --tokenizer-path <TOKENIZER_PATH>
               Which code makes the ids of a `tokenizer.json`: the fast path where the file's shape allows it, or always the
@@ -805,8 +803,8 @@ fn help_of_run() {
               be given again
 
           --max-rejects <N|SHARE%>
-              How many lines of a source may be rejected before the run stops: a number, or a share of its lines, which
-              allows at least 10
+              How many lines of a source, or of a part of it (`--split`), may be rejected before the run stops: a number, or
+              a share of its lines, which allows at least 10
 
               [default: 0.1%]
 
@@ -826,9 +824,7 @@ fn help_of_run() {
               The unit to make, counted from 0 [default: `SLURM_ARRAY_TASK_ID` or `JOB_COMPLETION_INDEX`, else all]
 
           --index-offset <N>
-              What is added to the number that the environment gives
-
-              [default: 0]
+              What is added to the number that the environment gives, which it must give then
 
     Examples:
       ul2-prep run shards/ --out masked --tokenizer t5/tokenizer.json --seed 7
@@ -867,10 +863,8 @@ fn help_of_plan() {
 
     Text to tokens:
           --tokenizer <FILE|bytes>
-              A Hugging Face `tokenizer.json`, a SentencePiece `spiece.model`, a folder that holds one, or `bytes` (`ByT5`'s
-              vocabulary, built in)
-
-              [default: bytes]
+              A Hugging Face `tokenizer.json`, a SentencePiece `spiece.model`, a folder that holds one, a URL of these, or
+              `bytes` (`ByT5`'s vocabulary, built in) [default: bytes]
 
           --tokenizer-path <TOKENIZER_PATH>
               Which code makes the ids of a `tokenizer.json`: the fast path where the file's shape allows it, or always the

@@ -154,6 +154,89 @@ fn exit_codes_say_whether_another_attempt_may_go_better() {
 }
 
 #[test]
+fn a_unit_and_an_offset_are_of_a_plan_and_an_engine() {
+    let scene = Scene::new();
+    scene.planned();
+    for arguments in [
+        "run in --out other --unit 3",
+        "run in --out other --index-offset 3",
+        "run --plan many --unit 1 --index-offset 2",
+    ] {
+        scene.ran(arguments).failed(2);
+    }
+    let refused = scene.ran("run --plan many --index-offset 3").failed(64);
+    assert!(refused.contains("and neither is set"), "{refused}");
+    assert!(!scene.fixture.path("other").exists());
+    assert_eq!(scene.missing().len(), scene.planned());
+}
+
+#[test]
+fn a_unit_that_is_done_needs_nothing_and_one_that_is_not_its_own_sources_only() {
+    let scene = Scene::new();
+    scene.planned();
+    scene.ran("run --plan many --unit 0 --quiet").succeeded();
+    fs_err::rename(scene.fixture.path("in"), scene.fixture.path("elsewhere")).unwrap();
+    let said = scene.ran("run --plan many --unit 0 --quiet").succeeded().stderr;
+    assert!(said.contains("is done already"), "{said}");
+    let refused = scene.ran("run --plan many --unit 1 --quiet").failed(64);
+    assert!(refused.contains("b.jsonl"), "{refused}");
+    scene.ran("run --plan many --unit 1 --quiet elsewhere").succeeded();
+    // Where things were decides nothing: it can be missing, or be nonsense, if it is said again.
+    for (unit, inputs) in [(2, Some("{")), (3, None)] {
+        let path = scene.fixture.path("many/.ul2-prep/inputs.json");
+        match inputs {
+            Some(text) => fs_err::write(path, text).unwrap(),
+            None => fs_err::remove_file(path).unwrap(),
+        }
+        scene.ran(&format!("run --plan many --unit {unit} --quiet")).failed(64);
+        scene.ran(&format!("run --plan many --unit {unit} --quiet elsewhere --tokenizer bytes")).succeeded();
+    }
+    scene.ran("run --plan many --quiet elsewhere").succeeded();
+}
+
+#[test]
+fn a_shard_that_is_gone_or_cut_is_no_success() {
+    let scene = Scene::new();
+    scene.planned();
+    scene.ran("run --plan many --quiet").succeeded();
+    let shard = scene.fixture.path("many/data/train-00001-00000.parquet");
+    let bytes = fs_err::read(&shard).unwrap();
+    fs_err::remove_file(scene.fixture.path("many/_SUCCESS")).unwrap();
+    fs_err::write(&shard, &bytes[1..]).unwrap();
+    let refused = scene.ran("finalize many").failed(64);
+    let expected =
+        format!("train-00001-00000.parquet` has {}, its commit record says {} bytes", bytes.len() - 1, bytes.len());
+    assert!(refused.contains(&expected), "{refused}");
+    fs_err::remove_file(&shard).unwrap();
+    let refused = scene.ran("finalize many").failed(64);
+    assert!(refused.contains("train-00001-00000.parquet` is missing, its commit record says"), "{refused}");
+    assert!(!scene.fixture.path("many/_SUCCESS").exists());
+    fs_err::write(&shard, &bytes).unwrap();
+    scene.ran("finalize many").succeeded();
+}
+
+#[test]
+fn a_plan_of_no_sense_is_refused_and_no_panic() {
+    let scene = Scene::new();
+    scene.planned();
+    let path = scene.fixture.path("many/.ul2-prep/plan.json");
+    let plan = fs_err::read_to_string(&path).unwrap();
+    for (from, to, reason) in [
+        ("\"first_source\": 1,", "\"first_source\": 50,", "is of no sources of the plan"),
+        ("\"first_source\": 1,", "\"first_source\": 18446744073709551615,", "is of no sources of the plan"),
+        ("\"plan_version\": 1,", "\"plan_version\": 99,", "`plan_version` is 99, expected 1"),
+    ] {
+        let changed = plan.replacen(from, to, 1);
+        assert_ne!(plan, changed);
+        fs_err::write(&path, changed).unwrap();
+        for arguments in ["run --plan many --unit 0", "status many", "finalize many"] {
+            let refused = scene.ran(arguments).failed(64);
+            assert!(refused.contains(reason), "{refused}");
+        }
+    }
+}
+
+#[test]
 fn a_plan_that_is_written_is_not_changed() {
     let scene = Scene::new();
     scene.planned();

@@ -189,10 +189,24 @@ impl SourceFile {
 impl Read for SourceFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Local(file) => file.read(buffer),
+            Self::Local(file) => fill(file, buffer),
             Self::Remote(pieces) => pieces.read(buffer),
         }
     }
+}
+
+/// Fills the buffer, up to the end of the file: some file systems give less at a time, and how far a source is read ahead stands in records.
+fn fill(file: &mut fs::File, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
 
 impl Seek for SourceFile {

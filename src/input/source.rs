@@ -96,7 +96,7 @@ pub fn discover(arguments: &[String]) -> Result<Vec<Source>, DiscoverError> {
             find(remote, &mut sources)?;
         } else if path.is_dir() {
             walk(path, &mut sources)?;
-        } else if path.exists() || !is_glob(argument) {
+        } else if path.exists() || !is_glob(&path.to_string_lossy()) {
             let metadata = fs_err::metadata(path)?;
             if !metadata.is_file() {
                 return Err(DiscoverError::NoFile(path.to_owned()));
@@ -105,7 +105,7 @@ pub fn discover(arguments: &[String]) -> Result<Vec<Source>, DiscoverError> {
             let compression = Compression::of(&name).ok_or_else(|| DiscoverError::Ending(path.to_owned()))?;
             sources.push(Source::local(name, path, metadata.len(), compression));
         } else {
-            expand(argument, &mut sources)?;
+            expand(path.to_str().unwrap_or(argument), &mut sources)?;
         }
         if sources.len() == before {
             return Err(DiscoverError::Nothing(argument.clone()));

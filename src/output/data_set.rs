@@ -1,6 +1,6 @@
 //! The place of a data set: where files go and how they get their final names.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::faults::{Faults, Step};
 use crate::spool::Spool;
 pub use crate::store::Created;
-use crate::store::Location;
+use crate::store::{Location, Remote};
 
 /// Shards. Loaders look here.
 pub const DATA: &str = "data";
@@ -239,6 +239,20 @@ impl DataSet {
         }
     }
 
+    /// The size of each file in a folder, by name; none if there is no such folder.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be listed.
+    pub fn sizes(&self, folder: &str) -> io::Result<BTreeMap<String, u64>> {
+        if let Location::Remote(remote) = self.place.join(folder) {
+            let sizes = remote.list()?.into_iter().map(|object| (format!("{folder}/{}", object.name), object.bytes));
+            return Ok(sizes.collect());
+        }
+        let size = |name: String| self.size(&name).map(|bytes| (name, bytes));
+        self.files(folder, false)?.into_iter().map(size).collect()
+    }
+
     /// The names of all files in a folder and, if it is to be `deep`, in the folders there; none if there is no such folder. Links to folders are
     /// not followed: they may go in a circle.
     ///
@@ -315,7 +329,10 @@ impl DataSet {
         let target = match self.place.join(relative) {
             Location::Local(target) => target,
             Location::Remote(remote) if remote.head()?.is_some() => return Ok(Some(file)),
-            Location::Remote(_) => return self.publish(file, relative).map(|()| None),
+            Location::Remote(remote) => {
+                let is_put = file.put(&remote, true)?;
+                return Ok((!is_put).then_some(file));
+            }
         };
         file.sync()?;
         let Some(path) = file.path.as_ref() else { return Err(io::Error::other("the temporary file is gone")) };
@@ -335,11 +352,7 @@ impl DataSet {
     pub fn publish(&self, mut file: TemporaryFile, relative: &str) -> io::Result<()> {
         let target = match self.place.join(relative) {
             Location::Local(target) => target,
-            Location::Remote(remote) => {
-                file.faults.step(Step::BeforeName, &file.name)?;
-                remote.put_file(&file.file, file.bytes)?;
-                return file.faults.step(Step::AfterName, &file.name);
-            }
+            Location::Remote(remote) => return file.put(&remote, false).map(drop),
         };
         file.sync()?;
         if let Some(path) = file.path.take()
@@ -529,6 +542,14 @@ impl TemporaryFile {
     #[must_use]
     pub fn sha256(&self) -> String {
         crate::digest::hex(&self.sha256.clone().finalize())
+    }
+
+    /// Puts it into a store; if it is to be `new`, only if nothing is there, as far as the store can do so for its size. Whether it was put.
+    fn put(&self, remote: &Remote, new: bool) -> io::Result<bool> {
+        self.faults.step(Step::BeforeName, &self.name)?;
+        let is_put = remote.put_file(&self.file, self.bytes, new)?;
+        self.faults.step(Step::AfterName, &self.name)?;
+        Ok(is_put)
     }
 
     /// Its bytes survive a power cut.

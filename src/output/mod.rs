@@ -58,6 +58,16 @@ pub enum OutputError {
     /// Two attempts at the same shard with different bytes.
     #[error("`{}` was committed with other content than this run made: the output is not deterministic", .0.display())]
     NotDeterministic(PathBuf),
+    /// A file that a record tells of is not there, or not whole.
+    #[error("`{}` {}, its commit record says {expected} bytes", path.display(), found.map_or("is missing".to_owned(), |found| format!("has {found}")))]
+    Gone {
+        /// The file.
+        path: PathBuf,
+        /// Its size, if it is there.
+        found: Option<u64>,
+        /// The size that it should have.
+        expected: u64,
+    },
     /// Two units read different bytes from one source.
     #[error("{0}: the source changed while the data set was made: its shards are not of the same bytes")]
     SourceChanged(String),

@@ -103,6 +103,26 @@ impl Plan {
         }
     }
 
+    /// Whether it is of this format, and its units are of its sources.
+    ///
+    /// # Errors
+    ///
+    /// What it is not.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.plan_version != PLAN_VERSION {
+            return Err(format!("`plan_version` is {}, expected {PLAN_VERSION}", self.plan_version));
+        }
+        let count = self.sources.len();
+        let is_of_sources = |unit: &Unit| {
+            let end = unit.first_source.checked_add(unit.sources);
+            unit.sources > 0 && end.is_some_and(|end| end <= count) && (unit.part.is_none() || unit.sources == 1)
+        };
+        match self.units.iter().position(|unit| !is_of_sources(unit)) {
+            Some(unit) => Err(format!("`units[{unit}]` is of no sources of the plan")),
+            None => Ok(()),
+        }
+    }
+
     /// What the manifest says of it beside spec and sources.
     #[must_use]
     pub fn parts(&self) -> PlanParts {

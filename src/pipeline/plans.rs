@@ -139,7 +139,9 @@ fn read(data_set: &DataSet) -> Result<Vec<Plan>, OutputError> {
 
 fn parse(data_set: &DataSet, number: usize, bytes: &[u8]) -> Result<Plan, OutputError> {
     let path = data_set.path(&name(number));
-    serde_json::from_slice(bytes).map_err(|source| OutputError::Damaged { path, source })
+    let plan: Result<Plan, _> = serde_json::from_slice(bytes);
+    let checked = plan.and_then(|plan| plan.check().map(|()| plan).map_err(serde::de::Error::custom));
+    checked.map_err(|source| OutputError::Damaged { path, source })
 }
 
 /// The file of a plan, relative to the data set.

@@ -22,7 +22,7 @@ use crate::input::source::Source;
 use crate::output::OutputError;
 use crate::output::card::card;
 use crate::output::commit::{CommitRecord, check_records};
-use crate::output::data_set::{CARD, DataSet, MANIFEST, SUCCESS, SUMS};
+use crate::output::data_set::{CARD, DATA, DataSet, MANIFEST, REJECTS, SUCCESS, SUMS};
 use crate::output::manifest::Manifest;
 use crate::output::shard::ShardOptions;
 use crate::output::sums::Sums;
@@ -183,8 +183,9 @@ fn run_units(job: &Job, wanted: Range<usize>) -> Result<(), RunError> {
     let signal = job.interrupted.load(Ordering::Relaxed);
     let stopped = |failure: &(usize, UnitError)| matches!(failure.1, UnitError::Stopped);
     match failures.into_iter().filter(|failure| !stopped(failure)).min_by_key(|failure| failure.0) {
+        // Whoever waits for a store when a signal comes says that it failed.
+        _ if signal != 0 => Err(RunError::Interrupted { signal }),
         Some((unit, source)) => Err(RunError::Unit { unit, units, source }),
-        None if signal != 0 => Err(RunError::Interrupted { signal }),
         None => Ok(()),
     }
 }
@@ -222,6 +223,26 @@ fn finished_extension(job: &Job) -> Result<Option<Plans>, OutputError> {
     Ok(Some(plans))
 }
 
+/// Whether the files of shards and rejects are there, and shards as long as they should be. Their bytes are `verify`'s to look at.
+fn check_files(data_set: &DataSet, manifest: &Manifest) -> Result<(), OutputError> {
+    let mut sizes = data_set.sizes(DATA)?;
+    sizes.extend(data_set.sizes(REJECTS)?);
+    let gone = |path: &str, expected| {
+        let found = sizes.get(path).copied();
+        Err(OutputError::Gone { path: data_set.path(path), found, expected })
+    };
+    for shard in &manifest.shards {
+        if sizes.get(&shard.path) != Some(&shard.bytes) {
+            return gone(&shard.path, shard.bytes);
+        }
+    }
+    let rejects = manifest.rejects.iter().flat_map(|files| [&files.index, &files.lines]);
+    match rejects.into_iter().find(|path| !sizes.contains_key(*path)) {
+        Some(path) => gone(path, 1),
+        None => Ok(()),
+    }
+}
+
 fn write_manifest(job: &Job, plans: &Plans) -> Result<Manifest, RunError> {
     let plan = plans.whole();
     let records = records(&job.data_set, plan.units.len())?;
@@ -235,6 +256,7 @@ fn write_manifest(job: &Job, plans: &Plans) -> Result<Manifest, RunError> {
     }
     let names: Vec<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();
     let manifest = Manifest::new(&job.shared.spec, job.shared.tokenizer.path(), plan.parts(), &names, &records)?;
+    check_files(&job.data_set, &manifest)?;
     let written = manifest.files().collect();
     job.data_set.remove_unnamed(plan.units.len(), &written).map_err(OutputError::from)?;
     let card = card(&manifest);

@@ -20,7 +20,7 @@ pub enum UnitState {
 /// Records of a store that are asked for at once: each takes as long as an answer.
 const AT_ONCE: usize = 32;
 
-/// How far each of `units` units is.
+/// How far each of `units` units is, by the last record of each.
 ///
 /// # Errors
 ///
@@ -49,7 +49,6 @@ pub fn records(data_set: &DataSet, units: usize) -> Result<Vec<Vec<CommitRecord>
     each(data_set, &vec![(); units], |(unit, ())| CommitRecord::read_unit(data_set, unit))
 }
 
-/// Does something for each of many, many at once if they are in a store. The first error is that of all.
 fn each<T: Sync, R: Send>(
     data_set: &DataSet,
     of: &[T],
@@ -58,6 +57,18 @@ fn each<T: Sync, R: Send>(
     if data_set.place().local().is_some() {
         return of.iter().enumerate().map(job).collect();
     }
+    many_at_once(of, job)
+}
+
+/// Asks for something of each of many, many at once. The first error is that of all.
+///
+/// # Errors
+///
+/// See above.
+pub fn many_at_once<T: Sync, R: Send, E: From<std::io::Error> + Send>(
+    of: &[T],
+    job: impl Fn((usize, &T)) -> Result<R, E> + Sync + Send,
+) -> Result<Vec<R>, E> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(AT_ONCE.min(of.len().max(1))).build();
     let pool = pool.map_err(std::io::Error::other)?;
     pool.install(|| of.par_iter().enumerate().map(job).collect())

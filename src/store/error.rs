@@ -19,7 +19,8 @@ impl StoreError {
     /// A URL that cannot be used.
     #[must_use]
     pub fn url(url: &str, what: &str) -> Self {
-        Self { url: url.to_owned(), what: what.to_owned(), kind: ErrorKind::InvalidInput, is_transient: false }
+        let url = without_secrets(url.split(['?', '#']).next().unwrap_or_default());
+        Self { url, what: what.to_owned(), kind: ErrorKind::InvalidInput, is_transient: false }
     }
 
     /// What the store said.
@@ -27,6 +28,19 @@ impl StoreError {
     pub(super) fn new(url: String, what: String, kind: ErrorKind, is_transient: bool) -> Self {
         Self { url, what, kind, is_transient }
     }
+}
+
+/// A text whose URLs have no user and no password.
+pub(super) fn without_secrets(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        shown.push_str(before);
+        shown.push_str("://");
+        let end = after.find(['/', ' ', '?']).unwrap_or(after.len());
+        rest = after[..end].rfind('@').map_or(after, |user| &after[user + 1..]);
+    }
+    shown + rest
 }
 
 impl From<StoreError> for io::Error {
@@ -89,6 +103,13 @@ fn of_system(error: &io::Error) -> bool {
 mod tests {
     use super::*;
     use crate::output::OutputError;
+
+    #[test]
+    fn no_user_and_no_password_is_shown() {
+        let text = "GET http://user:secret@host:9/a@b?c in 1 s, then s3://me@bucket";
+        assert_eq!(without_secrets(text), "GET http://host:9/a@b?c in 1 s, then s3://bucket");
+        assert_eq!(StoreError::url("https://me:x@host/a?sig=y", "no").to_string(), "`https://host/a`: no");
+    }
 
     #[test]
     fn what_may_go_better_is_found_wherever_it_stands() {

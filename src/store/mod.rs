@@ -13,6 +13,8 @@ mod remote;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 pub use error::{StoreError, is_transient};
 pub use remote::{Pieces, Remote};
@@ -56,13 +58,11 @@ impl Location {
     ///
     /// [`StoreError`] if it is a URL of another scheme, or no place in its store; what its store needs may be missing in the environment.
     pub fn parse(text: &str) -> io::Result<Self> {
-        match scheme(text) {
-            None => Ok(Self::Local(PathBuf::from(text))),
-            Some("file") => match text.strip_prefix("file://").filter(|path| path.starts_with('/')) {
-                Some(path) => Ok(Self::Local(PathBuf::from(path))),
-                None => Err(StoreError::url(text, "the path of a `file` URL begins with `/`").into()),
-            },
-            Some(_) => Remote::parse(text).map(Self::Remote),
+        let Some((scheme, rest)) = scheme(text) else { return Ok(Self::Local(PathBuf::from(text))) };
+        match scheme.as_str() {
+            "file" if rest.starts_with('/') => Ok(Self::Local(PathBuf::from(rest))),
+            "file" => Err(StoreError::url(text, "the path of a `file` URL begins with `/`").into()),
+            scheme => Remote::parse(text, scheme, rest).map(Self::Remote),
         }
     }
 
@@ -100,12 +100,26 @@ impl From<&Path> for Location {
     }
 }
 
-/// The scheme of a URL; `None` of a path.
-fn scheme(text: &str) -> Option<&str> {
-    let (scheme, _) = text.split_once("://")?;
-    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase())
-        && scheme.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit());
-    is_scheme.then_some(scheme)
+/// The scheme of a URL, in small letters, and what is behind its slashes; `None` of a path.
+fn scheme(text: &str) -> Option<(String, &str)> {
+    let (scheme, rest) = text.split_once("://")?;
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.chars().all(|letter| letter.is_ascii_alphanumeric());
+    is_scheme.then(|| (scheme.to_ascii_lowercase(), rest))
+}
+
+/// The number of the signal that asked to stop, or 0.
+static STOP: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
+
+/// From now on, nobody waits for a store any longer once this is not 0.
+pub fn stop_on(signal: Arc<AtomicUsize>) {
+    drop(STOP.set(signal));
+}
+
+/// Whether a signal asked to stop.
+#[cfg_attr(not(feature = "object-store"), expect(dead_code, reason = "there is no store to be waited for"))]
+fn is_stopped() -> bool {
+    STOP.get().is_some_and(|signal| signal.load(Ordering::Relaxed) != 0)
 }
 
 #[cfg(test)]
@@ -117,9 +131,17 @@ mod tests {
         assert_eq!(Location::parse("a/b").unwrap(), Location::Local("a/b".into()));
         assert_eq!(Location::parse("C:/b://c").unwrap(), Location::Local("C:/b://c".into()));
         assert_eq!(Location::parse("file:///a/b").unwrap(), Location::Local("/a/b".into()));
-        for bad in
-            ["file://a/b", "hdfs://a/b", "s3://", "s3:///a", "https://host/a?b=c", "https://host/", "s3://b/a//c"]
-        {
+        assert_eq!(Location::parse("FILE:///a/B").unwrap(), Location::Local("/a/B".into()));
+        for bad in [
+            "HDFS://a",
+            "file://a/b",
+            "hdfs://a/b",
+            "s3://",
+            "s3:///a",
+            "https://host/a?b=c",
+            "https://host/",
+            "s3://b/a//c",
+        ] {
             assert!(Location::parse(bad).is_err(), "{bad}");
         }
     }
@@ -127,9 +149,16 @@ mod tests {
     #[test]
     #[cfg(feature = "object-store")]
     fn a_url_is_shown_as_it_was_given() {
-        for url in ["s3://bucket/a/b c.jsonl", "gs://bucket/a", "https://host:8080/a/b%20c.jsonl", "s3://bucket"] {
+        let urls = [
+            "s3://bucket/a/b c%41.jsonl",
+            "gs://bucket/a",
+            "https://host:8080/a/b%20c%23%2541%3F%C3%A9.jsonl",
+            "s3://bucket",
+        ];
+        for url in urls {
             assert_eq!(Location::parse(url).unwrap().to_string(), url);
         }
+        assert_eq!(Location::parse("S3://Bucket/A").unwrap().to_string(), "s3://Bucket/A");
         assert_eq!(Location::parse("s3://bucket/a/").unwrap().join("data/b").to_string(), "s3://bucket/a/data/b");
     }
 }

@@ -1,13 +1,16 @@
 //! Objects of `s3://`, `gs://`, `az://` and `http(s)://`.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fs_err as fs;
+use futures_util::future::{Either, select};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
@@ -21,7 +24,8 @@ use object_store::{
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-use super::{Created, Object, SCHEMES, StoreError, scheme};
+use super::error::without_secrets;
+use super::{Created, Object, SCHEMES, StoreError, is_stopped};
 
 /// Bytes of an object that are asked for, or put, at a time. Stores take parts of 5 MiB at least.
 const PIECE: u64 = 8 << 20;
@@ -35,8 +39,11 @@ const RETRY_SECONDS: u64 = 300;
 /// How long is waited between two tries: at first, and at most.
 const WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 
-/// Times that a piece whose bytes end too early is asked for.
-const BODY_TRIES: u32 = 8;
+/// How often is looked whether a signal asks to stop.
+const LISTEN: Duration = Duration::from_millis(100);
+
+/// Parts of an upload at most; S3 takes 10,000.
+const MOST_PARTS: u64 = 9_000;
 
 /// Times that an upload is begun anew if the store has lost it.
 const UPLOADS: u32 = 5;
@@ -59,10 +66,9 @@ struct Store {
 }
 
 impl Remote {
-    pub(super) fn parse(url: &str) -> io::Result<Self> {
+    pub(super) fn parse(url: &str, scheme: &str, rest: &str) -> io::Result<Self> {
         let bad = |what: &str| Err(StoreError::url(url, what).into());
-        let scheme = scheme(url).unwrap_or_default();
-        let (authority, path) = url[scheme.len() + 3..].split_once('/').unwrap_or((&url[scheme.len() + 3..], ""));
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         if authority.is_empty() {
             return bad("it names no bucket, container or host");
         }
@@ -170,6 +176,7 @@ impl Remote {
             tag: object.tag.clone(),
             asked: 0,
             coming: VecDeque::new(),
+            seal: None,
             piece: Bytes::new(),
             piece_start: 0,
             place: 0,
@@ -193,6 +200,9 @@ impl Remote {
             let payload = PutPayload::from(bytes.to_vec());
             let put = self.store.client.put_opts(&self.key, payload, PutMode::Create.into());
             let Err(error) = self.wait(put) else { return Ok(Created::New) };
+            if is_stopped() {
+                return Err(self.error(&error));
+            }
             match self.read() {
                 Ok(Some(existing)) => return Ok(Created::Existing(existing)),
                 Ok(None) | Err(_) if !may_pass(&error) => return Err(self.error(&error)),
@@ -204,19 +214,24 @@ impl Remote {
         }
     }
 
-    /// Puts the bytes of a file, whatever there is by this name. In parts, if they are many.
-    pub(crate) fn put_file(&self, file: &fs::File, bytes: u64) -> io::Result<()> {
+    /// Puts the bytes of a file. In parts, if they are many, whatever there is by this name; else, if it is to be `new`, only if there is none:
+    /// whether it was put.
+    pub(crate) fn put_file(&self, file: &fs::File, bytes: u64, new: bool) -> io::Result<bool> {
         if bytes <= PIECE {
-            return self.put(&bytes_from(file, 0, bytes)?);
+            let whole = bytes_from(file, 0, bytes)?;
+            if new {
+                return Ok(self.create(&whole)? == Created::New);
+            }
+            return self.put(&whole).map(|()| true);
         }
         let mut tries = 1;
         loop {
             match self.put_parts(file, bytes) {
                 // Somebody has thrown the parts away; or the object is there, and its upload is not any more, because a reply was lost. An object
                 // that is there says nothing: it may be an older one.
-                Err(Upload::Gone(_)) if tries < UPLOADS => tries += 1,
-                Err(Upload::Gone(error) | Upload::Failed(error)) => return Err(error),
-                Ok(()) => return Ok(()),
+                Err(Upload::Lost(_)) if tries < UPLOADS => tries += 1,
+                Err(Upload::Lost(error) | Upload::Failed(error)) => return Err(error),
+                Ok(()) => return Ok(true),
             }
         }
     }
@@ -225,10 +240,11 @@ impl Remote {
         let failed = |error: Error| Upload::Failed(self.error(&error));
         let mut upload = self.ask(|| self.store.client.put_multipart(&self.key)).map_err(failed)?;
         let mut parts: VecDeque<JoinHandle<Result<(), Error>>> = VecDeque::new();
+        let size = PIECE.max(bytes.div_ceil(MOST_PARTS));
         let mut send = || -> Result<(), Upload> {
             let mut sent = 0;
             while sent < bytes {
-                let part = bytes_from(file, sent, PIECE.min(bytes - sent))?;
+                let part = bytes_from(file, sent, size.min(bytes - sent))?;
                 sent += part.len() as u64;
                 parts.push_back(self.store.runtime.spawn(upload.put_part(PutPayload::from(part))));
                 if parts.len() == AHEAD {
@@ -240,9 +256,9 @@ impl Remote {
             }
             Ok(())
         };
-        let done = send().and_then(|()| match self.wait(upload.complete()) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.of_upload(&error)),
+        let done = send().and_then(|()| {
+            let begin = Instant::now();
+            self.wait(upload.complete()).map(drop).map_err(|error| self.of_upload(&error, begin))
         });
         if done.is_err() {
             for part in parts {
@@ -255,17 +271,18 @@ impl Remote {
     }
 
     fn sent(&self, part: Option<JoinHandle<Result<(), Error>>>) -> Result<(), Upload> {
-        match part.map(|part| self.wait(part)) {
-            None | Some(Ok(Ok(()))) => Ok(()),
-            Some(Ok(Err(error))) => Err(self.of_upload(&error)),
-            Some(Err(error)) => Err(io::Error::other(error).into()),
-        }
+        let Some(part) = part else { return Ok(()) };
+        let begin = Instant::now();
+        self.wait(joined(part)).map_err(|error| self.of_upload(&error, begin))
     }
 
-    fn of_upload(&self, error: &Error) -> Upload {
+    /// What an error means for an upload; the request that failed has been waited for since `begin`.
+    fn of_upload(&self, error: &Error, begin: Instant) -> Upload {
         let is_gone =
             matches!(error, Error::NotFound { .. }) || error.to_string().contains("<Code>NoSuchUpload</Code>");
-        if is_gone { Upload::Gone(self.error(error)) } else { Upload::Failed(self.error(error)) }
+        let is_unknown =
+            may_pass(error) && status(error).is_none() && begin.elapsed() < self.store.retry && !is_stopped();
+        if is_gone || is_unknown { Upload::Lost(self.error(error)) } else { Upload::Failed(self.error(error)) }
     }
 
     /// Removes the object, if it is there.
@@ -276,14 +293,13 @@ impl Remote {
         }
     }
 
-    /// Asks the store for something that may be asked for twice, until it answers or its time is over. The library tries again what the store
-    /// refuses for the moment, and connections; here an answer that breaks off is asked for again.
+    /// Asks the store for something that may be asked for twice, until it answers or its time is over.
     fn ask<T, F: Future<Output = Result<T, Error>>>(&self, request: impl Fn() -> F) -> Result<T, Error> {
         let begin = Instant::now();
         let mut wait = WAIT.0;
         loop {
             match self.wait(request()) {
-                Err(error) if may_pass(&error) && status(&error).is_none() && begin.elapsed() < self.store.retry => {}
+                Err(error) if self.store.may_ask_again(&error, begin) => {}
                 answer => return answer,
             }
             std::thread::sleep(wait);
@@ -291,18 +307,19 @@ impl Remote {
         }
     }
 
-    fn arrived<T>(&self, on_its_way: Option<JoinHandle<Result<T, Error>>>) -> io::Result<Option<T>> {
-        let Some(on_its_way) = on_its_way else { return Ok(None) };
-        match self.wait(on_its_way) {
-            Ok(Ok(arrived)) => Ok(Some(arrived)),
-            Ok(Err(error)) => Err(self.error(&error)),
-            Err(error) => Err(io::Error::other(error)),
-        }
-    }
-
-    /// Waits for the store, on the thread that asks.
-    fn wait<T>(&self, request: impl Future<Output = T>) -> T {
-        self.store.runtime.block_on(request)
+    /// Waits for the store, on the thread that asks; not any longer if a signal asks to stop.
+    fn wait<T>(&self, request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let stopped = async {
+            while !is_stopped() {
+                tokio::time::sleep(LISTEN).await;
+            }
+        };
+        self.store.runtime.block_on(async {
+            match select(pin!(request), pin!(stopped)).await {
+                Either::Left((answer, _)) => answer,
+                Either::Right(_) => Err(Error::Generic { store: "store", source: "stopped".into() }),
+            }
+        })
     }
 
     fn error(&self, error: &Error) -> io::Error {
@@ -312,6 +329,9 @@ impl Remote {
             }
             (Error::PermissionDenied { .. } | Error::Unauthenticated { .. }, _) | (_, Some(401 | 403)) => {
                 (ErrorKind::PermissionDenied, "the store does not allow it".to_owned())
+            }
+            (Error::NotSupported { .. }, _) => {
+                (ErrorKind::Unsupported, "the server sends no parts of files (ranges), which are asked for".to_owned())
             }
             (Error::Precondition { .. }, _) => {
                 (ErrorKind::InvalidData, "it is another object now than it was".to_owned())
@@ -324,8 +344,8 @@ impl Remote {
 
 /// Why an upload in parts did not end.
 enum Upload {
-    /// The store does not know it any more.
-    Gone(io::Error),
+    /// The store does not know it any more, or nobody knows what became of it.
+    Lost(io::Error),
     /// Another reason.
     Failed(io::Error),
 }
@@ -350,10 +370,19 @@ impl fmt::Display for Remote {
         let base = &self.store.base;
         match self.key.as_ref() {
             "" => formatter.write_str(base),
-            key if self.store.is_web => write!(formatter, "{base}/{}", key.replace(' ', "%20")),
+            key if self.store.is_web => write!(formatter, "{base}/{}", escaped(key)),
             key => write!(formatter, "{base}/{key}"),
         }
     }
+}
+
+/// A path as it stands in a URL of the web.
+fn escaped(path: &str) -> String {
+    path.bytes().fold(String::new(), |mut escaped, byte| {
+        let is_plain = byte.is_ascii_alphanumeric() || b"-._~/!$&'()*+,;=:@".contains(&byte);
+        let _ = if is_plain { write!(escaped, "{}", char::from(byte)) } else { write!(escaped, "%{byte:02X}") };
+        escaped
+    })
 }
 
 impl fmt::Debug for Remote {
@@ -370,7 +399,18 @@ impl PartialEq for Remote {
 
 impl Eq for Remote {}
 
+/// The answer to a request that was sent by another thread.
+async fn joined<T>(request: JoinHandle<Result<T, Error>>) -> Result<T, Error> {
+    request.await.map_err(|source| Error::JoinError { source })?
+}
+
 impl Store {
+    /// Whether a request is sent again. The library tries again what the store refuses for the moment, and connections, for as long as it may; an
+    /// answer that breaks off it gives up at once.
+    fn may_ask_again(&self, error: &Error, begin: Instant) -> bool {
+        may_pass(error) && status(error).is_none() && begin.elapsed() < self.retry && !is_stopped()
+    }
+
     /// The store of a URL's beginning: one for all its URLs, so that they share connections.
     fn at(scheme: &str, authority: &str) -> io::Result<Arc<Self>> {
         static STORES: Mutex<BTreeMap<String, Arc<Store>>> = Mutex::new(BTreeMap::new());
@@ -452,7 +492,7 @@ fn status(error: &Error) -> Option<u16> {
 
 /// What went wrong, on one line and without the answer itself: stores repeat in it who asked, and how it was signed.
 fn said(error: &Error) -> String {
-    let text = error.to_string();
+    let text = without_secrets(&error.to_string());
     let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map(|(code, _)| code);
     let code = code.filter(|code| code.chars().all(char::is_alphanumeric)).map(|code| format!(" ({code})"));
     if let Some(status) = status(error) {
@@ -472,13 +512,19 @@ pub struct Pieces {
     tag: Option<String>,
     /// Where the next piece to be asked for begins.
     asked: u64,
-    coming: VecDeque<JoinHandle<Result<Bytes, Error>>>,
+    coming: VecDeque<JoinHandle<Result<(Bytes, Seal), Error>>>,
+    /// Of the first piece: all others must have it.
+    seal: Option<Seal>,
     /// The piece at hand, and where it begins.
     piece: Bytes,
     piece_start: u64,
     /// Where the reader stands.
     place: u64,
 }
+
+/// What an answer says of the object that it is a piece of: size, tag of whatever kind, time of the last change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seal(u64, Option<String>, i64);
 
 impl Pieces {
     /// Asks for the next pieces, and waits for the first of them.
@@ -490,35 +536,44 @@ impl Pieces {
             let (remote, tag) = (self.remote.clone(), self.tag.clone());
             self.coming.push_back(self.remote.store.runtime.spawn(async move { remote.piece(range, tag).await }));
         }
-        let arrived = self.remote.arrived(self.coming.pop_front())?.filter(|piece| !piece.is_empty());
-        self.piece = arrived.ok_or(ErrorKind::UnexpectedEof)?;
+        let next = self.coming.pop_front().ok_or(ErrorKind::UnexpectedEof)?;
+        let (piece, seal) = self.remote.wait(joined(next)).map_err(|error| self.remote.error(&error))?;
+        if seal.0 != self.bytes || self.seal.as_ref().is_some_and(|first| *first != seal) {
+            let path = self.remote.key.to_string();
+            return Err(self.remote.error(&Error::Precondition { path, source: "another piece".into() }));
+        }
+        (self.piece, self.seal) = (piece, Some(seal));
         Ok(())
     }
 }
 
 impl Remote {
     /// Some bytes of the object, if it still is what it was.
-    async fn piece(&self, range: std::ops::Range<u64>, tag: Option<String>) -> Result<Bytes, Error> {
-        let mut tries = 0;
+    async fn piece(&self, range: Range<u64>, tag: Option<String>) -> Result<(Bytes, Seal), Error> {
+        let (begin, mut wait) = (Instant::now(), WAIT.0);
         loop {
             let options = GetOptions {
                 if_match: tag.as_ref().map(|tag| format!("\"{tag}\"")),
                 range: Some(GetRange::Bounded(range.clone())),
                 ..GetOptions::default()
             };
-            let got = async { self.store.client.get_opts(&self.key, options).await?.bytes().await }.await;
-            tries += 1;
-            match got {
-                Ok(bytes) if bytes.len() as u64 == range.end - range.start => return Ok(bytes),
-                Err(error) if !may_pass(&error) || tries == BODY_TRIES => return Err(error),
-                Ok(bytes) if tries == BODY_TRIES => {
-                    let message =
-                        format!("{} bytes instead of those from {} to {}", bytes.len(), range.start, range.end);
-                    return Err(Error::Generic { store: "store", source: message.into() });
+            let got = async {
+                let answer = self.store.client.get_opts(&self.key, options).await?;
+                let seal =
+                    Seal(answer.meta.size, answer.meta.e_tag.clone(), answer.meta.last_modified.timestamp_millis());
+                let bytes = answer.bytes().await?;
+                if bytes.len() as u64 == range.end - range.start {
+                    return Ok((bytes, seal));
                 }
-                // A connection that breaks in the middle of an answer.
-                Ok(_) | Err(_) => tokio::time::sleep(WAIT.0 * tries).await,
+                let source = format!("{} bytes instead of those from {} to {}", bytes.len(), range.start, range.end);
+                Err(Error::Generic { store: "store", source: source.into() })
+            };
+            match got.await {
+                Err(error) if self.store.may_ask_again(&error, begin) => {}
+                answer => return answer,
             }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(WAIT.1);
         }
     }
 }

@@ -17,7 +17,7 @@ pub struct Remote(Infallible);
 pub struct Pieces(Infallible);
 
 impl Remote {
-    pub(super) fn parse(url: &str) -> io::Result<Self> {
+    pub(super) fn parse(url: &str, _scheme: &str, _rest: &str) -> io::Result<Self> {
         Err(StoreError::url(url, "this `ul2-prep` was built without the feature `object-store`").into())
     }
 
@@ -70,7 +70,7 @@ impl Remote {
         match self.0 {}
     }
 
-    pub(crate) fn put_file(&self, _file: &fs::File, _bytes: u64) -> io::Result<()> {
+    pub(crate) fn put_file(&self, _file: &fs::File, _bytes: u64, _new: bool) -> io::Result<bool> {
         match self.0 {}
     }
 

@@ -193,7 +193,7 @@ class Tests:
     def resume(self):
         """c: at each request, and at random moments."""
         self._killed_at_requests()
-        wanted = 50 if self.args.long else 10
+        wanted = 50 if self.args.long else 5
         chance, whole = random.Random(3), self.seconds
         kills = rounds = attempts = with_shard = 0
         open_uploads = collections.Counter()

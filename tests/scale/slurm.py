@@ -53,8 +53,6 @@ StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd-%n.pid
-SlurmctldLogFile={folder}/log/slurmctld.log
-SlurmdLogFile={folder}/log/slurmd-%n.log
 MpiDefault=none
 ProctrackType=proctrack/pgid
 TaskPlugin=task/none
@@ -238,7 +236,7 @@ class Cluster:
 
     def kill_daemon(self, node):
         """The node's jobs go on, and the controller takes the node for lost."""
-        [daemon] = [pid for pid, name in self.keepers[node].below().items() if name == "slurmd"]
+        daemon = min(pid for pid, name in self.keepers[node].below().items() if name == "slurmd")
         os.kill(daemon, signal.SIGKILL)
 
     def processes(self, node):
@@ -464,7 +462,7 @@ class Tests:
 
 def show_logs(folder):
     """The ends of what the daemons and the jobs wrote."""
-    logs = [*sorted((folder / "cluster/log").glob("*")), *sorted(folder.glob("*/*.log"))]
+    logs = [*sorted((folder / "cluster/log").glob("*.out")), *sorted(folder.glob("*/*.log"))]
     for log in logs:
         lines = log.read_text(errors="replace").splitlines()[-15:]
         print(f"--- {log.relative_to(folder)}", *lines, sep="\n", file=sys.stderr)
