@@ -153,11 +153,7 @@ def prove(args, scratch, ends):
     assert_that("no finding" in said, said)
     ok(f"Azure: `verify` of a URL: {said}")
 
-    tool.run("plan", url("whole/"), "--out", url("race"), *PLAN_OPTIONS, "--write")
-    runs = [tool.start("run", "--plan", url("race"), "--unit", "0", "--workers", "1", "--max-rejects", "10", "--quiet") for _ in range(16)]
-    for run in runs:
-        run.ended()
-    scene.together([lambda: tool.run("finalize", url("race"))] * 2)
+    scene.made_by_many(tool, url("whole/"), url("race"), PLAN_OPTIONS, attempts=16, finalizers=2)
     assert_same_but_inputs(container.objects("race/"), found, "16 at once, two finalizers")
     ok(f"Azure: 16 processes make one unit at once, then two finalize at once: {len(scene.records_of(found))} records, every object as in one run")
 

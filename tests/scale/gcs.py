@@ -68,11 +68,7 @@ def prove(args, scratch, ends):
     scene.assert_same_rows(found, local, "bucket to bucket")
     kinds = sorted({request.kind for _, request, _, _ in proxy.log})
     ok(f"gs://: `run` from bucket to bucket writes the bytes of local disks ({len(found)} objects; requests: {', '.join(kinds)})")
-    tool.run("plan", url("whole/"), "--out", url("race"), *PLAN_OPTIONS, "--write")
-    runs = [tool.start("run", "--plan", url("race"), "--unit", "0", "--workers", "1", "--max-rejects", "10", "--quiet") for _ in range(8)]
-    for run in runs:
-        run.ended()
-    tool.run("finalize", url("race"))
+    scene.made_by_many(tool, url("whole/"), url("race"), PLAN_OPTIONS, attempts=8, finalizers=1)
     assert_same_but_inputs(bucket.objects("race/"), found, "8 at once")
     ok("gs://: 8 processes make one unit at once, then `finalize`: every object as in one run")
 

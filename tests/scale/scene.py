@@ -119,6 +119,15 @@ class Tool:
                 process.wait()
 
 
+def made_by_many(tool, sources, out, options, attempts, finalizers):
+    """Unit 0 of a new plan, its only one, made by so many processes at once; then so many finalize at once."""
+    tool.run("plan", sources, "--out", out, *options, "--write")
+    runs = [tool.start("run", "--plan", out, "--unit", "0", "--workers", "1", "--max-rejects", "10", "--quiet") for _ in range(attempts)]
+    for run in runs:
+        run.ended()
+    together([lambda: tool.run("finalize", out)] * finalizers)
+
+
 def together(tasks, at_once=4):
     """Calls all of them, so many at once; what they gave, in order. The first failure is raised when all have ended."""
     results, failures, waiting = [None] * len(tasks), [], queue.SimpleQueue()
