@@ -239,7 +239,8 @@ impl DataSet {
         }
     }
 
-    /// The size of each file in a folder, by name; none if there is no such folder.
+    /// The size of each plain file in a folder, by name; none if there is no such folder. Another process may remove what is no part of the data set
+    /// meanwhile.
     ///
     /// # Errors
     ///
@@ -249,8 +250,8 @@ impl DataSet {
             let sizes = remote.list()?.into_iter().map(|object| (format!("{folder}/{}", object.name), object.bytes));
             return Ok(sizes.collect());
         }
-        let size = |name: String| self.size(&name).map(|bytes| (name, bytes));
-        self.files(folder, false)?.into_iter().map(size).collect()
+        let size = |name: String| self.size(&name).ok().map(|bytes| (name, bytes));
+        Ok(self.files(folder, false)?.into_iter().filter_map(size).collect())
     }
 
     /// The names of all files in a folder and, if it is to be `deep`, in the folders there; none if there is no such folder. Links to folders are
@@ -306,11 +307,13 @@ impl DataSet {
                         continue; // somebody took it for a leftover
                     }
                     let (name, faults) = (name.to_owned(), self.faults.clone());
-                    let mut path = Some(path);
-                    if !is_local {
+                    let path = if is_local {
+                        Some(path)
+                    } else {
                         // What is open needs no name, and a process that is killed leaves none.
-                        path.take().map_or(Ok(()), fs::remove_file)?;
-                    }
+                        fs::remove_file(path)?;
+                        None
+                    };
                     return Ok(TemporaryFile { file, name, path, bytes: 0, sha256: Sha256::new(), faults });
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
