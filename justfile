@@ -11,6 +11,7 @@ check:
     cargo fmt --check
     cargo clippy --profile ci --locked --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --profile ci --locked --no-deps --document-private-items
+    cargo check --manifest-path fuzz/Cargo.toml --locked
 
 # Licences, sources, duplicates and known vulnerabilities (the last needs the network).
 deny:

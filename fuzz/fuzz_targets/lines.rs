@@ -6,6 +6,7 @@
 #![no_main]
 
 use std::io::{Read as _, Write as _};
+use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use ul2_prep::input::InputError;
@@ -77,7 +78,8 @@ fn check(folder: &std::path::Path, name: &str, bytes: &[u8], max_line: u64, expe
     let path = folder.join(name);
     std::fs::write(&path, bytes).unwrap();
     let sources = discover(&[path.to_str().unwrap().to_owned()]).unwrap();
-    let mut reader = BatchReader::new(&sources, max_line, folder);
+    let buffers = Arc::default();
+    let mut reader = BatchReader::new(&sources, max_line, folder, &buffers);
     let mut lines: Vec<(u64, Vec<u8>)> = Vec::new();
     loop {
         let batch = match reader.next_batch() {
@@ -94,7 +96,8 @@ fn check(folder: &std::path::Path, name: &str, bytes: &[u8], max_line: u64, expe
             lines.extend(batch.lines(piece).map(|(number, line)| (number, line.to_vec())));
         }
         for long in &batch.long_lines {
-            let line = std::fs::read(&long.file.0).unwrap();
+            let mut line = Vec::new();
+            long.file.contents().unwrap().read_to_end(&mut line).unwrap();
             assert!(line.len() as u64 > max_line && line.len() as u64 == long.bytes);
             lines.push((long.line, line));
         }
