@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
+use crate::spool::new_file;
+
 /// Why a line makes no rows. A closed set: these are the words in the manifest and beside each reject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -129,7 +131,7 @@ impl AsideFile {
             // Processes of one number may share a folder: those of containers.
             let name = format!("long-lines-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
             let path = folder.join(name);
-            match options().open(&path) {
+            match new_file(true).open(&path) {
                 Ok(file) => {
                     // What is open needs no name, and a process that is killed leaves none. Where a system wants names, it goes when dropped.
                     let _ = fs::remove_file(&path);
@@ -149,15 +151,6 @@ impl AsideFile {
     pub fn append(&self, bytes: &[u8]) -> io::Result<()> {
         (&self.file).write_all(bytes)
     }
-}
-
-/// How a new file is made: its folder may be one that others share.
-fn options() -> fs::OpenOptions {
-    let mut options = fs::OpenOptions::new();
-    options.read(true).write(true).create_new(true);
-    #[cfg(unix)]
-    fs_err::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
 }
 
 impl AsideBytes {

@@ -1,4 +1,4 @@
-//! A folder of a process's own.
+//! A folder and files of a process's own.
 
 use std::fs::DirBuilder;
 use std::io::{self, ErrorKind};
@@ -14,6 +14,18 @@ fn private_folder() -> DirBuilder {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder
+}
+
+/// How a new file is made, for reading as well; for its owner alone, where others may share the folder.
+#[must_use]
+pub fn new_file(is_private: bool) -> fs_err::OpenOptions {
+    let mut options = fs_err::OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    if is_private {
+        fs_err::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    }
+    options
 }
 
 /// A folder that is removed with its owner, for a command that may not write where it reads, or that writes to a store.

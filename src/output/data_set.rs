@@ -10,7 +10,7 @@ use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 
 use super::faults::{Faults, Step};
-use crate::spool::Spool;
+use crate::spool::{Spool, new_file};
 pub use crate::store::Created;
 use crate::store::{Location, Remote};
 
@@ -301,7 +301,7 @@ impl DataSet {
             } else {
                 folder.join(format!("ul2-prep-{process}-{}", NEXT.fetch_add(1, Ordering::Relaxed)))
             };
-            match options(!is_local).open(&path) {
+            match new_file(!is_local).open(&path) {
                 Ok(file) => {
                     if is_local && (!in_use(&file) || !path.exists()) {
                         continue; // somebody took it for a leftover
@@ -447,17 +447,6 @@ impl DataSet {
         }
         Ok(())
     }
-}
-
-/// How a new file is made: for its owner alone, where others share the folder.
-fn options(is_private: bool) -> fs::OpenOptions {
-    let mut options = fs::OpenOptions::new();
-    options.read(true).write(true).create_new(true);
-    #[cfg(unix)]
-    if is_private {
-        fs_err::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    }
-    options
 }
 
 /// Numbers files of this process.

@@ -14,14 +14,14 @@ use super::plan::Plan;
 use super::plans::Plans;
 use super::progress::Progress;
 use super::unit::{mask_batch, run_unit};
-use super::units::{ranges, records};
+use super::units::{UnitState, ranges, records, states};
 use super::worker::Shared;
 use crate::input::buffers::Buffers;
 use crate::input::reader::Limits;
 use crate::input::source::Source;
 use crate::output::OutputError;
 use crate::output::card::card;
-use crate::output::commit::{CommitRecord, check_records};
+use crate::output::commit::check_records;
 use crate::output::data_set::{CARD, DATA, DataSet, MANIFEST, REJECTS, SUCCESS, SUMS};
 use crate::output::manifest::Manifest;
 use crate::output::shard::ShardOptions;
@@ -215,12 +215,8 @@ fn finished_extension(job: &Job) -> Result<Option<Plans>, OutputError> {
     let Some(plans) = Plans::read(&job.data_set)?.filter(|plans| plans.len() > job.plans.len()) else {
         return Ok(None);
     };
-    for unit in 0..plans.whole().units.len() {
-        if !CommitRecord::is_finished(&job.data_set, unit)? {
-            return Ok(None);
-        }
-    }
-    Ok(Some(plans))
+    let states = states(&job.data_set, plans.whole().units.len())?;
+    Ok(states.iter().all(|state| *state == UnitState::Done).then_some(plans))
 }
 
 /// Whether the files of shards and rejects are there, and shards as long as they should be. Their bytes are `verify`'s to look at.

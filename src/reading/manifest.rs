@@ -6,7 +6,7 @@ use super::Described;
 use crate::denoise::{MASKING_VERSION, Spec, SpecError};
 use crate::difference::with_causes;
 use crate::output::data_set::{DATA, REJECTS};
-use crate::output::manifest::{MANIFEST_VERSION, Manifest, Part, SourceEntry, Unit};
+use crate::output::manifest::{MANIFEST_VERSION, Manifest, SourceEntry, Unit};
 use crate::output::schema::{Column, ColumnError, RowFormat};
 
 /// Most bytes of a manifest, of sums, of a plan or of a commit record: they are read as a whole.
@@ -99,12 +99,13 @@ fn check_units(manifest: &Manifest, spec: &Spec) -> Result<(), ManifestError> {
     let sources = manifest.sources.len();
     let mut next = vec![0; spec.fields().epochs as usize];
     let mut part_from = vec![0; next.len()];
-    for (unit, Unit { epoch, first_source, sources: count, part }) in manifest.plan.units.iter().enumerate() {
-        let wrong = ManifestError::Units { unit };
+    for (index, unit) in manifest.plan.units.iter().enumerate() {
+        let Unit { epoch, first_source, sources: count, part } = unit;
+        let wrong = ManifestError::Units { unit: index };
         let Some((next, part_from)) = next.get_mut(*epoch as usize).zip(part_from.get_mut(*epoch as usize)) else {
             return Err(wrong);
         };
-        let (from, to) = part.map_or((0, None), |Part { from, to }| (from, to));
+        let (from, to) = unit.bounds();
         let is_part_of_many = part.is_some() && *count != 1;
         if *first_source != *next || *count == 0 || *count > sources - *next || from != *part_from || is_part_of_many {
             return Err(wrong);

@@ -7,7 +7,6 @@ The core of s3.py for a store of another kind: another signature, other names fo
 into `target/`; where it cannot be installed, this is said, and nothing is tried.
 """
 
-import argparse
 import base64
 import datetime
 import hmac
@@ -16,14 +15,13 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.parse
 import xml.etree.ElementTree
 
 import scene
 from s3 import OPTIONS, PLAN_OPTIONS, SHARDS
-from scene import Failed, Tool, assert_same_but_inputs, assert_that, ok
+from scene import Tool, assert_same_but_inputs, assert_that, ok
 from seaweed import GUARD, Unavailable, free_ports
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -162,25 +160,5 @@ def prove(args, scratch, ends):
     ok(f"Azure: a wrong key: exit code 64, no credential printed: {ran.err.strip().splitlines()[0]}")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tool", required=True, type=pathlib.Path)
-    args = parser.parse_args()
-    args.tool = args.tool.resolve()
-    try:
-        args.server = installed(ROOT / "target" / "azurite")
-    except Unavailable as error:
-        print(f"skipped: Azure ({error})")
-        return 0
-    scratch, ends = pathlib.Path(tempfile.mkdtemp(prefix="ul2-prep-azure-")), []
-    with scene.tidy(scratch, ends):
-        try:
-            prove(args, scratch, ends)
-        except (Failed, OSError) as failure:
-            print(f"failed: {failure}", flush=True)
-            return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(scene.main(__doc__, "Azure", lambda: installed(ROOT / "target" / "azurite"), Unavailable, prove))

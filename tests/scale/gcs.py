@@ -8,12 +8,10 @@ slashes in names are escaped, and "unless it is there" is called "if the generat
 that keeps its word; whether Google's does, and tokens, are not tried. (`fake-gcs-server` refuses the plain PUT of this interface.)
 """
 
-import argparse
 import datetime
 import json
 import pathlib
 import sys
-import tempfile
 import urllib.parse
 
 import proxy as faulty
@@ -21,7 +19,7 @@ import scene
 import seaweed
 from bucket import Bucket, sign
 from s3 import BUCKET, OPTIONS, PLAN_OPTIONS, ROOT
-from scene import Failed, Tool, assert_same_but_inputs, ok
+from scene import Tool, assert_same_but_inputs, ok
 
 
 def as_s3(port):
@@ -73,25 +71,5 @@ def prove(args, scratch, ends):
     ok("gs://: 8 processes make one unit at once, then `finalize`: every object as in one run")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tool", required=True, type=pathlib.Path)
-    args = parser.parse_args()
-    args.tool = args.tool.resolve()
-    try:
-        args.server = seaweed.installed(ROOT / "target" / "seaweed")
-    except seaweed.Unavailable as error:
-        print(f"skipped: gs:// ({error})")
-        return 0
-    scratch, ends = pathlib.Path(tempfile.mkdtemp(prefix="ul2-prep-gcs-")), []
-    with scene.tidy(scratch, ends):
-        try:
-            prove(args, scratch, ends)
-        except (Failed, OSError) as failure:
-            print(f"failed: {failure}", flush=True)
-            return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(scene.main(__doc__, "gs://", lambda: seaweed.installed(ROOT / "target" / "seaweed"), seaweed.Unavailable, prove))

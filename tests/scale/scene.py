@@ -1,5 +1,6 @@
 """What the tests of stores have in common: the tool, sources of fixed bytes, files and objects compared, and a tidy end."""
 
+import argparse
 import contextlib
 import dataclasses
 import difflib
@@ -16,6 +17,7 @@ import signal
 import string
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -117,6 +119,27 @@ class Tool:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+
+
+def main(doc, what, installed, unavailable, prove):
+    """The command line of a test of one store: skipped where its server cannot be had, 1 if it does not hold."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tool", required=True, type=pathlib.Path)
+    args = parser.parse_args()
+    args.tool = args.tool.resolve()
+    try:
+        args.server = installed()
+    except unavailable as error:
+        print(f"skipped: {what} ({error})")
+        return 0
+    scratch, ends = pathlib.Path(tempfile.mkdtemp(prefix="ul2-prep-store-")), []
+    with tidy(scratch, ends):
+        try:
+            prove(args, scratch, ends)
+        except (Failed, OSError) as failure:
+            print(f"failed: {failure}", flush=True)
+            return 1
+    return 0
 
 
 def made_by_many(tool, sources, out, options, attempts, finalizers):
