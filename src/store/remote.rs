@@ -46,7 +46,7 @@ const LISTEN: Duration = Duration::from_millis(100);
 const MOST_PARTS: u64 = 9_000;
 
 /// Times that an upload is begun anew if the store has lost it.
-const UPLOADS: u32 = 5;
+const UPLOADS: u32 = 10;
 
 /// A name in a store.
 #[derive(Clone)]
@@ -227,9 +227,13 @@ impl Remote {
         let mut tries = 1;
         loop {
             match self.put_parts(file, bytes) {
-                // Somebody has thrown the parts away; or the object is there, and its upload is not any more, because a reply was lost. An object
+                // Somebody has thrown the parts away (Azure does so to all others when one upload of a name ends); or the object is there, and its upload is not any more, because a reply was lost. An object
                 // that is there says nothing: it may be an older one.
-                Err(Upload::Lost(_)) if tries < UPLOADS => tries += 1,
+                Err(Upload::Lost(_)) if tries < UPLOADS && !is_stopped() => {
+                    // Those that met each other do not come back all at once.
+                    std::thread::sleep(WAIT.0 * tries + LISTEN * (std::process::id() % 16));
+                    tries += 1;
+                }
                 Err(Upload::Lost(error) | Upload::Failed(error)) => return Err(error),
                 Ok(()) => return Ok(true),
             }
