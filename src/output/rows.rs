@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int32Array, Int64Array, ListArray, StringArray};
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{SchemaRef, ToByteSlice as _};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::file::properties::WriterPropertiesPtr;
@@ -364,14 +364,12 @@ pub(super) fn hash_example(
     if let Some(prefix_length) = prefix_length {
         hash.update(u64::from(prefix_length).to_le_bytes());
     }
-    let mut bytes = [0; 4 * 256];
     for ids in [input_ids, labels] {
         hash.update((ids.len() as u64).to_le_bytes());
-        for ids in ids.chunks(256) {
-            for (place, id) in bytes.chunks_exact_mut(4).zip(ids) {
-                place.copy_from_slice(&id.to_le_bytes());
-            }
-            hash.update(&bytes[..4 * ids.len()]);
+        if cfg!(target_endian = "little") {
+            hash.update(ids.to_byte_slice());
+        } else {
+            ids.iter().for_each(|id| hash.update(id.to_le_bytes()));
         }
     }
 }
