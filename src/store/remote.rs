@@ -505,7 +505,18 @@ fn said(error: &Error) -> String {
     let words = text.split('<').next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
     let (before, rest) = words.split_once(", max_retries: ").unwrap_or((&words, ""));
     let after = rest.split_once(" - ").map(|(_, after)| format!(": {after}"));
-    format!("{before}{}{}", after.unwrap_or_default(), code.unwrap_or_default())
+    format!("{before}{}{}{}", after.unwrap_or_default(), code.unwrap_or_default(), of_system(error).unwrap_or_default())
+}
+
+/// What the system says at the bottom of an error: nobody listens there, no such host.
+fn of_system(error: &Error) -> Option<String> {
+    let mut link: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    let mut said = None;
+    while let Some(error) = link {
+        said = error.downcast_ref::<io::Error>().map(|error| format!(": {error}")).or(said);
+        link = error.source();
+    }
+    said
 }
 
 /// An object that is being read: the next pieces are on their way while one is used.
@@ -626,5 +637,21 @@ impl Drop for Pieces {
         for piece in self.coming.drain(..) {
             piece.abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("error sending request")]
+    struct Sending(#[source] io::Error);
+
+    #[test]
+    fn an_end_point_where_nobody_listens_is_said_to_be_one() {
+        let source = Box::new(Sending(ErrorKind::ConnectionRefused.into()));
+        let error = Error::Generic { store: "S3", source };
+        assert_eq!(said(&error), "Generic S3 error: error sending request: connection refused");
     }
 }

@@ -519,6 +519,7 @@ class Tests:
             ran = dead.run(*command, expected=None)
             assert_that(ran.code == TRANSIENT or command == run and ran.code in (1, 2), f"nobody listens: {ran}")
             assert_that(ran.seconds < 30, f"3 s are for retries: {ran}")
+            assert_that("Connection refused" in ran.err, f"why nobody answers: {ran}")
         ok(f"an end point where nobody listens: exit code {TRANSIENT} after {ran.seconds:.0f} s: {ran.err.strip().splitlines()[0]}")
         proxy.fault = lambda request: Refuse(503, "SlowDown")
         ran = self.place.tool_at(proxy.port).but(UL2_PREP_RETRY_SECONDS="3").run("run", "--plan", out, "--unit", "0", expected=TRANSIENT)
