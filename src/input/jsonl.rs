@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
+use super::leading::leading_text;
 use crate::reject::{Reason, Rejected};
 
 /// The path to the text in a record: the keys of nested objects.
@@ -45,9 +46,19 @@ pub fn text<'a>(line: &'a [u8], path: &FieldPath) -> Result<Cow<'a, str>, Reject
         let detail = format!("byte {} of the line is not UTF-8", error.valid_up_to() + 1);
         Rejected::new(Reason::InvalidUtf8, detail)
     })?;
-    let mut json = serde_json::Deserializer::from_str(line);
-    let found = Field { keys: &path.0 }.deserialize(&mut json).and_then(|found| json.end().map(|()| found));
-    match found {
+    if let [key] = path.0.as_slice()
+        && let Some((text, others)) = leading_text(line, key)
+        && !text.is_empty()
+        && matches!(field(&others, path), Ok(Found::Missing { .. }))
+    {
+        return Ok(text);
+    }
+    any_text(line, path)
+}
+
+/// The text, wherever in the record it stands.
+fn any_text<'a>(line: &'a str, path: &FieldPath) -> Result<Cow<'a, str>, Rejected> {
+    match field(line, path) {
         Err(error) => Err(Rejected::new(Reason::InvalidJson, without_line(&error))),
         Ok(Found::Text(text)) if text.is_empty() => Err(Rejected::new(Reason::EmptyText, "the text is empty")),
         Ok(Found::Text(text)) => Ok(text),
@@ -60,13 +71,20 @@ pub fn text<'a>(line: &'a [u8], path: &FieldPath) -> Result<Cow<'a, str>, Reject
     }
 }
 
+fn field<'a>(line: &'a str, path: &FieldPath) -> serde_json::Result<Found<'a>> {
+    let mut json = serde_json::Deserializer::from_str(line);
+    let found = Field { keys: &path.0 }.deserialize(&mut json)?;
+    json.end().map(|()| found)
+}
+
 /// `serde_json` counts lines inside the record, which is always its first.
 fn without_line(error: &serde_json::Error) -> String {
     error.to_string().replace(" at line 1 column ", " at byte ")
 }
 
-fn keys_found(keys: &[String]) -> String {
-    match keys {
+fn keys_found(keys: &[Cow<'_, str>]) -> String {
+    let shown: Vec<String> = keys.iter().map(|key| key.chars().take(40).collect()).collect();
+    match shown.as_slice() {
         [] => "the record has no keys".to_owned(),
         keys => format!("the record has the keys `{}`", keys.join("`, `")),
     }
@@ -78,7 +96,7 @@ enum Found<'a> {
     NoString(&'static str),
     NoObject(&'static str),
     NoObjectAt { key: String, kind: &'static str },
-    Missing { keys: Vec<String> },
+    Missing { keys: Vec<Cow<'a, str>> },
 }
 
 /// Looks for `keys` in the value at hand and skips everything else.
@@ -129,7 +147,7 @@ impl<'de> Visitor<'de> for Field<'_> {
                 });
             } else {
                 if keys.len() < KEYS_SHOWN && found.is_none() {
-                    keys.push(key.chars().take(40).collect());
+                    keys.push(key);
                 }
                 map.next_value::<IgnoredAny>()?;
             }
@@ -177,7 +195,57 @@ struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+        #[test]
+        fn a_text_read_the_short_way_is_what_serde_json_reads(parts in vec(select(PARTS), 0..8), sound in any::<bool>()) {
+            let rest = parts.concat();
+            let line = if sound { format!("{{\"text\":\"{}\"}}", rest.replace('"', "'")) } else { format!("{{\"text\":\"{rest}") };
+            let path = FieldPath::new("text");
+            prop_assert_eq!(format!("{:?}", text(line.as_bytes(), &path)), format!("{:?}", any_text(&line, &path)));
+        }
+    }
+
+    /// Of records whose text comes first, sound or not.
+    const PARTS: &[&str] = &[
+        "a",
+        "é",
+        "\"",
+        "\"",
+        "\"}",
+        "\"}",
+        "\",",
+        ",",
+        "\"text\":",
+        "\"x\":",
+        "\"text\":\"b\"",
+        "\"y\":[{\"text\":1}]",
+        "\"\":1",
+        "\"a.b\":null",
+        "\\n",
+        "\\\\",
+        "\\\"",
+        "\\u00e9",
+        "\\ud83d",
+        "\\ude00",
+        "\\u",
+        "\\",
+        "\t",
+        " ",
+        "}",
+        "{",
+        "1e999",
+        "-",
+        "tru",
+        "true",
+        "\r",
+    ];
 
     fn read(line: &str) -> Result<String, String> {
         read_at("text", line)

@@ -7,6 +7,7 @@ pub mod batch;
 pub mod buffers;
 pub mod frames;
 pub mod jsonl;
+mod leading;
 pub mod reader;
 pub mod source;
 

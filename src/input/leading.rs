@@ -1,0 +1,155 @@
+//! The text of a record whose first key is the text's, as most files have it.
+//!
+//! Escapes are undone in one pass; `serde_json` would take the text through memory that grows with it, and copy it out. Whether the line is a
+//! record stays `serde_json`'s to say: it reads all that follows the text. What is not a plain string in the first place is left to it
+//! altogether, and so is every line that it would refuse, so that there is one source of messages.
+
+use std::borrow::Cow;
+
+use memchr::memchr2;
+
+/// JSON's white space.
+const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+
+/// The text at `key`, and the record without it: an object with the key `""` in its place. `None` if the record does not begin with a string
+/// at that key.
+pub(super) fn leading_text<'a>(line: &'a str, key: &str) -> Option<(Cow<'a, str>, String)> {
+    // Such a key is never spelled as it is, or stands for the text in what is left.
+    if key.is_empty() || key.contains(|letter: char| letter.is_control() || matches!(letter, '"' | '\\')) {
+        return None;
+    }
+    let after_key = symbol(symbol(line, '{')?, '"')?.strip_prefix(key)?.strip_prefix('"')?;
+    let (text, others) = unescape(symbol(symbol(after_key, ':')?, '"')?)?;
+    Some((text, ["{\"\":0", others].concat()))
+}
+
+/// What follows white space and `symbol`.
+fn symbol(json: &str, symbol: char) -> Option<&str> {
+    json.trim_start_matches(SPACE).strip_prefix(symbol)
+}
+
+/// The string whose opening quote stands before `json`, and what follows its closing quote. `None` if it is no string that `serde_json` accepts.
+fn unescape(json: &str) -> Option<(Cow<'_, str>, &str)> {
+    let mut text = String::new();
+    let mut rest = json;
+    loop {
+        let (plain, special) = rest.split_at(memchr2(b'"', b'\\', rest.as_bytes())?);
+        if let Some(after) = special.strip_prefix('"') {
+            let raw = &json[..json.len() - special.len()];
+            // No early end: so it is done for many bytes at once.
+            if raw.bytes().fold(false, |found, byte| found | (byte < b' ')) {
+                return None;
+            }
+            let text = if plain.len() == raw.len() {
+                Cow::Borrowed(raw)
+            } else {
+                text.push_str(plain);
+                Cow::Owned(text)
+            };
+            return Some((text, after));
+        }
+        // No escape is shorter than what it stands for.
+        text.reserve(rest.len());
+        text.push_str(plain);
+        let (escaped, after) = escape(&special[1..])?;
+        text.push(escaped);
+        rest = after;
+    }
+}
+
+/// The character of the escape whose `\` stands before `json`, and what follows it.
+fn escape(json: &str) -> Option<(char, &str)> {
+    let letter = json.chars().next()?;
+    let after = &json[letter.len_utf8()..];
+    let escaped = match letter {
+        '"' | '\\' | '/' => letter,
+        'b' => '\u{8}',
+        'f' => '\u{C}',
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        'u' => return code_point(after),
+        _ => return None,
+    };
+    Some((escaped, after))
+}
+
+/// The character that four hex digits stand for, or eight: two surrogates.
+fn code_point(json: &str) -> Option<(char, &str)> {
+    let (unit, after) = hex(json)?;
+    if let Some(escaped) = char::from_u32(unit) {
+        return Some((escaped, after));
+    }
+    let (low, after) = hex(after.strip_prefix("\\u")?)?;
+    let pair = [unit, low].map(|unit| u16::try_from(unit).unwrap_or_default());
+    let escaped = char::decode_utf16(pair).next()?.ok()?;
+    Some((escaped, after))
+}
+
+fn hex(json: &str) -> Option<(u32, &str)> {
+    let (digits, after) = json.split_at_checked(4)?;
+    let mut unit = 0;
+    for digit in digits.chars() {
+        unit = unit << 4 | digit.to_digit(16)?;
+    }
+    Some((unit, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Option<(String, String)> {
+        leading_text(line, "text").map(|(text, others)| (text.into_owned(), others))
+    }
+
+    #[test]
+    fn the_text_and_what_is_left() {
+        let found = |line, text: &str, others: &str| assert_eq!(read(line), Some((text.to_owned(), others.to_owned())));
+        found(r#"{"text":"a","b":"\u00e9"}"#, "a", r#"{"":0,"b":"\u00e9"}"#);
+        found(" {\t\"text\" : \"é\" }\r", "é", "{\"\":0 }\r");
+        found(
+            r#"{"text":"\"\\\/\b\f\n\r\t.\u00e9\u20AC\uD83d\uDe00\u0000"}"#,
+            "\"\\/\u{8}\u{C}\n\r\t.é€😀\0",
+            "{\"\":0}",
+        );
+        assert!(matches!(leading_text(r#"{"text":"plain"}"#, "text"), Some((Cow::Borrowed("plain"), _))));
+    }
+
+    #[test]
+    fn what_is_no_string_is_left_to_others() {
+        for string in [
+            r#"a"#,
+            r#"a\"#,
+            r#"\x""#,
+            r#"\u12""#,
+            r#"\u+123""#,
+            r#"\u12é""#,
+            r#"\ud83d""#,
+            r#"\ude00""#,
+            r#"\ud83d\n""#,
+            r#"\ud83d\u0041""#,
+            "\t\"",
+            "a\n\\n\"",
+            "\\",
+            "\\é\"",
+        ] {
+            assert_eq!(read(&format!("{{\"text\":\"{string}")), None, "{string}");
+        }
+        for line in [
+            "",
+            "[",
+            "{",
+            r#"{"b":0,"text":"a"}"#,
+            r#"{"text":["a"]}"#,
+            r#"{"texts":"a"}"#,
+            r#"{"t\u0065xt":"a"}"#,
+            r#"x{"text":"a"}"#,
+        ] {
+            assert_eq!(read(line), None, "{line}");
+        }
+        for key in ["", "a\"", "a\\", "a\n"] {
+            assert!(leading_text(&format!("{{\"{key}\":\"a\"}}"), key).is_none(), "{key}");
+        }
+    }
+}
