@@ -101,7 +101,7 @@ profile shards tokenizer:
 shares shards tokenizer:
     cargo build --release --locked
     rm -rf target/profile && mkdir -p target/profile
-    perf record --freq 400 --call-graph dwarf,12000 --output target/profile/perf.data -- {{tool}} run {{shards}} --tokenizer {{tokenizer}} --workers 1 --out target/profile/out --quiet
+    perf record --freq 999 --call-graph dwarf,12000 --output target/profile/perf.data -- {{tool}} run {{shards}} --tokenizer {{tokenizer}} --workers 1 --out target/profile/out --quiet
     perf script --input target/profile/perf.data --fields comm,ip,sym --no-inline | python3 benches/stacks.py
 
 # Changes of the core, one at a time, that no test of the core notices (needs `cargo-mutants`; hours).
