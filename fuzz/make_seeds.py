@@ -29,6 +29,7 @@ def main():
         rb'{"text":""}', rb'{"text":null}', rb"[1]", rb'{"te\u0078t":"x","score":-1.5e300}', rb'{"text":"\ud800"}',
         b'\xef\xbb\xbf{"text":"mark"}', b'{"text":"\xff"}', rb'{"a":{"b":"deep","b":"last"},"text":[[[]]]}', rb'{"":{"":"x"}}',
         b" \t\r", b"{" * 200, b'{"text":"x"} y', b'{"a":1e999,"text":"x"}',
+        b'{"text":"x".5}', b'{"text":"x"e5,"y":1}', rb'{"text":"a\u00e9\ud83d\ude00\n","y":[{"text":1}]}',
     ]
     for number, record in enumerate(records):
         for path in range(3):

@@ -9,7 +9,7 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use support::{Fixture, Ran, read_rows, record, text};
@@ -379,29 +379,42 @@ fn a_run_that_ends_after_an_extension_does_not_take_it_back() {
     let fixture = Fixture::new();
     fixture.write_source("old/a.jsonl", (0..12_000).map(|number| record(&text(number, 3000))).collect::<String>());
     fixture.write_source("new/b.jsonl", record(&text(2, 900)));
-    let mut slow = Command::new(env!("CARGO_BIN_EXE_ul2-prep"))
-        .args("run old --out masked --quiet --workers 1".split(' '))
-        .current_dir(fixture.path(""))
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
     // A temporary file of a shard: the run is alive, and at work.
-    let at_work = || {
+    let is_at_work = || {
         let files = fs_err::read_dir(fixture.path("masked/.ul2-prep/tmp")).into_iter().flatten();
         files.flatten().any(|file| file.file_name().to_string_lossy().starts_with("shard."))
     };
-    while !at_work() && !fixture.path("masked/_SUCCESS").exists() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    let signal = |name: &str| {
-        let kill = format!("kill -{name} {}", slow.id());
+    let signal = |run: &Child, name: &str| {
+        let kill = format!("kill -{name} {}", run.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     };
-    signal("STOP");
+    // Where it ends before it could be stopped, there is another one.
+    let stopped = (0..10).find_map(|_| {
+        let _ = fs_err::remove_dir_all(fixture.path("masked"));
+        let mut run = Command::new(env!("CARGO_BIN_EXE_ul2-prep"))
+            .args("run old --out masked --quiet --workers 1".split(' '))
+            .current_dir(fixture.path(""))
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while !is_at_work() {
+            if run.try_wait().unwrap().is_some() {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        signal(&run, "STOP");
+        let is_stopped = is_at_work();
+        if !is_stopped {
+            run.kill().and_then(|()| run.wait()).unwrap();
+        }
+        is_stopped.then_some(run)
+    });
+    let mut slow = stopped.expect("a run that is stopped at work");
     let mut extended = fixture.run("masked", "old new --extend").digests();
     // What the run that is stopped holds open is its own: it is alive, and removes it.
     extended.retain(|name, _| !name.starts_with(".ul2-prep/tmp/"));
-    signal("CONT");
+    signal(&slow, "CONT");
     assert!(slow.wait().unwrap().success());
     assert_eq!(fixture.data_set("masked").digests(), extended);
     fixture.ran("verify masked --sources old new").succeeded();

@@ -11,16 +11,16 @@ use memchr::memchr2;
 /// JSON's white space.
 const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
-/// The text at `key`, and the record without it: an object with the key `""` in its place. `None` if the record does not begin with a string
-/// at that key.
+/// The text at `key`, and the record without it: an object with another string in its place, at the key `""`. What follows the two is read alike.
+/// `None` if the record does not begin with a string at that key.
 pub(super) fn leading_text<'a>(line: &'a str, key: &str) -> Option<(Cow<'a, str>, String)> {
-    // Such a key is never spelled as it is, or stands for the text in what is left.
-    if key.is_empty() || key.contains(|letter: char| letter.is_control() || matches!(letter, '"' | '\\')) {
+    // Such a key is spelled with escapes, or cannot be told from the one in what is left.
+    if key.is_empty() || key.bytes().any(|byte| matches!(byte, ..b' ' | b'"' | b'\\')) {
         return None;
     }
     let after_key = symbol(symbol(line, '{')?, '"')?.strip_prefix(key)?.strip_prefix('"')?;
     let (text, others) = unescape(symbol(symbol(after_key, ':')?, '"')?)?;
-    Some((text, ["{\"\":0", others].concat()))
+    Some((text, ["{\"\":\"\"", others].concat()))
 }
 
 /// What follows white space and `symbol`.
@@ -37,7 +37,7 @@ fn unescape(json: &str) -> Option<(Cow<'_, str>, &str)> {
         if let Some(after) = special.strip_prefix('"') {
             let raw = &json[..json.len() - special.len()];
             // No early end: so it is done for many bytes at once.
-            if raw.bytes().fold(false, |found, byte| found | (byte < b' ')) {
+            if raw.bytes().fold(0, |found, byte| found | u8::from(byte < b' ')) != 0 {
                 return None;
             }
             let text = if plain.len() == raw.len() {
@@ -106,12 +106,12 @@ mod tests {
     #[test]
     fn the_text_and_what_is_left() {
         let found = |line, text: &str, others: &str| assert_eq!(read(line), Some((text.to_owned(), others.to_owned())));
-        found(r#"{"text":"a","b":"\u00e9"}"#, "a", r#"{"":0,"b":"\u00e9"}"#);
-        found(" {\t\"text\" : \"é\" }\r", "é", "{\"\":0 }\r");
+        found(r#"{"text":"a","b":"\u00e9"}"#, "a", r#"{"":"","b":"\u00e9"}"#);
+        found(" {\t\"text\" : \"é\" }\r", "é", "{\"\":\"\" }\r");
         found(
             r#"{"text":"\"\\\/\b\f\n\r\t.\u00e9\u20AC\uD83d\uDe00\u0000"}"#,
             "\"\\/\u{8}\u{C}\n\r\t.é€😀\0",
-            "{\"\":0}",
+            "{\"\":\"\"}",
         );
         assert!(matches!(leading_text(r#"{"text":"plain"}"#, "text"), Some((Cow::Borrowed("plain"), _))));
     }
@@ -119,8 +119,8 @@ mod tests {
     #[test]
     fn what_is_no_string_is_left_to_others() {
         for string in [
-            r#"a"#,
-            r#"a\"#,
+            r"a",
+            r"a\",
             r#"\x""#,
             r#"\u12""#,
             r#"\u+123""#,

@@ -369,7 +369,9 @@ pub(super) fn hash_example(
         if cfg!(target_endian = "little") {
             hash.update(ids.to_byte_slice());
         } else {
-            ids.iter().for_each(|id| hash.update(id.to_le_bytes()));
+            for id in ids {
+                hash.update(id.to_le_bytes());
+            }
         }
     }
 }

@@ -502,21 +502,26 @@ fn said(error: &Error) -> String {
     if let Some(status) = status(error) {
         return format!("the store answers {status}{}", code.unwrap_or_default());
     }
-    let words = text.split('<').next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = one_line(text.split('<').next().unwrap_or_default());
     let (before, rest) = words.split_once(", max_retries: ").unwrap_or((&words, ""));
-    let after = rest.split_once(" - ").map(|(_, after)| format!(": {after}"));
-    format!("{before}{}{}{}", after.unwrap_or_default(), code.unwrap_or_default(), of_system(error).unwrap_or_default())
+    let after = rest.split_once(" - ").map(|(_, after)| format!(": {after}")).unwrap_or_default();
+    let cause = cause(error).filter(|cause| !words.contains(cause.as_str())).map(|cause| format!(": {cause}"));
+    format!("{before}{after}{}{}", code.unwrap_or_default(), cause.unwrap_or_default())
 }
 
-/// What the system says at the bottom of an error: nobody listens there, no such host.
-fn of_system(error: &Error) -> Option<String> {
+/// What an error comes from in the end: nobody listens there, there is no such host.
+fn cause(error: &Error) -> Option<String> {
     let mut link: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    let mut said = None;
+    let mut cause = None;
     while let Some(error) = link {
-        said = error.downcast_ref::<io::Error>().map(|error| format!(": {error}")).or(said);
+        cause = error.downcast_ref::<io::Error>().map(ToString::to_string).or(cause);
         link = error.source();
     }
-    said
+    cause.map(|cause| one_line(&without_secrets(&cause)))
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// An object that is being read: the next pieces are on their way while one is used.
@@ -653,5 +658,8 @@ mod tests {
         let source = Box::new(Sending(ErrorKind::ConnectionRefused.into()));
         let error = Error::Generic { store: "S3", source };
         assert_eq!(said(&error), "Generic S3 error: error sending request: connection refused");
+        let source = Box::new(Sending(io::Error::other("no answer\nfrom http://me:secret@host/")));
+        let error = Error::Generic { store: "S3", source };
+        assert_eq!(said(&error), "Generic S3 error: error sending request: no answer from http://host/");
     }
 }
