@@ -85,16 +85,17 @@ fn without_line(error: &serde_json::Error) -> String {
 fn keys_found(keys: &[Cow<'_, str>]) -> String {
     match keys {
         [] => "the record has no keys".to_owned(),
-        keys => {
-            let keys: Vec<String> = keys.iter().map(|key| shown(key)).collect();
-            format!("the record has the keys `{}`", keys.join("`, `"))
-        }
+        keys => format!("the record has the keys `{}`", keys.join("`, `")),
     }
 }
 
 /// As much of a key as a message shows.
-fn shown(key: &str) -> String {
-    key.chars().take(40).collect()
+fn shown(key: Cow<'_, str>) -> Cow<'_, str> {
+    let end = key.char_indices().nth(40).map_or(key.len(), |(end, _)| end);
+    match key {
+        Cow::Borrowed(key) => Cow::Borrowed(&key[..end]),
+        Cow::Owned(key) => Cow::Owned(key[..end].to_owned()),
+    }
 }
 
 /// What stands at a path.
@@ -154,10 +155,7 @@ impl<'de> Visitor<'de> for Field<'_> {
                 });
             } else {
                 if keys.len() < KEYS_SHOWN && found.is_none() {
-                    keys.push(match key {
-                        Cow::Borrowed(_) => key,
-                        Cow::Owned(key) => Cow::Owned(shown(&key)),
-                    });
+                    keys.push(shown(key));
                 }
                 map.next_value::<IgnoredAny>()?;
             }

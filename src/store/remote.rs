@@ -227,8 +227,8 @@ impl Remote {
         let mut tries = 1;
         loop {
             match self.put_parts(file, bytes) {
-                // Somebody has thrown the parts away (Azure does so to all others when one upload of a name ends); or the object is there, and its upload is not any more, because a reply was lost. An object
-                // that is there says nothing: it may be an older one.
+                // Somebody has thrown the parts away (Azure does so to all others when one upload of a name ends); or the object is there, and its
+                // upload is not any more, because a reply was lost. An object that is there says nothing: it may be an older one.
                 Err(Upload::Lost(_)) if tries < UPLOADS && !is_stopped() => {
                     // Those that met each other do not come back all at once.
                     std::thread::sleep(WAIT.0 * tries + LISTEN * (std::process::id() % 16));
