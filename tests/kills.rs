@@ -161,7 +161,7 @@ fn a_disk_that_is_full_after_any_number_of_bytes_leaves_nothing_half_done() {
                 break;
             }
             assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-            assert!(ran.stderr.contains("no space left"), "{}", ran.stderr);
+            assert_eq!(ran.stderr.matches("no space left").count(), 1, "said once: {}", ran.stderr);
             assert!(!scene.fixture.path("full/manifest.json").exists());
             let left = fs_err::read_dir(scene.fixture.path("full/.ul2-prep/tmp")).unwrap().count();
             assert_eq!(left, 0, "a run that can still act leaves no temporary file");

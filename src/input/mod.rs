@@ -99,9 +99,17 @@ pub enum DiscoverError {
     /// A SOURCE that does not exist or cannot be listed.
     #[error("cannot read SOURCE")]
     Read(#[from] std::io::Error),
-    /// A folder that cannot be walked.
-    #[error("cannot walk SOURCE")]
-    Walk(#[from] walkdir::Error),
+    /// A folder, or what a glob matches, that cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    List {
+        /// Where.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A folder whose links go in a circle.
+    #[error("cannot walk SOURCE: {0}")]
+    Circle(walkdir::Error),
     /// A glob that is none.
     #[error("`{pattern}` is no glob")]
     Pattern {
@@ -110,9 +118,6 @@ pub enum DiscoverError {
         /// Why.
         source: glob::PatternError,
     },
-    /// A path that a glob met but could not read.
-    #[error("cannot read what the glob matches")]
-    Glob(#[from] glob::GlobError),
     /// No file at all.
     #[error("no source in `{0}`")]
     Nothing(String),
@@ -141,4 +146,22 @@ pub enum DiscoverError {
     /// A name that cannot stand in a list of lines.
     #[error("the source name {0:?} has a control character")]
     ControlCharacter(String),
+}
+
+// The message of each crate ends with what the system says, which stands in the chain as well: so it was said twice.
+impl From<walkdir::Error> for DiscoverError {
+    fn from(error: walkdir::Error) -> Self {
+        let path = error.path().map(PathBuf::from).unwrap_or_default();
+        if error.loop_ancestor().is_some() {
+            return Self::Circle(error);
+        }
+        let source = error.into_io_error().unwrap_or_else(|| std::io::Error::other("it cannot be walked"));
+        Self::List { path, source }
+    }
+}
+
+impl From<glob::GlobError> for DiscoverError {
+    fn from(error: glob::GlobError) -> Self {
+        Self::List { path: error.path().to_owned(), source: error.into() }
+    }
 }

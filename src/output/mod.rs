@@ -31,7 +31,7 @@ pub enum OutputError {
     Io(#[from] std::io::Error),
     /// Parquet refuses what it is given.
     #[error("cannot encode Parquet")]
-    Parquet(#[from] parquet::errors::ParquetError),
+    Parquet(#[source] parquet::errors::ParquetError),
     /// Arrow refuses what it is given.
     #[error("cannot build Arrow arrays")]
     Arrow(#[from] arrow::error::ArrowError),
@@ -74,4 +74,17 @@ pub enum OutputError {
     /// Not every shard that the plan asks for is committed.
     #[error("unit {0} is not finished")]
     Unfinished(usize),
+}
+
+/// A disk that is full is no matter of Parquet's, whose message ends with its cause's and so would say it twice.
+impl From<parquet::errors::ParquetError> for OutputError {
+    fn from(error: parquet::errors::ParquetError) -> Self {
+        match error {
+            parquet::errors::ParquetError::External(cause) => match cause.downcast::<std::io::Error>() {
+                Ok(error) => Self::Io(*error),
+                Err(cause) => Self::Parquet(parquet::errors::ParquetError::External(cause)),
+            },
+            error => Self::Parquet(error),
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The shards of a unit, written one after the other and committed one by one.
 
-use std::io::Write as _;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use parquet::arrow::ArrowSchemaConverter;
@@ -53,10 +53,29 @@ pub struct UnitWriter<'a> {
 }
 
 struct OpenFile {
-    parquet: SerializedFileWriter<TemporaryFile>,
+    parquet: SerializedFileWriter<Sink>,
     rows: u64,
     row_groups: u64,
     digest: RowsDigest,
+}
+
+/// A file that can be taken back from Parquet's writer when that is finished: what its own way out says of a full disk is no more than a text.
+struct Sink(Option<TemporaryFile>);
+
+impl Sink {
+    fn file(&mut self) -> io::Result<&mut TemporaryFile> {
+        self.0.as_mut().ok_or_else(|| io::Error::other("the shard is closed"))
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file()?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file()?.flush()
+    }
 }
 
 impl<'a> UnitWriter<'a> {
@@ -161,7 +180,7 @@ impl<'a> UnitWriter<'a> {
 impl OpenFile {
     fn new(data_set: &DataSet, options: &ShardOptions) -> Result<Self, OutputError> {
         let schema = ArrowSchemaConverter::new().convert(&options.format.schema())?;
-        let file = data_set.temporary("shard.parquet")?;
+        let file = Sink(Some(data_set.temporary("shard.parquet")?));
         let parquet = SerializedFileWriter::new(file, schema.root_schema_ptr(), Arc::clone(&options.properties))?;
         Ok(Self { parquet, rows: 0, row_groups: 0, digest: RowsDigest::default() })
     }
@@ -179,9 +198,11 @@ impl OpenFile {
     }
 
     /// The file as a record describes it, and itself, still without its name.
-    fn close(self, path: String) -> Result<(ShardFile, TemporaryFile), OutputError> {
-        let mut file = self.parquet.into_inner()?;
+    fn close(mut self, path: String) -> Result<(ShardFile, TemporaryFile), OutputError> {
+        self.parquet.finish()?;
+        let file = self.parquet.inner_mut();
         file.flush()?;
+        let file = file.0.take().ok_or_else(|| io::Error::other("the shard is closed"))?;
         let (bytes, sha256) = (file.bytes(), file.sha256());
         let (rows, row_groups, rows_digest) = (self.rows, self.row_groups, self.digest.hex());
         Ok((ShardFile { path, bytes, sha256, rows, row_groups, rows_digest }, file))

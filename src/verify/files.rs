@@ -171,7 +171,10 @@ pub fn sha256(mut reader: impl io::Read) -> io::Result<(u64, [u8; 32])> {
     let (mut sha256, mut bytes) = (Sha256::new(), 0);
     let mut buffer = vec![0; 1 << 17];
     loop {
-        let read = reader.read(&mut buffer)?;
+        let read = match reader.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
         if read == 0 {
             return Ok((bytes, sha256.finalize().into()));
         }
