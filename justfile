@@ -39,6 +39,11 @@ identity tokenizers shards: peers
 kills:
     UL2_PREP_LONG=1 cargo test --release --locked --test kills -- --nocapture
 
+# What a tool that is attacked must not do: lose data, say that it is well, panic, touch foreign files. `just attack --short` is the gate's part.
+attack *args:
+    cargo build --profile ci --locked
+    tests/attack/run --tool target/ci/ul2-prep {{args}}
+
 # Sources and data sets in object stores, on servers of this machine: kills, lost replies, many writers. `just stores --long` for more of them.
 stores *args:
     cargo build --profile ci --locked
