@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::bounded;
+use crate::bounded::{self, MOST};
 use crate::cli::{ReproduceArgs, VerifyArgs};
 use crate::denoise::{Spec, TokenizerId};
 use crate::difference::differences;
 use crate::input::batch::BLOCK_BYTES;
 use crate::input::source::{Source, discover};
-use crate::output::data_set::{DataSet, Fetched, MANIFEST, PRIVATE};
+use crate::output::data_set::{DataSet, MANIFEST, PRIVATE};
 use crate::output::manifest::{Manifest, PlanParts, SourceEntry};
 use crate::pipeline::allowance::MaxRejects;
 use crate::pipeline::plan::{Cutting, PLAN_VERSION, Plan, PlannedSource};
 use crate::reading::Described;
-use crate::reading::manifest::{MOST, ManifestError, read};
+use crate::reading::manifest::{ManifestError, read};
 use crate::settings::{self, Settings, SettingsError};
 use crate::spool::Spool;
 use crate::store::Location;
@@ -92,14 +92,14 @@ pub fn verify(args: &VerifyArgs) -> Result<Report> {
 /// If manifest, source, tokenizer or folder cannot be used at all.
 pub fn begin(args: &ReproduceArgs) -> Result<Result<Begun, Vec<String>>> {
     let ReproduceArgs { manifest, sources, out, tokenizer, workers, limits, quiet: _ } = args;
-    let path = manifest_file(manifest)?;
-    if same_folder(path.shown().parent(), out) {
+    let (path, bytes) = manifest_file(manifest)?;
+    if same_folder(path.parent(), out) {
         return Err(SettingsError::SameFolder(out.to_string()).into());
     }
-    let described = match read(&bounded::read(path.path(), MOST)?) {
+    let described = match read(&bytes) {
         Ok(described) => described,
         Err(error @ ManifestError::MaskingVersion { .. }) => return Ok(Err(vec![error.to_string()])),
-        Err(error) => return Err(error).with_context(|| format!("`{}`", path.shown().display())),
+        Err(error) => return Err(error).with_context(|| format!("`{}`", path.display())),
     };
     let Described { manifest, spec, format, places: _ } = &described;
     let mut differ = Vec::new();
@@ -210,10 +210,8 @@ pub fn described(dir: &Location) -> Result<(DataSet, Described)> {
         let unfinished = data_set.has_folder(PRIVATE)?;
         return Err(if unfinished { SettingsError::Unfinished(dir) } else { SettingsError::NoDataSet(dir) }.into());
     }
-    let manifest = data_set.fetch(MANIFEST)?;
-    let described =
-        read(&bounded::read(manifest.path(), MOST)?).with_context(|| format!("`{}`", manifest.shown().display()))?;
-    drop(manifest);
+    let (path, bytes) = manifest_of(&data_set)?;
+    let described = read(&bytes).with_context(|| format!("`{}`", path.display()))?;
     Ok((data_set, described))
 }
 
@@ -264,19 +262,22 @@ fn shown(tokenizer: &TokenizerId) -> String {
     }
 }
 
-/// The manifest of a data set, given by itself or by its folder, on this machine.
-fn manifest_file(given: &Location) -> Result<Fetched> {
-    let is_folder = match given {
-        Location::Local(path) => path.is_dir(),
-        Location::Remote(remote) => remote.file_name() != MANIFEST,
-    };
-    if is_folder {
-        return Ok(DataSet::open(given)?.fetch(MANIFEST)?);
-    }
+/// The manifest of a data set, given by itself or by its folder: its path, and its bytes.
+fn manifest_file(given: &Location) -> Result<(PathBuf, Vec<u8>)> {
     match given {
-        Location::Local(path) => Ok(Fetched::at(path.clone())),
-        Location::Remote(remote) => Ok(DataSet::open(&Location::Remote(remote.parent()))?.fetch(MANIFEST)?),
+        Location::Local(path) if !path.is_dir() => Ok((path.clone(), bounded::read(path, MOST)?)),
+        Location::Remote(remote) if remote.file_name() == MANIFEST => {
+            manifest_of(&DataSet::open(&Location::Remote(remote.parent()))?)
+        }
+        Location::Local(_) | Location::Remote(_) => manifest_of(&DataSet::open(given)?),
     }
+}
+
+fn manifest_of(data_set: &DataSet) -> Result<(PathBuf, Vec<u8>)> {
+    let path = data_set.path(MANIFEST);
+    let missing = || std::io::Error::new(ErrorKind::NotFound, format!("`{}` is not there", path.display()));
+    let bytes = data_set.read(MANIFEST)?.ok_or_else(missing)?;
+    Ok((path, bytes))
 }
 
 fn same_folder(first: Option<&Path>, second: &Location) -> bool {

@@ -303,7 +303,7 @@ impl Recipe {
             let names = BUILT_IN.iter().map(|(name, _)| *name);
             return Err(RecipeError::Unknown { name: name_or_path.to_owned(), nearest: nearest(name_or_path, names) });
         }
-        let bytes = bounded::read(path, MAX_FILE)?;
+        let bytes = bounded::read_any(path, MAX_FILE)?;
         String::from_utf8(bytes).map_err(|error| {
             let line = 1 + memchr::memchr_iter(b'\n', &error.as_bytes()[..error.utf8_error().valid_up_to()]).count();
             RecipeError::At { file: name_or_path.to_owned(), line, message: "the file is not UTF-8".to_owned() }

@@ -143,25 +143,39 @@ fn the_core_reaches_no_file_clock_thread_environment_or_random_order() {
 fn input_tokenize_and_output_do_not_import_one_another() {
     assert_imports("input", &["digest", "reject", "store"]);
     assert_imports("tokenize", &["bounded", "denoise", "digest"]);
-    assert_imports("output", &["denoise", "digest", "reject", "spool", "store"]);
+    assert_imports("output", &["bounded", "denoise", "digest", "reject", "spool", "store"]);
     assert_imports("store", &[]);
 }
 
 #[test]
 fn the_pipeline_does_not_know_who_calls_it() {
-    assert_imports("pipeline", &["denoise", "difference", "digest", "input", "output", "reject", "tokenize"]);
+    assert_imports(
+        "pipeline",
+        &["bounded", "denoise", "difference", "digest", "input", "output", "reject", "tokenize"],
+    );
 }
 
 #[test]
 fn verify_does_not_know_who_calls_it() {
-    let allowed =
-        ["denoise", "difference", "digest", "input", "output", "pipeline", "reading", "reject", "tokenize", "verify"];
+    let allowed = [
+        "bounded",
+        "denoise",
+        "difference",
+        "digest",
+        "input",
+        "output",
+        "pipeline",
+        "reading",
+        "reject",
+        "tokenize",
+        "verify",
+    ];
     assert_imports("verify", &allowed);
 }
 
 #[test]
 fn whoever_reads_a_data_set_back_knows_what_it_is_and_not_how_it_was_made() {
-    assert_imports("reading", &["denoise", "difference", "output"]);
+    assert_imports("reading", &["bounded", "denoise", "difference", "output"]);
 }
 
 #[test]

@@ -11,11 +11,14 @@ mod support;
 use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, symlink};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
+use sha2::{Digest as _, Sha256};
+use support::forged::{Chunk, Fields, closed, dictionary, page, run, shard};
 use support::{Fixture, Ran, record, repository, text};
+use ul2_prep::digest::hex;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_ul2-prep");
 
@@ -24,15 +27,26 @@ fn measured(fixture: &Fixture, arguments: &str) -> (Ran, u64) {
     let mut command = Command::new(BINARY);
     command.args(arguments.split(' ')).current_dir(fixture.path("")).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    let status = format!("/proc/{}/status", child.id());
+    // A pipe that nobody empties would hold the command up.
+    fn emptied(mut pipe: impl std::io::Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            pipe.read_to_end(&mut bytes).unwrap();
+            bytes
+        })
+    }
+    let (stdout, stderr) = (emptied(child.stdout.take().unwrap()), emptied(child.stderr.take().unwrap()));
+    let proc_status = format!("/proc/{}/status", child.id());
     let mut most = 0;
     while child.try_wait().unwrap().is_none() {
-        let held = fs::read_to_string(&status).unwrap_or_default();
+        let held = fs::read_to_string(&proc_status).unwrap_or_default();
         let peak = held.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0 kB");
         most = most.max(peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10);
         std::thread::sleep(Duration::from_millis(2));
     }
-    (Ran::new(child.wait_with_output().unwrap()), most)
+    let status = child.wait().unwrap();
+    let output = Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() };
+    (Ran::new(output), most)
 }
 
 /// `bytes` of a line that repeats itself, in a Zstandard file of a thousandth of that.
@@ -152,7 +166,7 @@ fn a_tokenizer_file_of_hostile_size_is_an_error_or_takes_bounded_memory() {
         ("nesting.json", "is no tokenizer that can be used: "),
         ("id.json", "the largest id is 16777216, but a vocabulary has at most 16777216 ids"),
         ("huge.json", "has more than the 268435456 bytes that such a file may have"),
-        ("/dev/zero", "has more than the 268435456 bytes that such a file may have"),
+        ("/dev/zero", "`/dev/zero` is not a plain file"),
     ] {
         let (ran, memory) = measured(&fixture, &format!("run a.jsonl --out masked --quiet --tokenizer {file}"));
         let message = ran.failed(2);
@@ -174,6 +188,167 @@ fn a_recipe_of_hostile_shape_is_an_error() {
     for file in ["arrays.toml", "tables.toml", "keys.toml", "headers.toml", "large.toml", "/dev/zero/x.toml"] {
         let message = fixture.ran(&format!("run a.jsonl --out masked --quiet --recipe {file}")).failed(2);
         assert!(message.len() < 3_000, "{file}: {} bytes", message.len());
+    }
+}
+
+// --- files of a data set ---
+
+/// A data set of a few rows with a plan, and these columns.
+fn small_data_set(fixture: &Fixture, columns: &str) {
+    fixture.write("in/a.jsonl", (0..9).map(|number| record(&text(number, 400))).collect::<String>());
+    let sizes = "--inputs-length 64 --labels-length 64";
+    fixture.ran(&format!("plan in --out masked {sizes} --columns {columns} --write")).succeeded();
+    fixture.ran("run --plan masked --quiet").succeeded();
+}
+
+#[test]
+fn what_is_not_a_plain_file_of_a_data_set_is_refused_at_once() {
+    let fixture = Fixture::new();
+    small_data_set(&fixture, "input_ids,labels");
+    let commands = [
+        ("status masked", 64),
+        ("finalize masked", 64),
+        ("run --plan masked --quiet", 64),
+        ("inspect masked", 2),
+        ("stats masked", 2),
+        ("reproduce masked in --out again", 2),
+        ("reproduce masked/manifest.json in --out again", 2),
+        ("verify masked", 1),
+    ];
+    let record = ".ul2-prep/commits/00000-00000.json";
+    for (file, reads) in [(".ul2-prep/plan.json", 0..3), (record, 0..3), ("manifest.json", 3..7)] {
+        let path = fixture.path("masked").join(file);
+        let kept = fixture.path("kept");
+        fs::rename(&path, &kept).unwrap();
+        let sparse = |bytes| fs::File::create(&path).unwrap().set_len(bytes).unwrap();
+        for kind in ["pipe", "device", "folder", "sparse"] {
+            match kind {
+                "pipe" => assert!(Command::new("mkfifo").arg(&path).status().unwrap().success()),
+                "device" => symlink("/dev/zero", &path).unwrap(),
+                "folder" => fs::create_dir(&path).unwrap(),
+                _ => sparse(6 << 30),
+            }
+            // A folder is no record: `status` says that its unit is not begun.
+            let of_status = usize::from(kind == "folder" && file == record);
+            for (command, code) in commands[reads.clone()].iter().skip(of_status) {
+                let (ran, memory) = measured(&fixture, command);
+                let message = ran.failed(*code);
+                let is_named = message.contains("is not a plain file")
+                    || message.contains("bytes that such a file may have")
+                    || (kind == "folder" && message.contains("is not there"));
+                assert!(is_named && message.contains(file), "{kind}: {command}: {message}");
+                assert!(memory < 200 << 20, "{kind}: {command}: {memory} bytes");
+            }
+            let (ran, memory) = measured(&fixture, commands[7].0);
+            assert!(ran.code == Some(1) && ran.stdout.contains(file), "{kind}: {}", ran.stdout);
+            assert!(memory < 200 << 20, "{kind}: verify: {memory} bytes");
+            if kind == "folder" { fs::remove_dir(&path).unwrap() } else { fs::remove_file(&path).unwrap() }
+        }
+        fs::rename(&kept, &path).unwrap();
+    }
+    fixture.ran("verify masked").succeeded();
+}
+
+#[test]
+fn a_forged_manifest_takes_no_more_memory_than_a_few_times_its_bytes() {
+    let fixture = Fixture::new();
+    small_data_set(&fixture, "input_ids,labels");
+    let manifest = fs::read_to_string(fixture.path("masked/manifest.json")).unwrap();
+    let many = |value: &str| vec![value; 8 << 20].join(",");
+    let nested = format!("{}{}", "[".repeat(1 << 20), "]".repeat(1 << 20));
+    let forged = [
+        manifest.replacen("\"spec\": {", &format!("\"spec\": {{\"x\": [{}],", many("0")), 1),
+        manifest.replacen("\"columns\": [", &format!("\"columns\": [{},", many("\"\"")), 1),
+        manifest.replacen("\"spec\": {", &format!("\"spec\": {{\"x\": {nested},"), 1),
+        manifest.replacen("\"rows\": ", "\"rows\": 1844674407370955161", 1),
+        manifest.replacen("\"sources\": 1", "\"sources\": 1000000000000", 1),
+    ];
+    for (number, forged) in forged.into_iter().enumerate() {
+        assert_ne!(forged, manifest, "{number}");
+        let bytes = forged.len() as u64;
+        fixture.write("masked/manifest.json", forged);
+        for command in ["inspect masked --rows 0", "stats masked", "verify masked", "inspect masked --sample 9"] {
+            let (ran, memory) = measured(&fixture, command);
+            assert!(matches!(ran.code, Some(0..=2)), "{number}: {command}: {}", ran.stderr);
+            assert!(!ran.stderr.contains("panicked"), "{number}: {command}: {}", ran.stderr);
+            assert!(memory < (150 << 20) + 6 * bytes, "{number}: {command}: {memory} bytes");
+        }
+    }
+}
+
+#[test]
+fn a_shard_that_says_more_than_its_rows_can_have_is_refused_before_it_is_read() {
+    let many = 300_000_000_u64;
+    let zero = dictionary(&[0; 4]);
+    let one_row = [run(1, 0), run(many - 1, 1)].concat();
+    let chunk = |name, said: u64, pages: Vec<u8>| Chunk {
+        name,
+        is_text: false,
+        said: i64::try_from(said).unwrap(),
+        pages: [zero.clone(), pages].concat(),
+    };
+    let both = |said, pages: &[u8]| ["input_ids", "labels"].map(|name| chunk(name, said, pages.to_vec())).to_vec();
+    let long_at_the_end = [run(6_000_000, 0), run(many - 6_000_000, 1)].concat();
+    let nested = || {
+        let mut elements = vec![Fields::default().text(4, "schema").int32(5, 1); 200_000];
+        elements.push(Fields::default().int32(1, 1).int32(3, 0).text(4, "x"));
+        Fields::default().int32(1, 1).structs(2, elements).int64(3, 1).structs(4, vec![]).end()
+    };
+    let children = Fields::default().text(4, "schema").int32(5, i64::from(i32::MAX));
+    let children = Fields::default().int32(1, 1).structs(2, vec![children]).int64(3, 1).structs(4, vec![]).end();
+    let claimed = Fields::default().int32(1, 1).structs(2, vec![]).int64(3, 1).list(4, 12, 1 << 31, &[]).end();
+    let shards = [
+        ("values in a row", shard(1, &both(many, &page(many, Some(&one_row), None)))),
+        ("a footer that says less", shard(1, &both(64, &page(many, Some(&one_row), None)))),
+        ("a row behind others", shard(6_000_000, &both(many, &page(many, Some(&long_at_the_end), None)))),
+        ("a page of gigabytes", shard(1, &both(64, &page(64, Some(&[run(1, 0), run(63, 1)].concat()), Some(2 << 30))))),
+        ("a deep schema", closed(b"PAR1".to_vec(), &nested())),
+        ("an element of many", closed(b"PAR1".to_vec(), &children)),
+        ("a list of many", closed(b"PAR1".to_vec(), &claimed)),
+    ];
+    let fixture = Fixture::new();
+    small_data_set(&fixture, "input_ids,labels");
+    for (what, bytes) in shards {
+        assert_refused(&fixture, what, &bytes, "is not a shard of this data set");
+    }
+}
+
+#[test]
+fn a_text_that_a_dictionary_repeats_takes_no_memory() {
+    let fixture = Fixture::new();
+    small_data_set(&fixture, "input_ids,labels,source");
+    let rows = 9_000_u64;
+    let ids = |name| Chunk {
+        name,
+        is_text: false,
+        said: i64::try_from(rows).unwrap(),
+        pages: [dictionary(&[0; 4]), page(rows, Some(&run(rows, 0)), None)].concat(),
+    };
+    for (bytes, expected) in [(8 << 20, "a text of `source` has 8388608 bytes"), (60_000, "")] {
+        let name = [&u32::to_le_bytes(bytes)[..], &vec![b'a'; bytes as usize]].concat();
+        let pages = [dictionary(&name), page(rows, None, None)].concat();
+        let source = Chunk { name: "source", is_text: true, said: i64::try_from(rows).unwrap(), pages };
+        let bytes = shard(i64::try_from(rows).unwrap(), &[ids("input_ids"), ids("labels"), source]);
+        assert_refused(&fixture, "a name", &bytes, expected);
+    }
+}
+
+/// Puts a shard in the place of the first, as manifest and sums would have it, and reads it with every command that does.
+fn assert_refused(fixture: &Fixture, what: &str, shard: &[u8], expected: &str) {
+    let path = "masked/data/train-00000-00000.parquet";
+    let was = hex(&Sha256::digest(fs::read(fixture.path(path)).unwrap()));
+    let is = hex(&Sha256::digest(shard));
+    fixture.write(path, shard);
+    for file in ["masked/manifest.json", "masked/SHA256SUMS"] {
+        let text = fs::read_to_string(fixture.path(file)).unwrap().replace(&was, &is);
+        fixture.write(file, text);
+    }
+    for command in ["inspect masked --rows 2", "stats masked --workers 2", "verify masked --workers 2"] {
+        let (ran, memory) = measured(fixture, command);
+        let said = ran.stdout + &ran.stderr;
+        assert!(ran.code == Some(1) || expected.is_empty(), "{what}: {command}: {said}");
+        assert!(said.contains(expected) && !said.contains("panicked"), "{what}: {command}: {said}");
+        assert!(memory < 400 << 20, "{what}: {command}: {memory} bytes");
     }
 }
 

@@ -272,7 +272,7 @@ fn what_is_neither_a_file_nor_a_folder_is_found_and_not_opened() {
     pipe("data/pipe");
     symlink(".", data_set.path("data/circle")).unwrap();
     let found: Vec<String> =
-        ["circle", "pipe"].map(|name| format!("data/{name}: cannot be read: it is no plain file")).into();
+        ["circle", "pipe"].map(|name| format!("data/{name}: cannot be read: it is not a plain file")).into();
     assert_eq!(findings(&data_set), found);
     for name in ["data/pipe", "data/circle"] {
         fs::remove_file(data_set.path(name)).unwrap();
@@ -288,7 +288,7 @@ fn what_is_neither_a_file_nor_a_folder_is_found_and_not_opened() {
     for (name, bytes) in data_set.files() {
         fs::remove_file(data_set.path(&name)).unwrap();
         pipe(&name);
-        assert_found(&data_set, &[&format!("{name}: cannot be read: it is no plain file")]);
+        assert_found(&data_set, &[&format!("{name}: cannot be read: it is not a plain file")]);
         fs::remove_file(data_set.path(&name)).unwrap();
         fs::write(data_set.path(&name), bytes).unwrap();
     }
@@ -642,7 +642,9 @@ fn a_damaged_manifest_is_named_by_what_is_wrong_with_it() {
         let _ = fs::remove_dir_all(fixture.path("masked"));
         let data_set = fixture.run("masked", "in --recipe t5");
         rewrite(&data_set, "manifest.json", change);
-        findings(&data_set).join("\n")
+        // Where in the file is not the point here.
+        let said = findings(&data_set).join("\n");
+        said.split(" at line ").next().unwrap_or_default().to_owned()
     };
     assert_snapshot!(damaged(&|json| json["manifest_version"] = 9.into()), @"manifest.json: `manifest_version` is 9, this tool reads 1");
     assert_snapshot!(damaged(&|json| json["masking_version"] = 2.into()), @"manifest.json: `masking_version` is 2, this tool makes rows of version 1");

@@ -10,6 +10,7 @@ use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 
 use super::faults::{Faults, Step};
+use crate::bounded::{self, MOST, MOST_RECORD};
 use crate::spool::{Spool, new_file};
 pub use crate::store::Created;
 use crate::store::{Location, Remote};
@@ -174,15 +175,15 @@ impl DataSet {
         format!("{COMMITS}/{unit:05}-{shard:05}.json")
     }
 
-    /// The bytes of a file; `None` if there is none.
+    /// The bytes of a file that is read as a whole; `None` if there is none.
     ///
     /// # Errors
     ///
-    /// If it is there but cannot be read.
+    /// If it is there but cannot be read, is not a plain file, or has more bytes than a file of its kind.
     pub fn read(&self, relative: &str) -> io::Result<Option<Vec<u8>>> {
         match self.place.join(relative) {
-            Location::Remote(remote) => remote.read(),
-            Location::Local(path) => match fs::read(path) {
+            Location::Remote(remote) => remote.read(most(relative)),
+            Location::Local(path) => match bounded::read(&path, most(relative)) {
                 Ok(bytes) => Ok(Some(bytes)),
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(error),
@@ -218,7 +219,7 @@ impl DataSet {
     ///
     /// If it is not there, or cannot be fetched.
     pub fn open_file(&self, relative: &str) -> io::Result<fs::File> {
-        fs::File::open(self.fetch(relative)?.path())
+        bounded::open(self.fetch(relative)?.path())
     }
 
     /// The size of a plain file, or of the one that a link leads to: download caches keep data sets so. Whoever opens a pipe waits for somebody
@@ -226,12 +227,12 @@ impl DataSet {
     ///
     /// # Errors
     ///
-    /// If it is not there, or no plain file.
+    /// If it is not there, or not a plain file.
     pub fn size(&self, relative: &str) -> io::Result<u64> {
         match self.place.join(relative) {
             Location::Local(path) => {
                 let metadata = fs::metadata(path)?;
-                if metadata.is_file() { Ok(metadata.len()) } else { Err(io::Error::other("it is no plain file")) }
+                if metadata.is_file() { Ok(metadata.len()) } else { Err(bounded::not_plain("it")) }
             }
             Location::Remote(remote) => {
                 remote.head()?.map(|object| object.bytes).ok_or_else(|| missing(&remote.to_string()))
@@ -373,6 +374,7 @@ impl DataSet {
     ///
     /// If it cannot be written.
     pub fn replace(&self, relative: &str, bytes: &[u8]) -> io::Result<()> {
+        self.check_size(relative, bytes)?;
         let mut file = self.temporary(&relative.replace('/', "-"))?;
         file.write_all(bytes)?;
         match self.publish(file, relative) {
@@ -390,9 +392,10 @@ impl DataSet {
     ///
     /// If it cannot be written, or the one that is there cannot be read.
     pub fn create_only(&self, relative: &str, bytes: &[u8]) -> io::Result<Created> {
+        self.check_size(relative, bytes)?;
         if let Location::Remote(remote) = self.place.join(relative) {
             self.faults.step(Step::BeforeName, relative)?;
-            let created = remote.create(bytes)?;
+            let created = remote.create(bytes, most(relative))?;
             self.faults.step(Step::AfterName, relative)?;
             return Ok(created);
         }
@@ -400,8 +403,15 @@ impl DataSet {
         file.write_all(bytes)?;
         match self.publish_new(file, relative)? {
             None => Ok(Created::New),
-            Some(_) => Ok(Created::Existing(fs::read(self.path(relative))?)),
+            Some(_) => Ok(Created::Existing(bounded::read(&self.path(relative), most(relative))?)),
         }
+    }
+
+    /// Nothing is written that could not be read again.
+    fn check_size(&self, relative: &str, bytes: &[u8]) -> io::Result<()> {
+        let most = most(relative);
+        let shown = || format!("`{}`", self.path(relative).display());
+        if bytes.len() as u64 > most { Err(bounded::too_large(&shown(), most)) } else { Ok(()) }
     }
 
     /// Removes shards and rejects of the first `units` units that are not among `named`: runs that were killed left them, and nothing has
@@ -447,6 +457,11 @@ impl DataSet {
         }
         Ok(())
     }
+}
+
+/// Most bytes of a file of the data set that is read as a whole.
+fn most(relative: &str) -> u64 {
+    if relative.starts_with(COMMITS) { MOST_RECORD } else { MOST }
 }
 
 /// Numbers files of this process.

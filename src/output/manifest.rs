@@ -27,6 +27,7 @@ pub struct Manifest {
     /// Which code made the ids, and why. It decides none.
     pub tokenizer_path: String,
     /// Everything that decides rows.
+    #[serde(deserialize_with = "crate::bounded::value")]
     pub spec: Value,
     /// SHA-256 of the spec.
     pub spec_fingerprint: String,
@@ -50,6 +51,7 @@ pub struct Manifest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanParts {
     /// The columns of the shards.
+    #[serde(deserialize_with = "crate::bounded::texts")]
     pub columns: Vec<String>,
     /// `--shard-size`.
     pub shard_bytes: u64,

@@ -18,8 +18,10 @@ pub mod read;
 pub mod rejects;
 pub mod rows;
 pub mod schema;
+mod shape;
 pub mod shard;
 pub mod sums;
+mod thrift;
 
 use std::path::PathBuf;
 

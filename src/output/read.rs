@@ -19,7 +19,9 @@ use sha2::{Digest as _, Sha256};
 use super::OutputError;
 use super::rows::{Provenance, RowGroup, RowsDigest, hash_example};
 use super::schema::{Column, KEY_FINGERPRINT, KEY_SPEC, KEY_VERSION, RowFormat};
+use super::shape;
 use super::shard::ShardOptions;
+use crate::bounded;
 
 /// Why a shard cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -33,11 +35,14 @@ pub enum ReadError {
     /// Arrow's reason.
     #[error(transparent)]
     Arrow(#[from] arrow::error::ArrowError),
+    /// It says of itself what no shard has.
+    #[error("it is not a shard of this data set: {0}")]
+    Shape(String),
 }
 
 /// What Parquet's readers ask for; errors of opening carry the path all the same.
 #[expect(clippy::disallowed_types, reason = "Parquet reads a plain file")]
-type PlainFile = std::fs::File;
+pub(super) type PlainFile = std::fs::File;
 
 /// A shard that is open for reading.
 pub struct Shard {
@@ -66,8 +71,10 @@ impl Shard {
     ///
     /// [`ReadError`] if it is no Parquet file.
     pub fn open(path: &Path, format: RowFormat) -> Result<Self, ReadError> {
-        let file = fs::File::open(path)?.into_file();
-        let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
+        let file = bounded::open(path)?.into_file();
+        shape::check_footer(&file)?;
+        let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new().with_skip_arrow_metadata(true))?;
+        shape::check_row_groups(&file, metadata.metadata().row_groups(), &format)?;
         Ok(Self { file, _not_shared: PhantomData, metadata, format })
     }
 
@@ -107,12 +114,13 @@ impl Shard {
         Ok((expected.root_schema().get_fields() != found.root_schema().get_fields()).then(names))
     }
 
-    /// The rows of a row group, `at_once` in memory at a time.
+    /// The rows of a row group, `at_once` in memory at a time, or fewer if their texts are long.
     ///
     /// # Errors
     ///
-    /// [`ReadError`] if it cannot be read; so each part.
+    /// [`ReadError`] if it cannot be read, or has what no row has; so each part.
     pub fn read(&self, row_group: usize, at_once: usize) -> Result<RowParts, ReadError> {
+        let at_once = self.check_pages(row_group, at_once)?;
         let reader = self.builder()?.with_row_groups(vec![row_group]).with_batch_size(at_once).build()?;
         Ok(RowParts { reader, format: self.format.clone() })
     }
@@ -123,6 +131,7 @@ impl Shard {
     ///
     /// [`ReadError`] if it cannot be read.
     pub fn first_line(&self, row_group: usize) -> Result<Option<(String, i64)>, ReadError> {
+        self.check_pages(row_group, 1)?;
         let names = [Column::Source.name(), Column::Line.name()];
         let mask = ProjectionMask::columns(self.metadata.parquet_schema(), names);
         let builder = self.builder()?.with_row_groups(vec![row_group]).with_projection(mask).with_limit(1);
@@ -134,12 +143,16 @@ impl Shard {
         Ok(rows.text(Column::Source, 0, 0).map(str::to_owned).zip(line))
     }
 
-    /// The bytes of a row group: its column chunks, one after the other.
+    fn check_pages(&self, row_group: usize, at_once: usize) -> Result<usize, ReadError> {
+        shape::check_pages(&self.file, self.metadata.metadata().row_group(row_group), &self.format, at_once)
+    }
+
+    /// The bytes of a row group, `most` of them and one more at most: its column chunks, one after the other.
     ///
     /// # Errors
     ///
     /// [`ReadError`] if they cannot be read.
-    pub fn encoded(&self, row_group: usize) -> Result<Vec<u8>, ReadError> {
+    pub fn encoded(&self, row_group: usize, most: usize) -> Result<Vec<u8>, ReadError> {
         let chunks = self.metadata.metadata().row_group(row_group).columns().iter();
         let ranges: Vec<(u64, u64)> = chunks.map(parquet::file::metadata::ColumnChunkMetaData::byte_range).collect();
         let start = ranges.iter().map(|range| range.0).min().unwrap_or_default();
@@ -147,7 +160,7 @@ impl Shard {
         let mut file = &self.file;
         file.seek(SeekFrom::Start(start))?;
         let mut bytes = Vec::new();
-        file.take(end - start).read_to_end(&mut bytes)?;
+        file.take((end - start).min(most as u64 + 1)).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 

@@ -131,6 +131,11 @@ impl Column {
         }
     }
 
+    /// Whether it holds texts.
+    pub(super) fn is_text(self) -> bool {
+        self.item() == DataType::Utf8
+    }
+
     fn item(self) -> DataType {
         match self {
             Self::Denoiser | Self::Source => DataType::Utf8,
@@ -157,6 +162,8 @@ pub struct RowFormat {
     pub causal: bool,
     /// What rows are filled up with, if they are.
     pub padding: Option<Padding>,
+    /// Most ids of a row, by the spec: of `input_ids` and of `labels`.
+    longest: (u32, u32),
 }
 
 /// Rows of fixed lengths.
@@ -200,7 +207,7 @@ impl RowFormat {
         let pad = spec.vocabulary().pad().filter(|_| fields.pad);
         let padding =
             pad.map(|pad| Padding { pad: pad.cast_signed(), input_ids: input_ids as usize, labels: labels as usize });
-        let format = Self { columns: Vec::new(), packed, causal, padding };
+        let format = Self { columns: Vec::new(), packed, causal, padding, longest: (input_ids, labels) };
         let says_something =
             |column: &Column| format.check(*column).is_ok() && (fields.pad || *column != Column::AttentionMask);
         let columns = match columns {
@@ -235,6 +242,17 @@ impl RowFormat {
             Per::Id => true,
             Per::Example => self.packed,
             Per::Row => false,
+        }
+    }
+
+    /// Most items that a row has in a column, by the spec: an example has an id at least.
+    pub(super) fn most_items(&self, column: Column) -> u64 {
+        let (inputs, labels) = (u64::from(self.longest.0), u64::from(self.longest.1));
+        match (column.per(), column) {
+            (Per::Row, _) => 1,
+            (Per::Example, _) => inputs + labels,
+            (Per::Id, Column::Labels | Column::LabelSegmentIds | Column::LabelPositions) => labels,
+            (Per::Id, _) => inputs,
         }
     }
 

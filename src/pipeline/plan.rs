@@ -47,8 +47,10 @@ pub struct Plan {
     /// The tool's version.
     pub tool_version: String,
     /// Everything that decides rows.
+    #[serde(deserialize_with = "crate::bounded::value")]
     pub spec: Value,
     /// The columns of the shards.
+    #[serde(deserialize_with = "crate::bounded::texts")]
     pub columns: Vec<String>,
     /// `--shard-size`.
     pub shard_bytes: u64,

@@ -1,5 +1,6 @@
 //! The manifest of a data set, and what its spec and its columns mean.
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::Described;
@@ -8,9 +9,6 @@ use crate::difference::with_causes;
 use crate::output::data_set::{DATA, REJECTS};
 use crate::output::manifest::{MANIFEST_VERSION, Manifest, SourceEntry, Unit};
 use crate::output::schema::{Column, ColumnError, RowFormat};
-
-/// Most bytes of a manifest, of sums, of a plan or of a commit record: they are read as a whole.
-pub const MOST: u64 = 1 << 30;
 
 /// Why a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -50,20 +48,30 @@ pub enum ManifestError {
     Path(String),
 }
 
+/// What is read before anything else.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Versions {
+    #[serde(deserialize_with = "crate::bounded::value")]
+    manifest_version: Value,
+    #[serde(deserialize_with = "crate::bounded::value")]
+    masking_version: Value,
+}
+
 /// Reads a manifest and what its spec and its columns mean.
 ///
 /// # Errors
 ///
 /// [`ManifestError`] if a data set cannot be held to it.
 pub fn read(bytes: &[u8]) -> Result<Described, ManifestError> {
-    let json: Value = serde_json::from_slice(bytes).map_err(ManifestError::Json)?;
-    if json["manifest_version"] != MANIFEST_VERSION {
-        return Err(ManifestError::Version { found: json["manifest_version"].clone() });
+    let Versions { manifest_version, masking_version } = serde_json::from_slice(bytes).map_err(ManifestError::Json)?;
+    if manifest_version != MANIFEST_VERSION {
+        return Err(ManifestError::Version { found: manifest_version });
     }
-    if json["masking_version"] != MASKING_VERSION {
-        return Err(ManifestError::MaskingVersion { found: json["masking_version"].clone() });
+    if masking_version != MASKING_VERSION {
+        return Err(ManifestError::MaskingVersion { found: masking_version });
     }
-    let manifest: Manifest = serde_json::from_value(json).map_err(ManifestError::Json)?;
+    let manifest: Manifest = serde_json::from_slice(bytes).map_err(ManifestError::Json)?;
     let spec = Spec::from_json(manifest.spec.clone()).map_err(ManifestError::Spec)?;
     let column = |name: &String| Column::named(name).ok_or_else(|| ManifestError::Column(name.clone()));
     let columns = manifest.plan.columns.iter().map(column).collect::<Result<Vec<_>, _>>()?;

@@ -23,6 +23,13 @@ impl StoreError {
         Self { url, what: what.to_owned(), kind: ErrorKind::InvalidInput, is_transient: false }
     }
 
+    /// An object of more bytes than one of its kind may have.
+    #[cfg(feature = "object-store")]
+    pub(super) fn too_large(url: &str, most: u64) -> Self {
+        let what = format!("it has more than the {most} bytes that such a file may have");
+        Self { url: url.to_owned(), what, kind: ErrorKind::FileTooLarge, is_transient: false }
+    }
+
     /// What the store said.
     #[cfg(any(test, feature = "object-store"))]
     pub(super) fn new(url: String, what: String, kind: ErrorKind, is_transient: bool) -> Self {

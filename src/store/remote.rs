@@ -18,8 +18,8 @@ use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::http::HttpBuilder;
 use object_store::path::Path as Key;
 use object_store::{
-    BackoffConfig, ClientOptions, Error, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode,
-    PutPayload, RetryConfig,
+    BackoffConfig, ClientOptions, Error, GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt as _,
+    PutMode, PutPayload, RetryConfig,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
@@ -159,10 +159,11 @@ impl Remote {
         self.ask(first).map(|found| found.is_some()).map_err(|error| self.error(&error))
     }
 
-    /// The bytes of the object; `None` if there is none.
-    pub(crate) fn read(&self) -> io::Result<Option<Vec<u8>>> {
-        match self.ask(|| async { self.store.client.get(&self.key).await?.bytes().await }) {
-            Ok(bytes) => Ok(Some(bytes.into())),
+    /// The bytes of the object, `most` of them at most; `None` if there is none.
+    pub(crate) fn read(&self, most: u64) -> io::Result<Option<Vec<u8>>> {
+        match self.ask(|| async { up_to(self.store.client.get(&self.key).await?, most).await }) {
+            Ok(Some(bytes)) => Ok(Some(bytes)),
+            Ok(None) => Err(StoreError::too_large(&self.to_string(), most).into()),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(self.error(&error)),
         }
@@ -192,8 +193,8 @@ impl Remote {
     /// Puts an object unless there is one by its name.
     ///
     /// Whatever goes wrong, what counts is what is there afterwards: a reply that is lost comes back as "there is one already", which may be this very
-    /// one, and a store that is asked for the same name by many at once may refuse all of them for the moment.
-    pub(crate) fn create(&self, bytes: &[u8]) -> io::Result<Created> {
+    /// one, and a store that is asked for the same name by many at once may refuse all of them for the moment. `most` bytes of it are read back.
+    pub(crate) fn create(&self, bytes: &[u8], most: u64) -> io::Result<Created> {
         let begin = Instant::now();
         let mut wait = WAIT.0;
         loop {
@@ -203,7 +204,7 @@ impl Remote {
             if is_stopped() {
                 return Err(self.error(&error));
             }
-            match self.read() {
+            match self.read(most) {
                 Ok(Some(existing)) => return Ok(Created::Existing(existing)),
                 Ok(None) | Err(_) if !may_pass(&error) => return Err(self.error(&error)),
                 Ok(None) | Err(_) if begin.elapsed() > self.store.retry => return Err(self.error(&error)),
@@ -220,7 +221,7 @@ impl Remote {
         if bytes <= PIECE {
             let whole = bytes_from(file, 0, bytes)?;
             if new {
-                return Ok(self.create(&whole)? == Created::New);
+                return Ok(self.create(&whole, bytes)? == Created::New);
             }
             return self.put(&whole).map(|()| true);
         }
@@ -402,6 +403,20 @@ impl PartialEq for Remote {
 }
 
 impl Eq for Remote {}
+
+/// The bytes of an answer; `None` if there are more than `most`, of which no more are taken.
+async fn up_to(answer: GetResult, most: u64) -> Result<Option<Vec<u8>>, Error> {
+    let mut stream = answer.into_stream();
+    let mut bytes = Vec::new();
+    while let Some(part) = stream.next().await {
+        let part = part?;
+        if (bytes.len() + part.len()) as u64 > most {
+            return Ok(None);
+        }
+        bytes.extend_from_slice(&part);
+    }
+    Ok(Some(bytes))
+}
 
 /// The answer to a request that was sent by another thread.
 async fn joined<T>(request: JoinHandle<Result<T, Error>>) -> Result<T, Error> {

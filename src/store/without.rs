@@ -58,7 +58,7 @@ impl Remote {
         match self.0 {}
     }
 
-    pub(crate) fn read(&self) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) fn read(&self, _most: u64) -> io::Result<Option<Vec<u8>>> {
         match self.0 {}
     }
 
@@ -66,7 +66,7 @@ impl Remote {
         match self.0 {}
     }
 
-    pub(crate) fn create(&self, _bytes: &[u8]) -> io::Result<Created> {
+    pub(crate) fn create(&self, _bytes: &[u8], _most: u64) -> io::Result<Created> {
         match self.0 {}
     }
 

@@ -260,7 +260,7 @@ impl BatchLaws<'_> {
         for (place, again) in places.iter().zip(again).filter(|_| self.same_version) {
             let mut of_shard = self.of_shard(*place);
             let again = ShardAgain::encode(self.again.options, again)?;
-            match self.open(place.shard).and_then(|shard| shard.encoded(place.row_group)) {
+            match self.open(place.shard).and_then(|shard| shard.encoded(place.row_group, again.len())) {
                 Ok(found) if found == again => {}
                 Ok(_) => of_shard.add(&format!("row group {} has other bytes than made again", place.row_group)),
                 Err(error) => of_shard.add(&format!("cannot be read: {error}")),

@@ -7,10 +7,10 @@ use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use super::findings::Findings;
+use crate::bounded::{self, MOST};
 use crate::output::data_set::{CARD, COMMITS, DATA, DataSet, MANIFEST, PLAN, PRIVATE, REJECTS, SUMS};
 use crate::output::manifest::Manifest;
 use crate::output::sums::Sums;
-use crate::reading::manifest::MOST;
 
 /// What is known of the files.
 pub struct Files {
@@ -142,13 +142,10 @@ fn is_plan(name: &str) -> bool {
 ///
 /// # Errors
 ///
-/// If it is no plain file, is too large, or cannot be read.
+/// If it is not a plain file, is too large, or cannot be read.
 pub fn read(data_set: &DataSet, name: &str) -> io::Result<Option<Vec<u8>>> {
     match data_set.size(name) {
-        Ok(bytes) if bytes > MOST => {
-            let message = format!("it has {bytes} bytes, more than the {MOST} that it may have");
-            Err(io::Error::new(io::ErrorKind::FileTooLarge, message))
-        }
+        Ok(bytes) if bytes > MOST => Err(bounded::too_large("it", MOST)),
         Ok(_) => data_set.read(name),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

@@ -96,7 +96,7 @@ pub fn verify(opened: Opened, again: Option<&Again<'_>>, pool: &ThreadPool) -> R
     };
     if let Some(path) = &files.unreadable {
         let what =
-            format!("the manifest against plan and commit records, since `{path}` is no plain file, or too large");
+            format!("the manifest against plan and commit records, since `{path}` is not a plain file, or too large");
         report.not_checked.push(what);
     }
     report.push(manifest::check(&data_set, described, files.unreadable.is_none()));

@@ -7,6 +7,7 @@
 
 pub(crate) mod adversarial;
 pub(crate) mod chi_square;
+pub(crate) mod forged;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
