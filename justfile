@@ -109,6 +109,13 @@ shares shards tokenizer:
     perf record --freq 999 --call-graph dwarf,12000 --output target/profile/perf.data -- {{tool}} run {{shards}} --tokenizer {{tokenizer}} --workers 1 --out target/profile/out --quiet
     perf script --input target/profile/perf.data --fields comm,ip,sym --no-inline | python3 benches/stacks.py
 
+# Every column of plain, packed and causal rows by Spark 3.5 (its package has 320 MB; needs Java 8, 11 or 17).
+spark:
+    cargo build --profile ci --locked
+    test -x target/spark/bin/python || python3 -m venv target/spark
+    target/spark/bin/python -m pip install --quiet --requirement tests/readers/spark.txt
+    tests/readers/spark target/ci/ul2-prep target/spark/bin/python
+
 # Changes of the core, one at a time, that no test of the core notices (needs `cargo-mutants`; hours).
 mutants *args:
     cargo mutants --file 'src/denoise/**' --profile ci --timeout 90 {{args}} -- --lib --test core --test properties --test golden --test vectors --test statistics --test reference

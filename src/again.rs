@@ -164,7 +164,7 @@ pub fn compare(said: &Manifest, made: &Manifest) -> Vec<String> {
 
 /// The plan that a manifest tells of.
 fn planned(manifest: &Manifest, spec: &Spec) -> Plan {
-    let PlanParts { columns, shard_bytes, batch_bytes, units } = manifest.plan.clone();
+    let PlanParts { columns, shard_bytes, batch_bytes, encoding, compression, units } = manifest.plan.clone();
     let planned = |source: &SourceEntry| PlannedSource { name: source.name.clone(), bytes: source.bytes, tag: None };
     Plan {
         plan_version: PLAN_VERSION,
@@ -173,6 +173,8 @@ fn planned(manifest: &Manifest, spec: &Spec) -> Plan {
         columns,
         shard_bytes,
         batch_bytes,
+        encoding,
+        compression,
         sources: manifest.sources.iter().map(planned).collect(),
         units,
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, Args, Parser, Subcommand};
 
 use crate::input::reader::Limits;
+use crate::output::encoding::{Compression, TokenEncoding};
 use crate::output::schema::Column;
 use crate::pipeline::allowance::MaxRejects;
 use crate::recipe::{RowLayout, nearest};
@@ -181,7 +182,7 @@ pub enum Command {
 }
 
 /// What a plan decides, so that it cannot be asked for beside one.
-const OF_THE_PLAN: [&str; 21] = [
+const OF_THE_PLAN: [&str; 23] = [
     "tokenizer_path",
     "text_field",
     "label_field",
@@ -200,6 +201,8 @@ const OF_THE_PLAN: [&str; 21] = [
     "recipe",
     "strict_sentinels",
     "columns",
+    "encoding",
+    "compression",
     "shard_size",
     "split",
     "extend",
@@ -580,6 +583,12 @@ pub struct MaskingArgs {
     /// The columns of the shards, separated by commas [default: ids, then where they come from].
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = column, help_heading = "Rows")]
     pub columns: Option<Vec<Column>>,
+    /// How `input_ids` and `labels` are encoded. It never changes a row.
+    #[arg(long, value_enum, default_value_t, help_heading = "Rows")]
+    pub encoding: TokenEncoding,
+    /// How the shards are compressed: `zstd`, `zstd:LEVEL` with a level from 1 to 22, `snappy` or `none`. It never changes a row.
+    #[arg(long, value_name = "CODEC", default_value_t, help_heading = "Rows")]
+    pub compression: Compression,
 
     /// Threads [default: one a core]. They never change a byte of the output.
     #[arg(long, value_name = "N", help_heading = "Running")]

@@ -12,6 +12,7 @@ use crate::input::source::check_name;
 use crate::inspect::line::{LineError, LineMasker};
 use crate::inspect::{Choice, Filter, Found, InspectError, Inspection, ShardRows};
 use crate::output::data_set::{DataSet, Fetched};
+use crate::output::encoding::{Compression, TokenEncoding};
 use crate::output::schema::RowFormat;
 use crate::page::{self, RowShown};
 use crate::pipeline::estimate::{Estimate, Estimator};
@@ -144,6 +145,8 @@ impl Looking {
             recipe: args.recipe.clone().unwrap_or_else(|| DEFAULT.to_owned()),
             strict_sentinels: false,
             columns: None,
+            encoding: TokenEncoding::default(),
+            compression: Compression::default(),
             workers: Some(1),
             shard_size: u64::MAX,
             split: None,

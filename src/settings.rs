@@ -13,6 +13,7 @@ use crate::denoise::{
 use crate::input::reader::Limits;
 use crate::input::source::{Source, discover};
 use crate::output::data_set::DataSet;
+use crate::output::encoding::PageFormat;
 use crate::output::faults::Faults;
 use crate::output::rows::RowGroupEncoder;
 use crate::output::schema::{self, Column, RowFormat};
@@ -231,6 +232,8 @@ impl Settings {
             recipe,
             strict_sentinels,
             columns,
+            encoding,
+            compression,
             workers,
             limits,
             shard_size,
@@ -257,7 +260,8 @@ impl Settings {
         warnings.extend(missing_columns(&format));
         let sources = discover(sources)?;
         let cutting = cutting(split.unwrap_or(Split::None))?;
-        let plan = Plan::new(&spec, &format, &sources, *shard_size, cutting);
+        let pages = PageFormat { encoding: *encoding, compression: *compression };
+        let plan = Plan::new(&spec, &format, pages, &sources, *shard_size, cutting);
         let workers = self::workers(*workers)?;
         Ok(Self { spec, format, tokenizer, sources, plan, cutting, workers, limits: limits.limits(), warnings })
     }
@@ -405,7 +409,7 @@ pub fn shared(
     tokenizer: Box<dyn Tokenizer>,
     plan: &Plan,
 ) -> Result<(Shared, ShardOptions)> {
-    let properties = schema::properties(&spec)?;
+    let properties = schema::properties(&spec, plan.pages())?;
     let encoder = RowGroupEncoder::new(format.clone(), properties.clone())?;
     let shared = Shared { fields: Fields::new(&spec), spec, tokenizer, encoder, scratches: Mutex::default() };
     let options = ShardOptions { shard_bytes: plan.shard_bytes, format, properties };

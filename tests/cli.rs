@@ -48,7 +48,7 @@ fn a_run_over_the_shards_writes_what_the_manifest_says_and_prints_nothing_to_sta
     let ran = fixture.ran("run fixtures/shards --out masked --seed 7 --workers 2").succeeded();
     assert_eq!(ran.stdout, "");
     let (summary, seconds) = ran.stderr.split_once(", in ").unwrap();
-    assert_snapshot!(summary, @"2,353 rows from 379 documents (1,214,456 tokens) in 1 shard, 829.9 kB");
+    assert_snapshot!(summary, @"2,353 rows from 379 documents (1,214,456 tokens) in 1 shard, 1.2 MB");
     assert_snapshot!(seconds.split_once('\n').unwrap().1, @"denoiser `x-dense` gets segments of 753 tokens instead of 759: these would need 127 sentinels, the vocabulary has 125");
 
     let data_set = fixture.data_set("masked");
@@ -778,6 +778,23 @@ fn help_of_run() {
           --columns <NAME,…>
               The columns of the shards, separated by commas [default: ids, then where they come from]
 
+          --encoding <ENCODING>
+              How `input_ids` and `labels` are encoded. It never changes a row
+
+              Possible values:
+              - plain:             Four bytes an id: every reader of Parquet reads it
+              - dictionary:        A dictionary of a row group's ids: every reader reads it; smaller for vocabularies of a
+                few hundred ids
+              - byte-stream-split: The four bytes of ids apart: smaller and faster, but only new readers read it
+
+              [default: plain]
+
+          --compression <CODEC>
+              How the shards are compressed: `zstd`, `zstd:LEVEL` with a level from 1 to 22, `snappy` or `none`. It never
+              changes a row
+
+              [default: zstd:1]
+
     Running:
           --workers <N>
               Threads [default: one a core]. They never change a byte of the output
@@ -948,6 +965,23 @@ fn help_of_plan() {
 
           --columns <NAME,…>
               The columns of the shards, separated by commas [default: ids, then where they come from]
+
+          --encoding <ENCODING>
+              How `input_ids` and `labels` are encoded. It never changes a row
+
+              Possible values:
+              - plain:             Four bytes an id: every reader of Parquet reads it
+              - dictionary:        A dictionary of a row group's ids: every reader reads it; smaller for vocabularies of a
+                few hundred ids
+              - byte-stream-split: The four bytes of ids apart: smaller and faster, but only new readers read it
+
+              [default: plain]
+
+          --compression <CODEC>
+              How the shards are compressed: `zstd`, `zstd:LEVEL` with a level from 1 to 22, `snappy` or `none`. It never
+              changes a row
+
+              [default: zstd:1]
 
     Running:
           --workers <N>

@@ -23,6 +23,7 @@ use ul2_prep::denoise::{Address, IGNORED, Spec};
 use ul2_prep::digest::hex;
 use ul2_prep::input::batch::BLOCK_BYTES;
 use ul2_prep::output::data_set;
+use ul2_prep::output::encoding::PageFormat;
 use ul2_prep::output::read::RowHash;
 use ul2_prep::output::rows::{Provenance, RowsDigest};
 use ul2_prep::output::schema::{self, Column, RowFormat};
@@ -339,7 +340,7 @@ fn write_rows(data_set: &DataSet, path: &str, rows: &[Row]) {
     };
     let columns = schema.fields().iter().map(column).collect();
     let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
-    let properties = schema::properties(&spec).unwrap();
+    let properties = schema::properties(&spec, PageFormat::default()).unwrap();
     let options =
         ArrowWriterOptions::new().with_properties(Arc::unwrap_or_clone(properties)).with_skip_arrow_metadata(true);
     let file = fs::File::create(data_set.path(path)).unwrap();

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::counts::DenoiserCounts;
 use super::data_set::{DATA, MANIFEST, REJECTS};
+use super::encoding::TokenEncoding;
 use super::manifest::{Manifest, SourceEntry};
 use super::schema::Column;
 
@@ -162,7 +163,6 @@ const FOLDER: &str = "PATH/OF/THIS/FOLDER";
 
 /// Code that loads the rows, once it has the folder's path.
 fn loading(manifest: &Manifest) -> String {
-    let has = |column: Column| manifest.plan.columns.iter().any(|name| name == column.name());
     let mut text = format!(
         "\n## Loading\n\
          \n\
@@ -186,30 +186,119 @@ fn loading(manifest: &Manifest) -> String {
          rows = duckdb.sql(\"SELECT * FROM '{FOLDER}/{DATA}/*.parquet'\").fetchall()\n\
          ```\n"
     );
-    if has(Column::InputIds) && has(Column::Labels) {
-        let pad = manifest.spec["vocabulary"]["pad"].as_u64().unwrap_or_default();
-        let (inputs, labels) = (Column::InputIds, Column::Labels);
-        let _ = write!(
-            text,
-            "\n\
-             Batches for PyTorch, filled up to the longest row:\n\
-             \n\
-             ```python\n\
-             import torch\n\
-             from datasets import load_dataset\n\
-             \n\
-             def batch(rows):\n\
-             \x20   fill = {{\"{inputs}\": {pad}, \"{labels}\": -100}}\n\
-             \x20   column = lambda name: [torch.tensor(row[name]) for row in rows]\n\
-             \x20   return {{name: torch.nn.utils.rnn.pad_sequence(column(name), batch_first=True, padding_value=value) for name, value in fill.items()}}\n\
-             \n\
-             rows = load_dataset(\"{FOLDER}\", split=\"train\").select_columns([\"{inputs}\", \"{labels}\"])\n\
-             batches = torch.utils.data.DataLoader(rows, batch_size=8, shuffle=True, collate_fn=batch)\n\
-             ```\n"
-        );
-    }
-    text
+    let _ = write!(
+        text,
+        "\n\
+         Token columns: encoding `{encoding}`, compression `{compression}`. {readers}\n",
+        encoding = manifest.plan.encoding,
+        compression = manifest.plan.compression,
+        readers = if manifest.plan.encoding == TokenEncoding::ByteStreamSplit { NEW_READERS } else { OLDEST_READERS }
+    );
+    text + &training(manifest)
 }
+
+/// The oldest versions that `tests/run` reads shards with.
+const OLDEST_READERS: &str = "The oldest readers tried: DuckDB 1.0, pyarrow 14, pandas 2.2, Polars 0.20, `datasets` 3 with pyarrow 15; and \
+                              fastparquet 2026.9.";
+
+/// What cannot be said of the encoding that only new readers know.
+const NEW_READERS: &str = "Only new readers read it: DuckDB 2.0, pyarrow 26, Polars 2.1 and `datasets` 5.2 were tried; \
+                           DuckDB 1.5, pyarrow 15, Polars 0.20 and fastparquet do not.";
+
+/// Code that makes batches whose loss is that of each example alone.
+fn training(manifest: &Manifest) -> String {
+    let has = |column: Column| manifest.plan.columns.iter().any(|name| name == column.name());
+    let spec = &manifest.spec;
+    let (is_packed, is_padded, is_causal) = (spec["pack"] == true, spec["pad"] == true, !spec["causal"].is_null());
+    let mut needed = vec![Column::InputIds, Column::Labels];
+    if is_packed {
+        needed.push(Column::InputSegmentIds);
+        needed.push(if is_causal { Column::InputPositions } else { Column::LabelSegmentIds });
+    } else if is_padded {
+        needed.push(Column::AttentionMask);
+    }
+    let missing: Vec<String> =
+        needed.iter().filter(|column| !has(**column)).map(|column| format!("`{column}`")).collect();
+    if !missing.is_empty() {
+        return format!("\nThe rows cannot be trained on as they are: the column {} is missing.\n", missing.join(", "));
+    }
+    let pad = spec["vocabulary"]["pad"].as_u64().unwrap_or_default();
+    let (about, batch) = match (is_packed, is_causal) {
+        (true, true) => (PACKED_CAUSAL_ABOUT, PACKED_CAUSAL),
+        (true, false) => (PACKED_ABOUT, PACKED),
+        (false, true) => (CAUSAL_ABOUT, ROWS),
+        (false, false) => (ROWS_ABOUT, ROWS),
+    };
+    let columns: Vec<String> = needed.iter().map(|column| format!("\"{column}\"")).collect();
+    format!(
+        "\n\
+         {about}\n\
+         \n\
+         ```python\n\
+         import torch\n\
+         from datasets import load_dataset\n\
+         \n\
+         def padded(rows, name, fill):\n\
+         \x20   longest = max(len(row[name]) for row in rows)\n\
+         \x20   return torch.tensor([row[name] + [fill] * (longest - len(row[name])) for row in rows])\n\
+         \n\
+         {batch}\
+         \n\
+         rows = load_dataset(\"{FOLDER}\", split=\"train\").select_columns([{columns}])\n\
+         batches = torch.utils.data.DataLoader(rows, batch_size=8, shuffle=True, collate_fn=batch)\n\
+         ```\n",
+        batch = batch.replace("PAD", &pad.to_string()),
+        columns = columns.join(", "),
+    )
+}
+
+const ROWS_ABOUT: &str = "Batches for PyTorch, filled up to the longest row. `attention_mask` keeps the encoder from padding; \
+                          `model(**batch)` takes all three.";
+
+const CAUSAL_ABOUT: &str = "Batches for PyTorch, filled up to the longest row. Labels stand at the places of their ids, as the causal \
+                            models of Hugging Face take them, which shift them. An id of the prefix sees only what comes before it.";
+
+const ROWS: &str = "\
+def batch(rows):
+    rows = [{\"attention_mask\": [1] * len(row[\"input_ids\"])} | row for row in rows]
+    fill = {\"input_ids\": PAD, \"attention_mask\": 0, \"labels\": -100}
+    return {name: padded(rows, name, value) for name, value in fill.items()}
+";
+
+const PACKED_ABOUT: &str = "Batches for PyTorch. The T5 models of Hugging Face would look from one example of a packed row into the next: \
+                            so the examples are taken apart, and a batch has as many rows as the 8 packed ones have examples. A model that \
+                            takes segment ids and positions takes the packed rows as they are.";
+
+const PACKED: &str = "\
+def examples(row):
+    for number in range(1, max(row[\"input_segment_ids\"]) + 1):
+        yield {
+            name: [value for value, segment in zip(row[name], row[segments]) if segment == number]
+            for name, segments in [(\"input_ids\", \"input_segment_ids\"), (\"labels\", \"label_segment_ids\")]
+        }
+
+def batch(rows):
+    rows = [example for row in rows for example in examples(row)]
+    rows = [{\"attention_mask\": [1] * len(row[\"input_ids\"])} | row for row in rows]
+    fill = {\"input_ids\": PAD, \"attention_mask\": 0, \"labels\": -100}
+    return {name: padded(rows, name, value) for name, value in fill.items()}
+";
+
+const PACKED_CAUSAL_ABOUT: &str = "Batches for PyTorch, for the causal models of Hugging Face, which shift the labels. The mask is added to the \
+                                   attention's scores: an id sees itself and what comes before it in its own example. The first label of an example \
+                                   is left out, since it would be asked of the example before.";
+
+const PACKED_CAUSAL: &str = "\
+def batch(rows):
+    segments, positions = padded(rows, \"input_segment_ids\", 0), padded(rows, \"input_positions\", 0)
+    seen = torch.tril(segments[:, :, None] == segments[:, None, :])
+    return {
+        \"input_ids\": padded(rows, \"input_ids\", PAD),
+        \"attention_mask\": torch.where(seen, 0.0, torch.finfo(torch.float32).min)[:, None],
+        \"position_ids\": positions,
+        \"labels\": torch.where(positions == 0, -100, padded(rows, \"labels\", -100)),
+    }
+";
 
 /// The recipe as the spec has it.
 fn recipe(manifest: &Manifest) -> String {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::OutputError;
 use super::commit::{CommitRecord, FinishedFile, ReaderPosition, RejectFiles, ShardFile, to_json};
 use super::counts::{DenoiserCounts, SourceCounts};
+use super::encoding::{Compression, TokenEncoding};
 use super::rows::RowsDigest;
 use crate::denoise::{MASKING_VERSION, Shortening, Spec};
 
@@ -57,6 +58,12 @@ pub struct PlanParts {
     pub shard_bytes: u64,
     /// Text at which a block or a batch ends.
     pub batch_bytes: u64,
+    /// `--encoding`.
+    #[serde(default = "TokenEncoding::before", skip_serializing_if = "TokenEncoding::is_before")]
+    pub encoding: TokenEncoding,
+    /// `--compression`.
+    #[serde(default = "Compression::before", skip_serializing_if = "Compression::is_before")]
+    pub compression: Compression,
     /// The units, whose sources are those of the manifest.
     pub units: Vec<Unit>,
 }

@@ -12,6 +12,7 @@ pub mod card;
 pub mod commit;
 pub mod counts;
 pub mod data_set;
+pub mod encoding;
 pub mod faults;
 pub mod manifest;
 pub mod read;

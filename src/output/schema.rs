@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::schema::types::ColumnPath;
 
+use super::encoding::PageFormat;
 use crate::denoise::Spec;
 
 /// A column of a shard.
@@ -282,15 +282,12 @@ pub(super) fn item_field(column: Column) -> Arc<Field> {
     Arc::new(Field::new(ITEM, column.item(), false))
 }
 
-/// Zstandard level of all pages.
-const ZSTD_LEVEL: i32 = 1;
-
 /// How shards are encoded, and what their footers say of the spec.
 ///
 /// # Errors
 ///
 /// If Parquet refuses the compression level.
-pub fn properties(spec: &Spec) -> Result<WriterPropertiesPtr, parquet::errors::ParquetError> {
+pub fn properties(spec: &Spec, pages: PageFormat) -> Result<WriterPropertiesPtr, parquet::errors::ParquetError> {
     let json = spec.to_json();
     let footer = vec![
         KeyValue::new(KEY_VERSION.to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
@@ -299,19 +296,17 @@ pub fn properties(spec: &Spec) -> Result<WriterPropertiesPtr, parquet::errors::P
     ];
     let mut properties = WriterProperties::builder()
         .set_created_by(format!("ul2-prep version {}", env!("CARGO_PKG_VERSION")))
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
+        .set_compression(pages.compression.codec()?)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_key_value_metadata(Some(footer));
     for column in Column::ALL.into_iter().filter(|column| column.per() == Per::Id) {
         let path = ColumnPath::new(vec![column.name().to_owned(), "list".to_owned(), ITEM.to_owned()]);
-        // Tens of thousands of different ids: a dictionary makes these columns larger and slower (docs/performance.md).
         let of_tokens = matches!(column, Column::InputIds | Column::Labels);
         if of_tokens {
-            // The four bytes of ids apart: smaller and faster than plain (docs/performance.md).
-            properties = properties.set_column_encoding(path.clone(), Encoding::BYTE_STREAM_SPLIT);
+            properties = properties.set_column_encoding(path.clone(), pages.encoding.of_pages());
         }
         properties = properties
-            .set_column_dictionary_enabled(path.clone(), !of_tokens)
+            .set_column_dictionary_enabled(path.clone(), !of_tokens || pages.encoding.has_dictionary())
             // The least and greatest id of a chunk help no reader.
             .set_column_statistics_enabled(path, EnabledStatistics::None);
     }

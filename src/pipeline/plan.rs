@@ -11,6 +11,7 @@ use crate::difference::{Difference, differences};
 use crate::input::batch::BLOCK_BYTES;
 use crate::input::source::Source;
 use crate::output::commit::to_json;
+use crate::output::encoding::{Compression, PageFormat, TokenEncoding};
 use crate::output::manifest::PlanParts;
 pub use crate::output::manifest::{Part, Unit};
 use crate::output::schema::RowFormat;
@@ -56,6 +57,12 @@ pub struct Plan {
     pub shard_bytes: u64,
     /// [`BLOCK_BYTES`].
     pub batch_bytes: u64,
+    /// `--encoding`.
+    #[serde(default = "TokenEncoding::before", skip_serializing_if = "TokenEncoding::is_before")]
+    pub encoding: TokenEncoding,
+    /// `--compression`.
+    #[serde(default = "Compression::before", skip_serializing_if = "Compression::is_before")]
+    pub compression: Compression,
     /// The sources, in the order of names; those of an extension behind them.
     pub sources: Vec<PlannedSource>,
     /// The units, epoch by epoch; those of an extension behind them.
@@ -91,7 +98,14 @@ impl PlannedSource {
 impl Plan {
     /// The plan for these sources, sorted by name.
     #[must_use]
-    pub fn new(spec: &Spec, format: &RowFormat, sources: &[Source], shard_bytes: u64, cutting: Cutting) -> Self {
+    pub fn new(
+        spec: &Spec,
+        format: &RowFormat,
+        pages: PageFormat,
+        sources: &[Source],
+        shard_bytes: u64,
+        cutting: Cutting,
+    ) -> Self {
         let sources: Vec<PlannedSource> = sources.iter().map(PlannedSource::new).collect();
         Self {
             plan_version: PLAN_VERSION,
@@ -100,6 +114,8 @@ impl Plan {
             columns: format.columns.iter().map(ToString::to_string).collect(),
             shard_bytes,
             batch_bytes: BLOCK_BYTES as u64,
+            encoding: pages.encoding,
+            compression: pages.compression,
             units: units(&sources, 0, spec.fields().epochs, cutting),
             sources,
         }
@@ -128,13 +144,21 @@ impl Plan {
     /// What the manifest says of it beside spec and sources.
     #[must_use]
     pub fn parts(&self) -> PlanParts {
-        let Self { columns, shard_bytes, batch_bytes, units, .. } = self;
+        let Self { columns, shard_bytes, batch_bytes, encoding, compression, units, .. } = self;
         PlanParts {
             columns: columns.clone(),
             shard_bytes: *shard_bytes,
             batch_bytes: *batch_bytes,
+            encoding: *encoding,
+            compression: *compression,
             units: units.clone(),
         }
+    }
+
+    /// How the pages of its shards are encoded.
+    #[must_use]
+    pub fn pages(&self) -> PageFormat {
+        PageFormat { encoding: self.encoding, compression: self.compression }
     }
 
     /// The plan as it is written.
@@ -153,7 +177,13 @@ impl Plan {
     /// What differs between the plan in a data set and this one, a line each: what there is, what is asked for.
     #[must_use]
     pub fn differences_from(&self, existing: &Self) -> Vec<String> {
-        let [existing, asked] = [existing, self].map(|plan| serde_json::to_value(plan).unwrap_or_default());
+        let [existing, asked] = [existing, self].map(|plan| {
+            let mut json = serde_json::to_value(plan).unwrap_or_default();
+            // Also where an older plan says nothing of them.
+            json["encoding"] = serde_json::to_value(plan.encoding).unwrap_or_default();
+            json["compression"] = plan.compression.to_string().into();
+            json
+        });
         let found = differences(&existing, &asked);
         // The units follow from the rest; naming them as well would only hide it.
         let of_units = |one: &Difference| one.path.starts_with("units");
