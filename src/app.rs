@@ -161,12 +161,14 @@ fn execute_planned(args: &RunArgs, plan: &Location) -> Result<(), Failure> {
         }
     };
     let bytes = unit.map_or_else(|| job.plan().bytes(), |unit| job.plan().unit_bytes(job.plan().units[unit]));
-    let _shown = (!args.quiet).then(|| report::ProgressReport::start(job.progress.clone(), bytes));
+    let shown = (!args.quiet).then(|| report::ProgressReport::start(job.progress.clone(), bytes));
     if let Some(unit) = unit {
         run_alone(&job, unit)?;
+        drop(shown);
         report::message(&format!("unit {unit} of {} is done", job.plan().units.len()));
     } else {
         let manifest = run(&job)?;
+        drop(shown);
         report::message(report::summary(&manifest, &plan.to_string(), begin.elapsed()).trim_end());
     }
     Ok(())
@@ -273,6 +275,7 @@ fn execute_stats(args: &StatsArgs) -> Result<()> {
     let counted = look::Counted::new(args)?;
     if let Some(file) = &args.html {
         fs_err::write(file, counted.page()?)?;
+        report::message(&format!("the page is in `{}`", file.display()));
     }
     let text = if args.json {
         format!("{}\n", serde_json::to_string_pretty(&counted.summary)?)

@@ -666,7 +666,7 @@ pub struct SpecArgs {
     pub max_line: u64,
 
     /// The number that all masks follow from.
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Masking")]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = seed, help_heading = "Masking")]
     pub seed: u64,
     /// Independent maskings of every document.
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Masking")]
@@ -716,7 +716,7 @@ pub struct RecipesArgs {
     #[arg(long, value_name = "FILE|bytes")]
     pub tokenizer: Option<String>,
     /// The number that the example's masks follow from [default: 0].
-    #[arg(long, value_name = "N", requires = "example")]
+    #[arg(long, value_name = "N", value_parser = seed, requires = "example")]
     pub seed: Option<u64>,
     /// Most ids of the inputs [default: the recipe's, else 512].
     #[arg(long, value_name = "N")]
@@ -790,6 +790,10 @@ fn column(name: &str) -> Result<Column, String> {
         Some(nearest) => format!("there is no column `{name}`; there is `{nearest}`"),
         None => format!("there is no column `{name}`; there are `{}`", names().collect::<Vec<_>>().join("`, `")),
     })
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("seeds are whole numbers from 0 to {}", u64::MAX))
 }
 
 /// Bytes: `1000`, `64MiB`, `1.5GB`.

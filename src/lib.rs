@@ -30,6 +30,7 @@ pub mod hint;
 pub mod input;
 pub mod inspect;
 pub mod look;
+pub mod numbers;
 pub mod output;
 pub mod page;
 pub mod pipeline;
@@ -45,6 +46,7 @@ pub mod spool;
 pub mod stats;
 pub mod store;
 pub mod tokenize;
+pub mod usage;
 pub mod verify;
 
 /// The pages of `docs/`, as they are.

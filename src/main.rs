@@ -2,14 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use ul2_prep::{app, cli, hint, report};
+use ul2_prep::{app, hint, report, usage};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = usage::parse().unwrap_or_else(|error| error.exit());
     match app::execute(&cli) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {

@@ -217,6 +217,7 @@ struct DenoiserTable {
     /// The family.
     mode: Mode,
     /// The share of the segments, as an integer of at least 1.
+    #[serde(deserialize_with = "whole_weight")]
     #[schemars(range(min = 1))]
     weight: u32,
     /// What stands at the front of the inputs.
@@ -434,6 +435,35 @@ impl RecipeDenoiser {
     }
 }
 
+/// A weight; a fraction is answered with what to write instead.
+fn whole_weight<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    struct Whole;
+    impl serde::de::Visitor<'_> for Whole {
+        type Value = u32;
+
+        fn expecting(&self, text: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            text.write_str("a whole number")
+        }
+
+        fn visit_u64<E: serde::de::Error>(self, weight: u64) -> Result<u32, E> {
+            u32::try_from(weight).map_err(|_| E::custom(format!("weights are at most {}, found {weight}", u32::MAX)))
+        }
+
+        fn visit_i64<E: serde::de::Error>(self, weight: i64) -> Result<u32, E> {
+            let weight = u64::try_from(weight)
+                .map_err(|_| E::custom(format!("weights are whole numbers of at least 1, found {weight}")))?;
+            self.visit_u64(weight)
+        }
+
+        fn visit_f64<E: serde::de::Error>(self, weight: f64) -> Result<u32, E> {
+            Err(E::custom(format!(
+                "weights are whole numbers, found {weight:?}: multiply all of them, as 0.5 and 0.25 by 4 to 2 and 1"
+            )))
+        }
+    }
+    deserializer.deserialize_u32(Whole)
+}
+
 /// The known name nearest to a misspelled one, if it is near enough to be meant.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
@@ -516,6 +546,10 @@ mod tests {
         assert_eq!(
             message(&format!("{denoiser}random_spans = {{ noise_density = 0.1234567, mean_span_length = 3 }}")),
             "x.toml:6: expected at most six decimals, found 0.1234567"
+        );
+        assert_eq!(
+            message(&denoiser.replace("weight = 1", "weight = 0.5")),
+            "x.toml:5: weights are whole numbers, found 0.5: multiply all of them, as 0.5 and 0.25 by 4 to 2 and 1"
         );
         assert_eq!(
             message(&denoiser.replace("weight = 1", "weight = 0")),

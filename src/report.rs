@@ -2,6 +2,7 @@
 
 pub mod counts;
 pub mod estimate;
+mod progress;
 pub mod rows;
 pub mod units;
 
@@ -9,27 +10,18 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
-
+pub use self::progress::ProgressReport;
 use crate::denoise::{Denoiser, SegmentLength, Spec};
+use crate::numbers::exact;
+pub use crate::numbers::{counted, grouped};
 use crate::output::manifest::Manifest;
 use crate::pipeline::plan::Plan;
-use crate::pipeline::progress::{Progress, Snapshot};
 use crate::preview::{Left, RecipePreview, Shown, realised_density};
 use crate::settings::Settings;
 use crate::shown::joined;
 use crate::verify::findings::Report;
-
-/// How often the line of a terminal is drawn anew.
-const REDRAW: Duration = Duration::from_millis(200);
-
-/// How often a log gets a line.
-const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// Prints data to standard output. A reader that has closed it is no error.
 ///
@@ -64,7 +56,8 @@ pub fn is_terminal() -> bool {
 
 /// Prints a line for a person to standard error.
 pub fn message(text: &str) {
-    // Nobody can be told that standard error is closed.
+    progress::clear();
+    // Nowhere left to report a closed stderr.
     let _ = writeln!(io::stderr().lock(), "{}", visible(text));
 }
 
@@ -98,71 +91,6 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().fold(String::new(), escaped))
 }
 
-/// Shows how far a run is until it is dropped.
-pub struct ProgressReport {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl ProgressReport {
-    /// Starts showing: a line that is drawn anew on a terminal, plain lines in a log. `total` are bytes of sources on disk.
-    #[must_use]
-    pub fn start(progress: Arc<Progress>, total: u64) -> Self {
-        let (stop, stopped) = channel();
-        let terminal = io::stderr().is_terminal();
-        let thread = std::thread::spawn(move || {
-            let begin = Instant::now();
-            let bar = terminal.then(|| bar(total));
-            let every = if terminal { REDRAW } else { LOG_EVERY };
-            while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
-                let now = progress.snapshot();
-                let line = progress_line(now, total, begin.elapsed());
-                match &bar {
-                    Some(bar) => {
-                        bar.set_position(now.file_bytes);
-                        bar.set_message(line);
-                    }
-                    None => message(&line),
-                }
-            }
-            if let Some(bar) = bar {
-                bar.finish_and_clear();
-            }
-        });
-        Self { stop: Some(stop), thread: Some(thread) }
-    }
-}
-
-impl Drop for ProgressReport {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join(); // a panic while drawing must not fail the run
-        }
-    }
-}
-
-fn bar(total: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:24} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(total).with_style(style)
-}
-
-/// `12.3 %, 1.2 GB of text, 123,456 documents, 1,234,567 tokens/s, 3 min left`
-#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
-fn progress_line(now: Snapshot, total: u64, elapsed: Duration) -> String {
-    let seconds = elapsed.as_secs_f64().max(1e-3);
-    let share = if total == 0 { 1.0 } else { now.file_bytes as f64 / total as f64 };
-    let left = if share > 0.0 { seconds * (1.0 - share) / share } else { f64::INFINITY };
-    format!(
-        "{:.1} %, {} of text, {} documents, {} tokens/s, {} left",
-        100.0 * share,
-        bytes(now.text_bytes),
-        grouped(now.documents),
-        grouped_f64(now.tokens as f64 / seconds),
-        duration(left)
-    )
-}
-
 pub(crate) fn duration(seconds: f64) -> String {
     match seconds {
         seconds if !seconds.is_finite() => "an unknown time".to_owned(),
@@ -170,11 +98,6 @@ pub(crate) fn duration(seconds: f64) -> String {
         seconds if seconds < 6000.0 => format!("{:.0} min", seconds / 60.0),
         seconds => format!("{:.1} h", seconds / 3600.0),
     }
-}
-
-/// `1 row`, `2 rows`
-pub(crate) fn counted(count: u64, one: &str) -> String {
-    format!("{} {one}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
 /// `1.2 GB`
@@ -187,25 +110,6 @@ pub fn bytes(count: u64) -> String {
         1_000_000..1_000_000_000 => format!("{:.1} MB", count as f64 / 1e6),
         _ => format!("{:.2} GB", count as f64 / 1e9),
     }
-}
-
-/// `1,234,567`
-#[must_use]
-pub fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.char_indices() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate, shown whole")]
-fn grouped_f64(count: f64) -> String {
-    grouped(count as u64)
 }
 
 /// What a run has made.
@@ -225,9 +129,9 @@ pub fn summary(manifest: &Manifest, out: &str, elapsed: Duration) -> String {
     if sources.short_documents > 0 {
         let _ = writeln!(
             text,
-            "{} documents were shorter than `min_segment` and made no row ({} tokens)",
-            grouped(sources.short_documents),
-            grouped(sources.short_tokens)
+            "{} shorter than `min_segment`, no rows ({})",
+            counted(sources.short_documents, "document"),
+            counted(sources.short_tokens, "token")
         );
     }
     if sources.rejected() > 0 {
@@ -235,20 +139,20 @@ pub fn summary(manifest: &Manifest, out: &str, elapsed: Duration) -> String {
             sources.rejects.iter().map(|(reason, count)| format!("{} {reason}", grouped(*count))).collect();
         let _ = writeln!(
             text,
-            "{} lines were rejected and are kept in `{out}/rejects`: {}",
-            grouped(sources.rejected()),
+            "{}, kept in `{out}/rejects`: {}",
+            counted(sources.rejected(), "rejected line"),
             reasons.join(", ")
         );
     }
     if sources.left_out_tokens > 0 {
-        let _ = writeln!(text, "{} were left out, as the recipe asks", counted(sources.left_out_tokens, "token"));
+        let _ = writeln!(text, "{} left out, as the recipe asks", counted(sources.left_out_tokens, "token"));
     }
     if let Some(fill_rate) = totals.fill_rate {
         let examples = counted(sources.examples, "example");
         let _ = writeln!(text, "{examples}, which fill {:.1} % of the rows' lengths", 100.0 * fill_rate);
     }
     for shortening in &manifest.shortened {
-        let _ = writeln!(text, "{}", shortened(shortening));
+        let _ = writeln!(text, "note: {}", shortened(shortening));
     }
     text
 }
@@ -257,8 +161,9 @@ fn shortened(shortening: &crate::denoise::Shortening) -> String {
     let crate::denoise::Shortening { denoiser, full_segment_length, segment_length, sentinels_needed, sentinels } =
         shortening;
     format!(
-        "denoiser `{denoiser}` gets segments of {segment_length} tokens instead of {full_segment_length}: \
-         these would need {sentinels_needed} sentinels, the vocabulary has {sentinels}"
+        "denoiser `{denoiser}` gets segments of {} instead of {full_segment_length}: these would need {}, the vocabulary has {sentinels}",
+        exact(u64::from(*segment_length), "token"),
+        exact(u64::from(*sentinels_needed), "sentinel"),
     )
 }
 
@@ -284,9 +189,7 @@ pub fn verification(found: &Report) -> String {
         let _ = write!(text, ", {} of sources", counted(found.lines, "line"));
     }
     if found.batches > 0 {
-        let batches =
-            if found.batches == 1 { "1 batch".to_owned() } else { format!("{} batches", grouped(found.batches)) };
-        let _ = write!(text, ", {batches} made again");
+        let _ = write!(text, ", {} made again", counted(found.batches, "batch"));
     }
     text.push('\n');
     text
@@ -347,7 +250,7 @@ pub fn plan(settings: &Settings, differences: Option<&[String]>) -> String {
     let _ = writeln!(text);
     text += &denoiser_table(spec);
     for shortening in spec.shortenings() {
-        let _ = write!(text, "\nshortened: {}\n", self::shortened(shortening));
+        let _ = write!(text, "\nnote: {}\n", self::shortened(shortening));
     }
     for warning in warnings {
         let _ = write!(text, "\nwarning: {warning}\n");
@@ -377,7 +280,10 @@ fn memory(spec: &Spec, workers: usize) -> String {
 
 fn units(plan: &Plan) -> String {
     let largest = plan.units.iter().map(|unit| unit.sources).max().unwrap_or_default();
-    format!("{}, of up to {} sources each", grouped(plan.units.len() as u64), grouped(largest as u64))
+    match plan.units.len() {
+        1 => format!("1, of {}", counted(largest as u64, "source")),
+        units => format!("{}, of up to {} each", grouped(units as u64), counted(largest as u64, "source")),
+    }
 }
 
 fn vocabulary(spec: &Spec) -> String {
@@ -528,12 +434,6 @@ mod tests {
 
     #[test]
     fn numbers_read_easily() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([12, 1_500, 2_000_000, 3_210_000_000].map(bytes), ["12 B", "1.5 kB", "2.0 MB", "3.21 GB"]);
-        let now = Snapshot { file_bytes: 25, text_bytes: 5_000_000, documents: 1_000, rows: 2_000, tokens: 3_000_000 };
-        assert_eq!(
-            progress_line(now, 100, Duration::from_secs(10)),
-            "25.0 %, 5.0 MB of text, 1,000 documents, 300,000 tokens/s, 30 s left"
-        );
     }
 }

@@ -49,7 +49,7 @@ fn a_run_over_the_shards_writes_what_the_manifest_says_and_prints_nothing_to_sta
     assert_eq!(ran.stdout, "");
     let (summary, seconds) = ran.stderr.split_once(", in ").unwrap();
     assert_snapshot!(summary, @"2,353 rows from 379 documents (1,214,456 tokens) in 1 shard, 1.2 MB");
-    assert_snapshot!(seconds.split_once('\n').unwrap().1, @"denoiser `x-dense` gets segments of 753 tokens instead of 759: these would need 127 sentinels, the vocabulary has 125");
+    assert_snapshot!(seconds.split_once('\n').unwrap().1, @"note: denoiser `x-dense` gets segments of 753 tokens instead of 759: these would need 127 sentinels, the vocabulary has 125");
 
     let data_set = fixture.data_set("masked");
     let manifest = data_set.manifest();
@@ -127,6 +127,33 @@ fn the_same_command_again_does_nothing_and_leaves_every_byte() {
     assert_eq!(fs::metadata(&again.shards()[0]).unwrap().ino(), shard, "the shard was not written again");
 }
 
+#[test]
+fn a_flag_of_other_tools_is_answered_with_what_does_the_same_here() {
+    let fixture = small();
+    let refused = |flag: &str| fixture.ran(&format!("run a.jsonl --out masked {flag}")).failed(2);
+    assert_snapshot!(refused("--resume"), @r"
+    error: unexpected argument '--resume' found
+
+      tip: the same command again goes on where it stopped
+
+    For more information, try '--help'.
+    ");
+    assert!(refused("--overwrite").contains("the tool never replaces a data set: name a new folder with `--out`"));
+    assert!(refused("--limit=5").contains("sources are read whole"));
+    assert!(refused("--num-workers 4").contains("`--workers N`"));
+    for flag in ["--force", "--limit 5", "--restart", "-f", "--unheard-of", "-1"] {
+        let message = refused(flag);
+        assert!(!message.contains("'-- ") && !message.contains("--recipe"), "{message}");
+    }
+    assert!(refused("--reciep ul2").contains("a similar argument exists: '--recipe'"));
+    for seed in ["-1", "1.5", "18446744073709551616"] {
+        let message = refused(&format!("--seed {seed}"));
+        assert!(message.contains("seeds are whole numbers from 0 to 18446744073709551615"), "{message}");
+    }
+    assert!(refused("--workers -1").contains("invalid value '-1' for '--workers <N>'"));
+    assert!(!fixture.path("masked").exists());
+}
+
 // --- plan and recipes ---
 
 #[test]
@@ -136,7 +163,7 @@ fn plan_says_what_a_run_would_do_and_writes_nothing() {
     assert_eq!(plan.stderr, "");
     assert_snapshot!(plan.stdout, @"
     sources      5, 339.5 kB on disk
-    units        1, of up to 5 sources each
+    units        1, of 5 sources
     recipe       ul2r, seed 0, epochs 1
     lengths      inputs 512, labels 512
     tokenizer    bytes
@@ -151,7 +178,7 @@ fn plan_says_what_a_run_would_do_and_writes_nothing() {
     x-32         X  12.5 %  (32, 0.15)      592     512      93          3
     x-dense      X  12.5 %    (3, 0.5)      753     508     502        125
 
-    shortened: denoiser `x-dense` gets segments of 753 tokens instead of 759: these would need 127 sentinels, the vocabulary has 125
+    note: denoiser `x-dense` gets segments of 753 tokens instead of 759: these would need 127 sentinels, the vocabulary has 125
     ");
     assert!(!fixture.path("masked").exists());
 }

@@ -447,7 +447,7 @@ fn a_page_is_refused_before_rows_are_counted_if_it_cannot_be_made() {
 fn the_page_has_every_plot_and_asks_for_nothing() {
     let fixture = sources();
     let data_set = fixture.run("out", "in --seed 5 --recipe ul2 --max-rejects 10");
-    fixture.ran("stats out --html page.html").succeeded();
+    assert_eq!(fixture.ran("stats out --html page.html").succeeded().stderr, "the page is in `page.html`\n");
     let page = fs::read_to_string(fixture.path("page.html")).unwrap();
     let mut ids = vec![
         "mixture".to_owned(),

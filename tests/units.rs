@@ -134,7 +134,7 @@ fn exit_codes_say_whether_another_attempt_may_go_better() {
     let scene = Scene::new();
     let units = scene.planned();
     let refused = scene.ran("finalize many").failed(75);
-    assert!(refused.contains(&format!("{units} of {units} units are not done: 0-{}", units - 1)), "{refused}");
+    assert!(refused.contains(&format!("{units} of {units} units not done: 0-{}", units - 1)), "{refused}");
     assert!(!scene.fixture.path("many/manifest.json").exists());
     let refused = scene.ran(&format!("run --plan many --unit {units}")).failed(64);
     assert!(refused.contains(&format!("there is no unit {units}: the plan has {units}, counted from 0")), "{refused}");

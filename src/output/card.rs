@@ -9,6 +9,7 @@ use super::data_set::{DATA, MANIFEST, REJECTS};
 use super::encoding::TokenEncoding;
 use super::manifest::{Manifest, SourceEntry};
 use super::schema::Column;
+use crate::numbers::counted;
 
 /// Sources that the card lists; the manifest has all.
 const MOST_SOURCES: usize = 50;
@@ -81,20 +82,24 @@ fn about(manifest: &Manifest) -> String {
         .map(|(_, word)| word)
         .collect();
     let mut text = format!(
-        "\n{rows} rows from {documents} documents in {sources} sources ({tokens} tokens), made by `ul2-prep` {version} with the \
-         recipe {recipe}, seed {seed}, {epochs} epoch(s), {lengths}{arranged}.",
-        rows = totals.sources.rows,
-        documents = totals.sources.documents,
-        sources = manifest.sources.len(),
-        tokens = totals.sources.tokens,
+        "\n{rows} from {documents} in {sources} ({tokens}), made by `ul2-prep` {version} with the recipe {recipe}, seed {seed}, {epochs}, \
+         {lengths}{arranged}.",
+        rows = counted(totals.sources.rows, "row"),
+        documents = counted(totals.sources.documents, "document"),
+        sources = counted(manifest.sources.len() as u64, "source"),
+        tokens = counted(totals.sources.tokens, "token"),
         version = manifest.tool_version,
         recipe = code(text_of(&spec["recipe"])),
         seed = spec["seed"],
-        epochs = spec["epochs"],
+        epochs = counted(spec["epochs"].as_u64().unwrap_or_default(), "epoch"),
     );
     if let Some(fill_rate) = totals.fill_rate {
-        let _ =
-            write!(text, " {} examples fill {:.1} % of the rows' lengths.", totals.sources.examples, 100.0 * fill_rate);
+        let _ = write!(
+            text,
+            " {}: {:.1} % of the rows' lengths.",
+            counted(totals.sources.examples, "example"),
+            100.0 * fill_rate
+        );
     }
     let tokenizer = &spec["tokenizer"];
     let _ = match text_of(&tokenizer["sha256"]) {

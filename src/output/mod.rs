@@ -26,6 +26,8 @@ mod thrift;
 
 use std::path::PathBuf;
 
+use crate::numbers::exact;
+
 /// What can go wrong with the output.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
@@ -62,7 +64,7 @@ pub enum OutputError {
     #[error("`{}` was committed with other content than this run made: the output is not deterministic", .0.display())]
     NotDeterministic(PathBuf),
     /// A file that a record tells of is not there, or not whole.
-    #[error("`{}` {}, its commit record says {expected} bytes", path.display(), found.map_or("is missing".to_owned(), |found| format!("has {found}")))]
+    #[error("`{}` {}, its commit record says {}", path.display(), found.map_or("is missing".to_owned(), |found| format!("has {found}")), exact(*expected, "byte"))]
     Gone {
         /// The file.
         path: PathBuf,

@@ -78,7 +78,11 @@ fn head(manifest: &Manifest, summary: &Summary) -> String {
         escape(manifest.spec_fingerprint.get(..12).unwrap_or_default()),
     );
     if summary.undecoded > 0 {
-        let _ = writeln!(text, "<p>{} break a law and are not counted.</p>", counted(summary.undecoded, "example"));
+        let _ = writeln!(
+            text,
+            "<p>Not counted: {}, which <code>ul2-prep verify</code> names.</p>",
+            counted(summary.undecoded, "broken example")
+        );
     }
     for line in &summary.not_counted {
         let _ = writeln!(text, "<p>Not counted: {}.</p>", escape(line));

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::worker::Shared;
 use crate::denoise::{Spec, TokenError, label_fits};
 use crate::input::jsonl::{self, FieldPath};
+use crate::numbers::exact;
 use crate::reject::{Reason, Rejected};
 use crate::tokenize::guard::guarded;
 use crate::tokenize::{Scratch, TokenizeError, Tokenizer};
@@ -68,7 +69,7 @@ impl Shared {
         if label_fits(&self.spec, &ids[middle..]) {
             return Ok(middle);
         }
-        let detail = format!("the label has {} tokens, more than fit into a row", ids.len() - middle);
+        let detail = format!("the label has {}, more than fit into a row", exact((ids.len() - middle) as u64, "token"));
         ids.truncate(before);
         Err(Rejected::new(Reason::LabelTooLong, detail))
     }

@@ -19,6 +19,7 @@ use super::worker::Shared;
 use crate::input::buffers::Buffers;
 use crate::input::reader::Limits;
 use crate::input::source::Source;
+use crate::numbers::exact;
 use crate::output::OutputError;
 use crate::output::card::card;
 use crate::output::commit::check_records;
@@ -79,7 +80,7 @@ pub enum RunError {
         source_name: String,
     },
     /// Units are not done.
-    #[error("{} of {units} units are not done: {}", missing.len(), ranges(missing))]
+    #[error("{} of {} not done: {}", missing.len(), exact(*units as u64, "unit"), ranges(missing))]
     Missing {
         /// Number of units.
         units: usize,

@@ -38,11 +38,7 @@ pub fn summary(summary: &Summary) -> String {
         counted(*lines, "line")
     );
     if *undecoded > 0 {
-        let _ = writeln!(
-            text,
-            "{} break a law and are not counted below: `ul2-prep verify` says which",
-            grouped(*undecoded)
-        );
+        let _ = writeln!(text, "not counted: {}, which `ul2-prep verify` names", counted(*undecoded, "broken example"));
     }
     for line in not_counted {
         let _ = writeln!(text, "not counted: {line}");

@@ -12,6 +12,7 @@ use super::step::RowGroupPlace;
 use crate::denoise::{Address, Segmenting, Spec};
 use crate::input::batch::{Batch, LongLine, Piece};
 use crate::input::jsonl;
+use crate::numbers::{counted, exact};
 use crate::output::OutputError;
 use crate::output::counts::SourceCounts;
 use crate::output::data_set::DataSet;
@@ -378,13 +379,13 @@ fn compare(spec: &Spec, rows: Option<&[u32]>, tokens: &[u32], made: &Made) -> Op
         (Some(_), Made::Blank) => Some("has rows, but is blank".to_owned()),
         (Some(_), Made::Reject(rejected)) => Some(format!("has rows, but is a reject: {}", rejected.detail)),
         (None, Made::Tokens) if length(tokens) < spec.min_segment() => None,
-        (None, Made::Tokens) => Some(format!("the {} tokens are in no row", tokens.len())),
+        (None, Made::Tokens) => Some(format!("{} in no row", counted(tokens.len() as u64, "token"))),
         (Some(rows), Made::Tokens) if rows == tokens => None,
         (Some(rows), Made::Tokens) => {
             let same = rows.iter().zip(tokens).take_while(|(a, b)| a == b).count();
             Some(format!(
-                "the rows hold {} tokens, the source gives {}; they differ from token {same} on",
-                rows.len(),
+                "the rows hold {}, the source gives {}; they differ from token {same} on",
+                exact(rows.len() as u64, "token"),
                 tokens.len()
             ))
         }

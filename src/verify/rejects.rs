@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::files::sha256;
 use super::findings::Findings;
+use crate::numbers::exact;
 use crate::output::commit::RejectFiles;
 use crate::output::data_set::{DataSet, MANIFEST};
 use crate::output::manifest::{Manifest, SourceEntry};
@@ -168,7 +169,10 @@ impl<'a> Kept<'a> {
         } else if entry.reason != *reason {
             findings.at_line(number, &format!("`reason` is {}, made again it is {reason}", entry.reason));
         } else if entry.length != bytes.0 {
-            findings.at_line(number, &format!("`length` is {}, {source}:{line} has {} bytes", entry.length, bytes.0));
+            findings.at_line(
+                number,
+                &format!("`length` is {}, {source}:{line} has {}", entry.length, exact(bytes.0, "byte")),
+            );
         } else if found != *bytes {
             findings.at_line(number, &format!("its bytes are not those of {source}:{line}"));
         } else if !is_ended {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::findings::Findings;
 use crate::denoise::{Address, Decoded, Law, NoiseMask, NoisePattern, Segmenting, Spec, Suffix};
+use crate::numbers::exact;
 use crate::output::commit::ShardFile;
 use crate::output::counts::{DenoiserCounts, SourceCounts};
 use crate::output::data_set::{DATA, DataSet};
@@ -341,7 +342,10 @@ fn check_segment(spec: &Spec, index: usize, mask: &NoiseMask) -> Result<(), Stri
         | NoisePattern::MultipleChoice(_) => 1,
     };
     if !(least..=bounds.spans).contains(&spans) {
-        return Err(format!("`{name}` makes {least} to {} spans of noise, the row has {spans}", bounds.spans));
+        return Err(format!(
+            "`{name}` makes {least} to {} of noise, the row has {spans}",
+            exact(u64::from(bounds.spans), "span")
+        ));
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ use crate::difference::with_causes;
 use crate::input::batch::BatchReader;
 use crate::input::reader::Limits;
 use crate::input::source::Source;
+use crate::numbers::exact;
 use crate::output::commit::RejectFiles;
 use crate::output::counts::SourceCounts;
 use crate::output::data_set::{DATA, DataSet, REJECTS};
@@ -118,7 +119,7 @@ fn match_sources(described: &Described, found: &[Source], report: &mut Report) -
         match source {
             None => findings.add("is not among the sources"),
             Some(source) if source.bytes != entry.bytes => {
-                findings.add(&format!("has {} bytes, the manifest says {}", source.bytes, entry.bytes));
+                findings.add(&format!("has {}, the manifest says {}", exact(source.bytes, "byte"), entry.bytes));
             }
             Some(_) => {}
         }

@@ -144,8 +144,9 @@ def one_fault(scene, tally, operation, action, number, forever):
 
 
 def is_tidying(call):
-    """Whether the call looks after leftovers, of which a run may be left with none or all."""
-    return call[0] in ("open", "list") and "/tmp" in call[3]
+    """Whether the call looks after leftovers, of which a run may be left with none or all; or is the sync of a folder, which is done again before a record
+    that is there counts."""
+    return (call[0] in ("open", "list") and "/tmp" in call[3]) or (call[0] == "sync" and "/tmp/" not in call[3])
 
 
 def faults(scene, tally):
