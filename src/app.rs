@@ -22,7 +22,7 @@ use crate::planned::Ready;
 use crate::reading::shard::RowsError;
 use crate::recipe::{self, Recipe};
 use crate::settings::{self, Settings};
-use crate::store::{Location, is_transient, stop_on};
+use crate::store::{Location, is_transient, stop_on, tell_with};
 use crate::tokenize::file::BYTES;
 use crate::tokenize::{TokenizerPath, guard};
 use crate::{generate, look, planned, preview, report};
@@ -84,6 +84,7 @@ fn exit_code(error: &RunError) -> u8 {
 /// [`Failure`] with the exit code.
 pub fn execute(cli: &Cli) -> Result<u8, Failure> {
     guard::silence_guarded_panics();
+    tell_with(report::message);
     match &cli.command {
         Command::Run(args) => match &args.plan {
             Some(plan) => execute_planned(args, plan).map_err(of_a_plan)?,

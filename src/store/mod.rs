@@ -9,6 +9,8 @@ mod remote;
 #[cfg(not(feature = "object-store"))]
 #[path = "without.rs"]
 mod remote;
+#[cfg(feature = "object-store")]
+mod web;
 
 use std::fmt;
 use std::io;
@@ -114,6 +116,22 @@ static STOP: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 /// From now on, nobody waits for a store any longer once this is not 0.
 pub fn stop_on(signal: Arc<AtomicUsize>) {
     drop(STOP.set(signal));
+}
+
+/// Who prints what a person should know while a store is waited for.
+static NOTICES: OnceLock<fn(&str)> = OnceLock::new();
+
+/// From now on, what a person should know of stores goes there.
+pub fn tell_with(print: fn(&str)) {
+    let _ = NOTICES.set(print); // a second one says the same
+}
+
+/// Tells a person of a store.
+#[cfg_attr(not(feature = "object-store"), expect(dead_code, reason = "there is no store to tell of"))]
+fn tell(notice: &str) {
+    if let Some(print) = NOTICES.get() {
+        print(notice);
+    }
 }
 
 /// Whether a signal asked to stop.

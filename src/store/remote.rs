@@ -1,6 +1,6 @@
 //! Objects of `s3://`, `gs://`, `az://` and `http(s)://`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::{self, Write as _};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -14,6 +14,7 @@ use futures_util::future::{Either, select};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
+use object_store::client::{HttpError, HttpErrorKind};
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::http::HttpBuilder;
 use object_store::path::Path as Key;
@@ -25,7 +26,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
 use super::error::without_secrets;
-use super::{Created, Object, SCHEMES, StoreError, is_stopped};
+use super::web::{Web, is_final};
+use super::{Created, Object, SCHEMES, StoreError, is_stopped, tell};
 
 /// Bytes of an object that are asked for, or put, at a time. Stores take parts of 5 MiB at least.
 const PIECE: u64 = 8 << 20;
@@ -41,6 +43,13 @@ const WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_s
 
 /// How often is looked whether a signal asks to stop.
 const LISTEN: Duration = Duration::from_millis(100);
+
+/// How long a request may take before a line says so, and how long until the next such line.
+const PATIENCE: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Objects of a listing at most: one that is longer does not end.
+const MOST_OBJECTS: usize = 5_000_000;
 
 /// Parts of an upload at most; S3 takes 10,000.
 const MOST_PARTS: u64 = 9_000;
@@ -63,6 +72,10 @@ struct Store {
     runtime: &'static Runtime,
     retry: Duration,
     is_web: bool,
+    /// When it was last said that it is waited for.
+    said: Mutex<Option<Instant>>,
+    /// Objects of which it was said that nobody can tell their versions.
+    unmarked: Mutex<BTreeSet<String>>,
 }
 
 impl Remote {
@@ -142,8 +155,12 @@ impl Remote {
 
     /// All objects below it, in the order of names.
     pub(crate) fn list(&self) -> io::Result<Vec<Object>> {
-        let found: Vec<ObjectMeta> =
-            self.ask(|| self.store.client.list(Some(&self.key)).try_collect()).map_err(|error| self.error(&error))?;
+        let listed = || self.store.client.list(Some(&self.key)).take(MOST_OBJECTS + 1).try_collect();
+        let found: Vec<ObjectMeta> = self.ask(listed).map_err(|error| self.error(&error))?;
+        if found.len() > MOST_OBJECTS {
+            let source = format!("its listing has more than {MOST_OBJECTS} objects");
+            return Err(self.error(&Error::Generic { store: "store", source: source.into() }));
+        }
         let mut objects = Vec::with_capacity(found.len());
         for found in found {
             let below = found.location.as_ref().strip_prefix(self.key.as_ref()).unwrap_or_default();
@@ -181,6 +198,16 @@ impl Remote {
             piece: Bytes::new(),
             piece_start: 0,
             place: 0,
+        }
+    }
+
+    /// Says so, once for each object.
+    fn say_that_versions_may_mix(&self) {
+        let mut unmarked = self.store.unmarked.lock().unwrap_or_else(PoisonError::into_inner);
+        if unmarked.insert(self.key.to_string()) {
+            tell(&format!(
+                "warning: `{self}` has neither a tag nor a time of change: if it is replaced while it is read, nobody notices"
+            ));
         }
     }
 
@@ -285,8 +312,12 @@ impl Remote {
     fn of_upload(&self, error: &Error, begin: Instant) -> Upload {
         let is_gone =
             matches!(error, Error::NotFound { .. }) || error.to_string().contains("<Code>NoSuchUpload</Code>");
-        let is_unknown =
-            may_pass(error) && status(error).is_none() && begin.elapsed() < self.store.retry && !is_stopped();
+        // An answer that makes no sense says nothing of an upload either.
+        let makes_no_sense = matches!(error, Error::Generic { .. }) && status(error).is_none();
+        let is_unknown = (may_pass(error) || makes_no_sense)
+            && status(error).is_none()
+            && begin.elapsed() < self.store.retry
+            && !is_stopped();
         if is_gone || is_unknown { Upload::Lost(self.error(error)) } else { Upload::Failed(self.error(error)) }
     }
 
@@ -314,9 +345,11 @@ impl Remote {
 
     /// Waits for the store, on the thread that asks; not any longer if a signal asks to stop.
     fn wait<T>(&self, request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let begin = Instant::now();
         let stopped = async {
             while !is_stopped() {
                 tokio::time::sleep(LISTEN).await;
+                self.store.say_that_it_is_waited_for(begin);
             }
         };
         self.store.runtime.block_on(async {
@@ -430,6 +463,20 @@ impl Store {
         may_pass(error) && status(error).is_none() && begin.elapsed() < self.retry && !is_stopped()
     }
 
+    /// Says so once a request has taken long, and again now and then, once for all requests.
+    fn say_that_it_is_waited_for(&self, begin: Instant) {
+        let waited = begin.elapsed();
+        if waited < PATIENCE {
+            return;
+        }
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_none_or(|said| said.elapsed() >= AGAIN) {
+            *said = Some(Instant::now());
+            let (waited, most) = (waited.as_secs(), self.retry.as_secs());
+            tell(&format!("waiting for `{}` for {waited} s; a request is tried again for up to {most} s", self.base));
+        }
+    }
+
     /// The store of a URL's beginning: one for all its URLs, so that they share connections.
     fn at(scheme: &str, authority: &str) -> io::Result<Arc<Self>> {
         static STORES: Mutex<BTreeMap<String, Arc<Store>>> = Mutex::new(BTreeMap::new());
@@ -453,11 +500,20 @@ impl Store {
             }
             _ => {
                 let options = ClientOptions::new().with_allow_http(scheme == "http");
-                Arc::new(HttpBuilder::new().with_url(&base).with_client_options(options).with_retry(retries).build()?)
+                let web = Web::new(authority, scheme == "https", are_redirects_allowed(), proxies());
+                let builder = HttpBuilder::new().with_url(&base).with_client_options(options).with_retry(retries);
+                Arc::new(builder.with_http_connector(web).build()?)
             }
         };
-        let store =
-            Arc::new(Self { base: base.clone(), client, runtime, retry, is_web: matches!(scheme, "http" | "https") });
+        let store = Arc::new(Self {
+            base: base.clone(),
+            client,
+            runtime,
+            retry,
+            is_web: matches!(scheme, "http" | "https"),
+            said: Mutex::default(),
+            unmarked: Mutex::default(),
+        });
         stores.insert(base, Arc::clone(&store));
         Ok(store)
     }
@@ -481,6 +537,25 @@ fn retry_seconds() -> u64 {
     std::env::var("UL2_PREP_RETRY_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(RETRY_SECONDS)
 }
 
+/// Whether a server of the web may send us on into a private network.
+#[expect(clippy::disallowed_methods, reason = "the usual variables of stores are read beside it")]
+fn are_redirects_allowed() -> bool {
+    std::env::var_os("UL2_PREP_PRIVATE_REDIRECTS").is_some_and(|value| value == "1")
+}
+
+/// The hosts of the proxies that the environment names.
+#[expect(clippy::disallowed_methods, reason = "the usual variables of stores are read beside it")]
+fn proxies() -> Vec<String> {
+    let names = ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+    let host = |url: String| {
+        let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+        let rest = rest.split('/').next().unwrap_or_default();
+        let rest = rest.rsplit('@').next().unwrap_or_default();
+        rest.split(':').next().unwrap_or_default().to_ascii_lowercase()
+    };
+    names.into_iter().filter_map(|name| std::env::var(name).ok()).map(host).collect()
+}
+
 fn object(found: &ObjectMeta, name: String) -> Object {
     Object { name, bytes: found.size, tag: found.e_tag.as_deref().and_then(strong_tag) }
 }
@@ -496,11 +571,47 @@ fn may_pass(error: &Error) -> bool {
     match error {
         // A store that is asked for one name by many at once says so as well.
         Error::AlreadyExists { .. } | Error::JoinError { .. } => true,
-        Error::Generic { .. } => {
-            status(error).is_none_or(|status| !(300..500).contains(&status) || [408, 409, 429].contains(&status))
-        }
+        Error::Generic { .. } => match (status(error), of_http(error)) {
+            (Some(status), _) => !(300..500).contains(&status) || [408, 409, 429].contains(&status),
+            (None, Some(http)) => !is_final(error) && is_of_the_connection(http),
+            // A store that has a fault inside says so with status 200; a signal stops what would pass.
+            (None, None) => {
+                let text = error.to_string();
+                text.contains("error response") || text.ends_with("stopped")
+            }
+        },
         _ => false,
     }
+}
+
+/// What went wrong between the store and us, if something did.
+fn of_http(error: &Error) -> Option<&HttpError> {
+    let mut link: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = link {
+        if let Some(http) = error.downcast_ref() {
+            return Some(http);
+        }
+        link = error.source();
+    }
+    None
+}
+
+/// Whether it is the connection that failed, and not the answer that is nonsense.
+fn is_of_the_connection(error: &HttpError) -> bool {
+    use HttpErrorKind::{Connect, Interrupted, Request, Timeout};
+    if matches!(error.kind(), Connect | Interrupted | Request | Timeout) {
+        return true;
+    }
+    let mut link: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = link {
+        let text = error.to_string();
+        if error.is::<io::Error>() || text.contains("end of file before message") || text.contains("connection closed")
+        {
+            return true;
+        }
+        link = error.source();
+    }
+    false
 }
 
 /// The status of the store's answer, if that is what went wrong. The library's own type of it has no public name.
@@ -529,7 +640,8 @@ fn cause(error: &Error) -> Option<String> {
     let mut link: Option<&(dyn std::error::Error + 'static)> = Some(error);
     let mut cause = None;
     while let Some(error) = link {
-        cause = error.downcast_ref::<io::Error>().map(ToString::to_string).or(cause);
+        let is_said = error.is::<io::Error>() || is_final(error) && error.source().is_none();
+        cause = is_said.then(|| error.to_string()).or(cause);
         link = error.source();
     }
     cause.map(|cause| one_line(&without_secrets(&cause)))
@@ -577,6 +689,9 @@ impl Pieces {
             let path = self.remote.key.to_string();
             return Err(self.remote.error(&Error::Precondition { path, source: "another piece".into() }));
         }
+        if self.remote.store.is_web && seal.1.is_none() && seal.2 == 0 {
+            self.remote.say_that_versions_may_mix();
+        }
         (self.piece, self.seal) = (piece, Some(seal));
         Ok(())
     }
@@ -596,11 +711,12 @@ impl Remote {
                 let answer = self.store.client.get_opts(&self.key, options).await?;
                 let seal =
                     Seal(answer.meta.size, answer.meta.e_tag.clone(), answer.meta.last_modified.timestamp_millis());
-                let bytes = answer.bytes().await?;
-                if bytes.len() as u64 == range.end - range.start {
-                    return Ok((bytes, seal));
-                }
-                let source = format!("{} bytes instead of those from {} to {}", bytes.len(), range.start, range.end);
+                let asked = range.end - range.start;
+                let source = match up_to(answer, asked).await? {
+                    Some(bytes) if bytes.len() as u64 == asked => return Ok((bytes.into(), seal)),
+                    Some(bytes) => format!("the server sends {} bytes of the {asked} that were asked for", bytes.len()),
+                    None => format!("the server sends more than the {asked} bytes that were asked for"),
+                };
                 Err(Error::Generic { store: "store", source: source.into() })
             };
             match got.await {
