@@ -203,12 +203,12 @@ fn loading(manifest: &Manifest) -> String {
 }
 
 /// The oldest versions that `tests/run` reads shards with.
-const OLDEST_READERS: &str = "The oldest readers tried: DuckDB 1.0, pyarrow 14, pandas 2.2, Polars 0.20, `datasets` 3 with pyarrow 15; and \
+const OLDEST_READERS: &str = "The oldest readers tried: DuckDB 1.0, pyarrow 14, pandas 2.2, Polars 0.20, Spark 3.5, `datasets` 3 with pyarrow 15; and \
                               fastparquet 2026.9.";
 
 /// What cannot be said of the encoding that only new readers know.
 const NEW_READERS: &str = "Only new readers read it: DuckDB 2.0, pyarrow 26, Polars 2.1 and `datasets` 5.2 were tried; \
-                           DuckDB 1.5, pyarrow 15, Polars 0.20 and fastparquet do not.";
+                           DuckDB 1.5, pyarrow 15, Polars 0.20, fastparquet and Spark 3.5 do not.";
 
 /// Code that makes batches whose loss is that of each example alone.
 fn training(manifest: &Manifest) -> String {
