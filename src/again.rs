@@ -29,7 +29,7 @@ use crate::verify::sources::{Again, RowsAgain};
 use crate::verify::{Opened, verify as verify_data_set};
 
 /// The rejects of a data set were allowed when it was made.
-pub const ALL_REJECTS: MaxRejects = MaxRejects::Share(1_000_000);
+pub const ALL_REJECTS: MaxRejects = MaxRejects::ALL;
 
 /// A data set that can be made again.
 pub struct Begun {
@@ -62,7 +62,7 @@ pub fn verify(args: &VerifyArgs) -> Result<Report> {
     };
     let Described { manifest, spec, format, places: _ } = described;
     let (tokenizer, other_library) = given_tokenizer(spec, tokenizer.as_deref())?;
-    let sources = discover(sources)?;
+    let sources = discover(sources)?.sources;
     let plan = planned(manifest, spec);
     let (shared, options) = settings::shared(spec.clone(), format.clone(), tokenizer, &plan)?;
     let spool = Spool::new()?;
@@ -115,7 +115,7 @@ pub fn begin(args: &ReproduceArgs) -> Result<Result<Begun, Vec<String>>> {
         let said = manifest.plan.batch_bytes;
         differ.push(format!("batches end at {said} bytes in the manifest, but at {BLOCK_BYTES} in this tool"));
     }
-    let (sources, unknown) = matching(&manifest.sources, discover(sources)?, &mut differ);
+    let (sources, unknown) = matching(&manifest.sources, discover(sources)?.sources, &mut differ);
     let Some(tokenizer) = tokenizer.take().filter(|_| differ.is_empty()) else { return Ok(Err(differ)) };
     let version = &manifest.tool_version;
     if version != env!("CARGO_PKG_VERSION") {
@@ -131,6 +131,7 @@ pub fn begin(args: &ReproduceArgs) -> Result<Result<Begun, Vec<String>>> {
         format: format.clone(),
         tokenizer,
         sources,
+        passed_over: Vec::new(),
         workers: settings::workers(*workers)?,
         limits: limits.limits(),
         warnings,
@@ -164,7 +165,8 @@ pub fn compare(said: &Manifest, made: &Manifest) -> Vec<String> {
 
 /// The plan that a manifest tells of.
 fn planned(manifest: &Manifest, spec: &Spec) -> Plan {
-    let PlanParts { columns, shard_bytes, batch_bytes, encoding, compression, units } = manifest.plan.clone();
+    let PlanParts { columns, shard_bytes, batch_bytes, encoding, compression, units, passed_over } =
+        manifest.plan.clone();
     let planned = |source: &SourceEntry| PlannedSource { name: source.name.clone(), bytes: source.bytes, tag: None };
     Plan {
         plan_version: PLAN_VERSION,
@@ -177,6 +179,7 @@ fn planned(manifest: &Manifest, spec: &Spec) -> Plan {
         compression,
         sources: manifest.sources.iter().map(planned).collect(),
         units,
+        passed_over,
     }
 }
 

@@ -73,7 +73,7 @@ fn exit_code(error: &RunError) -> u8 {
     match error {
         RunError::OtherPlan { .. } | RunError::NotGiven { .. } => EXIT_USAGE,
         RunError::Interrupted { signal } => EXIT_SIGNAL + u8::try_from(*signal).unwrap_or_default(),
-        RunError::Unit { .. } | RunError::Output(_) | RunError::Missing { .. } => EXIT_DATA,
+        RunError::OnlyUnit(_) | RunError::Unit { .. } | RunError::Output(_) | RunError::Missing { .. } => EXIT_DATA,
     }
 }
 
@@ -141,12 +141,13 @@ fn execute_run(args: &RunArgs) -> Result<(), Failure> {
         report::message(&format!("warning: {warning}"));
     }
     let signals = interruption().context("cannot listen for signals")?;
+    let passed_over = settings.passed_over.clone();
     let job = settings.into_job(out, args.extend, args.max_rejects, signals)?;
     let manifest = {
         let _shown = (!args.quiet).then(|| report::ProgressReport::start(job.progress.clone(), job.plan().bytes()));
         run(&job)?
     };
-    report::message(report::summary(&manifest, &out.to_string(), begin.elapsed()).trim_end());
+    report::message(report::summary(&manifest, &passed_over, &out.to_string(), begin.elapsed()).trim_end());
     Ok(())
 }
 
@@ -170,7 +171,7 @@ fn execute_planned(args: &RunArgs, plan: &Location) -> Result<(), Failure> {
     } else {
         let manifest = run(&job)?;
         drop(shown);
-        report::message(report::summary(&manifest, &plan.to_string(), begin.elapsed()).trim_end());
+        report::message(report::summary(&manifest, &[], &plan.to_string(), begin.elapsed()).trim_end());
     }
     Ok(())
 }
@@ -190,7 +191,7 @@ fn execute_finalize(args: &FinalizeArgs) -> Result<(), Failure> {
     let signals = interruption().context("cannot listen for signals")?;
     let job = planned::finalizer(args, signals)?;
     let manifest = finish(&job)?;
-    report::message(report::summary(&manifest, &args.dir.to_string(), begin.elapsed()).trim_end());
+    report::message(report::summary(&manifest, &[], &args.dir.to_string(), begin.elapsed()).trim_end());
     Ok(())
 }
 

@@ -5,10 +5,12 @@ use std::io::ErrorKind;
 use crate::cli::FlagOfNoUse;
 use crate::denoise::SpecError;
 use crate::input::reader::Limits;
+use crate::input::source::Compression;
 use crate::input::{DiscoverError, InputError};
 use crate::output::OutputError;
 use crate::output::schema::ColumnError;
 use crate::pipeline::UnitError;
+use crate::pipeline::allowance::Document;
 use crate::pipeline::run::RunError;
 use crate::recipe::RecipeError;
 use crate::reject::Reason;
@@ -153,10 +155,16 @@ fn tokenizer(error: &TokenizerFileError) -> Option<String> {
 
 fn discover(error: &DiscoverError) -> Option<String> {
     match error {
-        DiscoverError::Nothing(_) => Some(format!("sources end in {}", crate::input::source::ENDINGS)),
+        DiscoverError::Nothing(_) | DiscoverError::PassedOver { .. } => {
+            Some(format!("sources end in {}", crate::input::source::ENDINGS))
+        }
         DiscoverError::SameName { .. } => {
             Some("a source's name is its path below the SOURCE that found it: name a folder above both".into())
         }
+        DiscoverError::ControlCharacter(_) => {
+            Some("rename the file: its name stands in lists that have a name on each line".into())
+        }
+        DiscoverError::NotUtf8(_) => Some("rename the file: a source's name is UTF-8".into()),
         _ => None,
     }
 }
@@ -165,6 +173,7 @@ fn run(error: &RunError) -> Option<String> {
     match error {
         // Transparent errors do not stand in the chain themselves.
         RunError::Output(error) => output(error),
+        RunError::OnlyUnit(error) => unit(error),
         RunError::OtherPlan { only_new_sources: true, .. } => {
             Some("`--extend` adds the new sources to the data set".into())
         }
@@ -181,13 +190,17 @@ fn unit(error: &UnitError) -> Option<String> {
     match error {
         UnitError::Input(error) => input(error),
         UnitError::Output(error) => output(error),
-        UnitError::TooManyRejects { first, .. } if first.contains(&Reason::MissingText.to_string()) => {
-            Some("name the field that holds the text with `--text-field`".into())
+        UnitError::OneDocument { place, document, .. } => Some(as_lines(place, *document)),
+        UnitError::TooManyRejects { first, .. } | UnitError::NoDocument { first, .. } => {
+            let of_reason = match first.reason() {
+                Some(Reason::MissingText) => "name the field that holds the text with `--text-field`",
+                Some(Reason::MissingLabel) => "name the field that holds the label with `--label-field`",
+                Some(Reason::NotAnObject) => "a source holds one JSON object a line",
+                _ if matches!(error, UnitError::NoDocument { .. }) => "mend the source, or leave it out",
+                _ => "mend the source, or allow more with `--max-rejects`",
+            };
+            Some(of_reason.into())
         }
-        UnitError::TooManyRejects { first, .. } if first.contains(&Reason::NotAnObject.to_string()) => {
-            Some("a source holds one JSON object a line, not one array".into())
-        }
-        UnitError::TooManyRejects { .. } => Some("mend the source, or allow more with `--max-rejects`".into()),
         UnitError::SourceChanged { .. } => {
             Some("put the old source back, or make the data set anew in another folder".into())
         }
@@ -195,11 +208,48 @@ fn unit(error: &UnitError) -> Option<String> {
     }
 }
 
+/// A command that makes JSON lines of a file that is one JSON document.
+fn as_lines(place: &str, document: Document) -> String {
+    let filter = match document {
+        Document::Array => "'.[]'",
+        Document::Object => ".",
+    };
+    let file_name = place.rsplit('/').next().unwrap_or(place);
+    let stem = file_name.split('.').next().unwrap_or(file_name);
+    let (file, lines) = (quoted(place), quoted(&format!("{stem}.lines.jsonl")));
+    let command = match Compression::of(place) {
+        _ if place.contains("://") => format!("jq -c {filter} FILE > {lines}"),
+        Some(Compression::Zstd) => format!("zstd -dc {file} | jq -c {filter} > {lines}"),
+        Some(Compression::Gzip) => format!("gzip -dc {file} | jq -c {filter} > {lines}"),
+        _ => format!("jq -c {filter} {file} > {lines}"),
+    };
+    format!("`{command}` writes one record a line: give that file instead")
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+,:@%".contains(letter);
+    if word.chars().all(is_plain) && !word.starts_with('-') {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
 fn input(error: &InputError) -> Option<String> {
     match error {
-        InputError::Read { cause, .. } if cause.raw_os_error().is_none() && !is_of_a_store(cause) => {
-            Some("the file is truncated or damaged: fetch it again, or leave it out; finished shards are kept".into())
-        }
+        InputError::Read { cause, .. } => match cause.kind() {
+            _ if is_of_a_store(cause) => None,
+            ErrorKind::PermissionDenied => Some("let this user read the file, then run the same command again".into()),
+            ErrorKind::NotFound => Some("put the file back, then run the same command again".into()),
+            _ if is_of_the_system(cause) => None,
+            _ => Some(
+                "the file is truncated or damaged: fetch it again, or leave it out; finished shards are kept".into(),
+            ),
+        },
+        InputError::Dictionary { .. } => Some(
+            "decompress the file with its dictionary (`zstd -d -D DICTIONARY FILE`) and give what that writes".into(),
+        ),
         InputError::Window { asked, .. } if *asked > Limits::MOST_WINDOW => {
             Some("no decompressor takes such a window: compress the file again".into())
         }
@@ -233,6 +283,22 @@ fn output(error: &OutputError) -> Option<String> {
     }
 }
 
+/// Whether the system said it: a decompressor's words have no number.
+fn is_of_the_system(error: &std::io::Error) -> bool {
+    let mut link: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = link {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            // Of an error inside another, only the inner one's cause is a source.
+            let inside = error.get_ref().and_then(|inside| inside.downcast_ref::<std::io::Error>());
+            if error.raw_os_error().or_else(|| inside?.raw_os_error()).is_some() {
+                return true;
+            }
+        }
+        link = error.source();
+    }
+    false
+}
+
 fn is_of_a_store(error: &std::io::Error) -> bool {
     error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<StoreError>)
 }
@@ -249,5 +315,29 @@ fn system(error: &std::io::Error) -> Option<String> {
             Some("make room and run the same command again: it goes on after the last finished shard".into())
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_may_not_be_read_is_not_damaged() {
+        let said = |cause| hint(&anyhow::Error::new(InputError::Read { source_name: "a".to_owned(), line: 0, cause }));
+        let of_system = |number| {
+            let inner = io::Error::from_raw_os_error(number);
+            io::Error::new(inner.kind(), inner)
+        };
+        assert_eq!(said(fs_err::read_dir("/proc/self/cmdline").unwrap_err()), None, "not a folder");
+        assert_eq!(
+            said(of_system(13)).as_deref(),
+            Some("let this user read the file, then run the same command again")
+        );
+        assert_eq!(said(of_system(2)).as_deref(), Some("put the file back, then run the same command again"));
+        assert_eq!(said(of_system(5)), None);
+        assert!(said(io::Error::other("corrupt")).unwrap().starts_with("the file is truncated or damaged"));
     }
 }

@@ -96,7 +96,7 @@ pub fn job(args: &RunArgs, dir: &Location, interrupted: Arc<AtomicUsize>) -> Res
             return Ok(Ready::Done { unit, units });
         }
     }
-    let given = if masking.sources.is_empty() { None } else { Some(discover(&masking.sources)?) };
+    let given = if masking.sources.is_empty() { None } else { Some(discover(&masking.sources)?.sources) };
     let is_told = given.is_some() && masking.tokenizer.is_some();
     let inputs = if is_told { None } else { read_inputs(&opened.data_set)? };
     let sources = opened.sources(unit, given.as_deref(), inputs.as_ref())?;
@@ -119,7 +119,8 @@ pub fn finalizer(args: &FinalizeArgs, interrupted: Arc<AtomicUsize>) -> Result<J
     let Opened { data_set, plans, .. } = opened;
     let absent = |planned: &PlannedSource| Source::absent(&planned.name, planned.bytes);
     let sources = plans.whole().sources.iter().map(absent).collect();
-    settings.job(data_set, plans, sources, MaxRejects::default(), interrupted)
+    // What the units allowed is allowed.
+    settings.job(data_set, plans, sources, MaxRejects::ALL, interrupted)
 }
 
 /// How far each unit of a data set is.
@@ -205,6 +206,7 @@ impl Opened {
             format: self.format.clone(),
             tokenizer,
             sources: Vec::new(),
+            passed_over: Vec::new(),
             plan: self.plans.whole().clone(),
             cutting: settings::cutting(Split::None)?,
             workers: settings::workers(workers)?,

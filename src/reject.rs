@@ -1,5 +1,6 @@
 //! Lines that make no rows, and why.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -64,7 +65,7 @@ impl fmt::Display for Reason {
 }
 
 /// A reason with what was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rejected {
     /// Why.
     pub reason: Reason,
@@ -79,26 +80,120 @@ impl Rejected {
     }
 }
 
-/// A line that makes no rows.
-#[derive(Debug)]
-pub struct Reject {
+/// A line that makes no rows, as [`Rejects`] keep it.
+#[derive(Debug, Clone, Copy)]
+pub struct Reject<'a> {
     /// Name of the source.
-    pub source: String,
+    pub source: &'a str,
     /// 1-based line.
     pub line: u64,
     /// Why.
-    pub rejected: Rejected,
+    pub rejected: &'a Rejected,
     /// The line, byte for byte.
-    pub bytes: KeptBytes,
+    pub bytes: KeptBytes<'a>,
 }
 
 /// The bytes of a rejected line.
-#[derive(Debug)]
-pub enum KeptBytes {
+#[derive(Debug, Clone, Copy)]
+pub enum KeptBytes<'a> {
     /// In memory.
-    Inline(Vec<u8>),
+    Inline(&'a [u8]),
     /// In a file, because they are too many.
-    File(AsideBytes),
+    File(&'a AsideBytes),
+}
+
+/// The rejects of a batch. A batch of nothing but bad lines has millions: each takes 12 bytes beside those of its line, and what they have in
+/// common (names, reasons, texts) is there once.
+#[derive(Debug, Default)]
+pub struct Rejects {
+    /// By index of the source in the unit.
+    sources: BTreeMap<usize, OfSource>,
+    /// The number of each reason with its text, in the order in which they came.
+    reasons: BTreeMap<Rejected, u32>,
+    /// The lines in memory, one behind the other, source after source.
+    lines: Vec<u8>,
+    /// The lines in files, source after source.
+    aside: Vec<AsideBytes>,
+}
+
+/// The rejects of a source.
+#[derive(Debug)]
+struct OfSource {
+    name: String,
+    /// The line that all others are counted from.
+    first_line: u64,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    /// The line after the source's first.
+    line: u32,
+    reason: u32,
+    /// The number of the line's bytes in memory, or [`ASIDE`].
+    length: u32,
+}
+
+/// Of a line in a file. No line in memory is as long.
+const ASIDE: u32 = u32::MAX;
+
+impl Rejects {
+    /// Adds a line in memory. Sources come in the order of the unit, and their lines in that of the source.
+    pub fn push(&mut self, source: usize, name: &str, line: u64, rejected: Rejected, bytes: &[u8]) {
+        self.lines.extend_from_slice(bytes);
+        let length = u32::try_from(bytes.len()).unwrap_or(ASIDE - 1);
+        self.add(source, name, line, rejected, length);
+    }
+
+    /// Adds a line in a file. These come in the same order, but after all lines in memory.
+    pub fn push_aside(&mut self, source: usize, name: &str, line: u64, rejected: Rejected, bytes: AsideBytes) {
+        self.aside.push(bytes);
+        self.add(source, name, line, rejected, ASIDE);
+    }
+
+    fn add(&mut self, source: usize, name: &str, line: u64, rejected: Rejected, length: u32) {
+        #[expect(clippy::cast_possible_truncation, reason = "a batch has fewer than 2^32 lines")]
+        let next = self.reasons.len() as u32;
+        let reason = *self.reasons.entry(rejected).or_insert(next);
+        let of_source = self.sources.entry(source).or_insert_with(|| OfSource {
+            name: name.to_owned(),
+            first_line: line,
+            entries: Vec::new(),
+        });
+        if let Some(before) = of_source.first_line.checked_sub(line).and_then(|before| u32::try_from(before).ok()) {
+            of_source.entries.iter_mut().for_each(|entry| entry.line += before);
+            of_source.first_line = line;
+        }
+        let line = u32::try_from(line - of_source.first_line).unwrap_or(u32::MAX);
+        let entry = Entry { line, reason, length };
+        // Only lines in files may stand before others.
+        let place = if length == ASIDE {
+            of_source.entries.partition_point(|other| other.line < line)
+        } else {
+            of_source.entries.len()
+        };
+        of_source.entries.insert(place, entry);
+    }
+
+    /// In the order of sources and lines.
+    pub fn iter(&self) -> impl Iterator<Item = Reject<'_>> {
+        let mut reasons: Vec<(&Rejected, u32)> =
+            self.reasons.iter().map(|(rejected, number)| (rejected, *number)).collect();
+        reasons.sort_unstable_by_key(|(_, number)| *number);
+        let (mut lines, mut aside) = (self.lines.as_slice(), self.aside.iter());
+        let entries = self.sources.values().flat_map(|source| source.entries.iter().map(move |entry| (source, *entry)));
+        entries.filter_map(move |(source, Entry { line, reason, length })| {
+            let bytes = if length == ASIDE {
+                KeptBytes::File(aside.next()?)
+            } else {
+                let (bytes, rest) = lines.split_at_checked(length as usize)?;
+                lines = rest;
+                KeptBytes::Inline(bytes)
+            };
+            let line = source.first_line + u64::from(line);
+            Some(Reject { source: &source.name, line, rejected: reasons.get(reason as usize)?.0, bytes })
+        })
+    }
 }
 
 /// A file that is removed when nobody needs it any more. It stays open, so what is in it can be read even if somebody else removed it.
@@ -169,5 +264,51 @@ impl AsideBytes {
 impl Drop for AsideFile {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path); // a leftover goes when the data set is finished
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rejects_come_back_in_the_order_of_sources_and_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = Arc::new(AsideFile::create(folder.path()).unwrap());
+        file.append(b"onetwo").unwrap();
+        let aside = |offset| AsideBytes { file: Arc::clone(&file), offset, length: 3 };
+        let why = |reason| Rejected::new(reason, format!("{reason}"));
+        let mut rejects = Rejects::default();
+        rejects.push(0, "a", 7, why(Reason::EmptyText), b"x");
+        rejects.push(0, "a", 9, why(Reason::InvalidJson), b"");
+        rejects.push(2, "c", 1, why(Reason::EmptyText), b"yz");
+        for (source, name, line, offset) in [(0, "a", 5, 0), (1, "b", 1 << 40, 3), (2, "c", 2, 0)] {
+            rejects.push_aside(source, name, line, why(Reason::LineTooLong), aside(offset));
+        }
+        let shown = |reject: Reject<'_>| {
+            let mut bytes = Vec::new();
+            match reject.bytes {
+                KeptBytes::Inline(inline) => bytes.extend_from_slice(inline),
+                KeptBytes::File(file) => drop(file.contents().unwrap().read_to_end(&mut bytes).unwrap()),
+            }
+            format!(
+                "{}:{} {} {}",
+                reject.source,
+                reject.line,
+                reject.rejected.detail,
+                String::from_utf8(bytes).unwrap()
+            )
+        };
+        assert_eq!(
+            rejects.iter().map(shown).collect::<Vec<_>>(),
+            [
+                "a:5 line-too-long one",
+                "a:7 empty-text x",
+                "a:9 invalid-json ",
+                "b:1099511627776 line-too-long two",
+                "c:1 empty-text yz",
+                "c:2 line-too-long one",
+            ]
+        );
     }
 }

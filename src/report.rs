@@ -14,6 +14,7 @@ use std::time::Duration;
 
 pub use self::progress::ProgressReport;
 use crate::denoise::{Denoiser, SegmentLength, Spec};
+use crate::input::source::listed;
 use crate::numbers::exact;
 pub use crate::numbers::{counted, grouped};
 use crate::output::manifest::Manifest;
@@ -114,7 +115,7 @@ pub fn bytes(count: u64) -> String {
 
 /// What a run has made.
 #[must_use]
-pub fn summary(manifest: &Manifest, out: &str, elapsed: Duration) -> String {
+pub fn summary(manifest: &Manifest, passed_over: &[String], out: &str, elapsed: Duration) -> String {
     let totals = &manifest.totals;
     let sources = &totals.sources;
     let mut text = format!(
@@ -126,6 +127,12 @@ pub fn summary(manifest: &Manifest, out: &str, elapsed: Duration) -> String {
         bytes(totals.shard_bytes),
         elapsed.as_secs_f64(),
     );
+    if !passed_over.is_empty() {
+        let _ = writeln!(text, "{} passed over: {}", counted(passed_over.len() as u64, "file"), listed(passed_over));
+    } else if manifest.plan.passed_over > 0 {
+        let files = counted(manifest.plan.passed_over, "file");
+        let _ = writeln!(text, "{files} passed over when the sources were listed: `ul2-prep plan` names them");
+    }
     if sources.short_documents > 0 {
         let _ = writeln!(
             text,
@@ -226,8 +233,7 @@ pub fn equal(made: &Manifest, version: &str) -> String {
 /// What `plan` prints.
 #[must_use]
 pub fn plan(settings: &Settings, differences: Option<&[String]>) -> String {
-    let Settings { spec, format: _, tokenizer: path, sources, plan, cutting: _, workers, limits: _, warnings } =
-        settings;
+    let Settings { spec, tokenizer: path, sources, passed_over, plan, workers, warnings, .. } = settings;
     let fields = spec.fields();
     let mut text = String::new();
     let total: u64 = sources.iter().map(|source| source.bytes).sum();
@@ -235,6 +241,10 @@ pub fn plan(settings: &Settings, differences: Option<&[String]>) -> String {
         let _ = writeln!(text, "{name:<12} {value}");
     };
     line("sources", format!("{}, {} on disk", grouped(sources.len() as u64), bytes(total)));
+    if !passed_over.is_empty() {
+        let files = counted(passed_over.len() as u64, "file");
+        line("passed over", format!("{files} beside them that cannot be read: {}", listed(passed_over)));
+    }
     line("units", units(plan));
     line("recipe", format!("{}, seed {}, epochs {}", fields.recipe, fields.seed.0, fields.epochs));
     line("lengths", format!("inputs {}, labels {}", fields.inputs_length, fields.labels_length));

@@ -11,7 +11,7 @@ use crate::denoise::{
     SpecError, SpecFields, Vocabulary,
 };
 use crate::input::reader::Limits;
-use crate::input::source::{Source, discover};
+use crate::input::source::{Discovered, Source, discover};
 use crate::output::data_set::DataSet;
 use crate::output::encoding::PageFormat;
 use crate::output::faults::Faults;
@@ -55,6 +55,8 @@ pub struct Settings {
     pub tokenizer: Box<dyn Tokenizer>,
     /// The sources, in the order of names.
     pub sources: Vec<Source>,
+    /// The names of files beside them that look like sources and are none.
+    pub passed_over: Vec<String>,
     /// What will be done.
     pub plan: Plan,
     /// How sources are cut into its units.
@@ -258,12 +260,24 @@ impl Settings {
         let tokenizer = self::tokenizer(file, &spec, *tokenizer_path);
         let format = RowFormat::new(&spec, columns.as_deref())?;
         warnings.extend(missing_columns(&format));
-        let sources = discover(sources)?;
+        let Discovered { sources, passed_over } = discover(sources)?;
         let cutting = cutting(split.unwrap_or(Split::None))?;
         let pages = PageFormat { encoding: *encoding, compression: *compression };
         let plan = Plan::new(&spec, &format, pages, &sources, *shard_size, cutting);
+        let plan = Plan { passed_over: passed_over.len() as u64, ..plan };
         let workers = self::workers(*workers)?;
-        Ok(Self { spec, format, tokenizer, sources, plan, cutting, workers, limits: limits.limits(), warnings })
+        Ok(Self {
+            spec,
+            format,
+            tokenizer,
+            sources,
+            passed_over,
+            plan,
+            cutting,
+            workers,
+            limits: limits.limits(),
+            warnings,
+        })
     }
 
     /// The job that writes the data set.
@@ -297,7 +311,18 @@ impl Settings {
         max_rejects: MaxRejects,
         interrupted: Arc<AtomicUsize>,
     ) -> Result<Job> {
-        let Self { spec, format, tokenizer, sources: _, plan: _, cutting: _, workers, limits, warnings: _ } = self;
+        let Self {
+            spec,
+            format,
+            tokenizer,
+            sources: _,
+            passed_over: _,
+            plan: _,
+            cutting: _,
+            workers,
+            limits,
+            warnings: _,
+        } = self;
         let (shared, shard_options) = shared(spec, format, tokenizer, plans.whole())?;
         let pool = pool(workers)?;
         // One lane decompresses and commits for about eight workers; one more, so that they are busy while a unit ends.

@@ -15,7 +15,7 @@ use fs_err as fs;
 use insta::assert_snapshot;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use support::{Fixture, Row, json_lines, record, repository, text};
+use support::{Fixture, Ran, Row, json_lines, record, repository, text};
 use ul2_prep::cli::{Cli, Command as SubCommand};
 use ul2_prep::denoise::{Spec, decode};
 use ul2_prep::digest::hex;
@@ -1171,18 +1171,18 @@ fn two_sources_of_one_name_are_refused() {
 fn a_source_that_is_none_is_refused() {
     let fixture = small();
     fixture.write("empty/notes.txt", "");
-    assert_snapshot!(fixture.ran("run missing --out masked").failed(2), @"error: cannot read SOURCE: failed to query resolved metadata `missing`: No such file or directory (os error 2)");
+    assert_snapshot!(fixture.ran("run missing --out masked").failed(2), @"error: no such file or folder: `missing`");
     assert_snapshot!(fixture.ran("run empty --out masked").failed(2), @r"
-    error: no source in `empty`
+    error: no source in `empty`; passed over: `notes.txt`
 
-    hint: sources end in `.jsonl`, `.json`, `.ndjson`, plain or with `.zst` or `.gz` behind
+    hint: sources end in `.jsonl`, `.json`, `.ndjson`, plain or with `.zst`, `.zstd` or `.gz` after it
     ");
     assert_snapshot!(fixture.ran("run a.jsonl empty/*.jsonl --out masked").failed(2), @r"
     error: no source in `empty/*.jsonl`
 
-    hint: sources end in `.jsonl`, `.json`, `.ndjson`, plain or with `.zst` or `.gz` behind
+    hint: sources end in `.jsonl`, `.json`, `.ndjson`, plain or with `.zst`, `.zstd` or `.gz` after it
     ");
-    assert_snapshot!(fixture.ran("run empty/notes.txt --out masked").failed(2), @"error: `empty/notes.txt` is no source: its name has none of the endings `.jsonl`, `.json`, `.ndjson`, plain or with `.zst` or `.gz` behind");
+    assert_snapshot!(fixture.ran("run empty/notes.txt --out masked").failed(2), @"error: `empty/notes.txt` is no source: its name has none of the endings `.jsonl`, `.json`, `.ndjson`, plain or with `.zst`, `.zstd` or `.gz` after it");
     assert_snapshot!(fixture.ran("run --out masked").failed(2), @r"
     error: the following required arguments were not provided:
       <SOURCE>...
@@ -1195,10 +1195,86 @@ fn a_source_that_is_none_is_refused() {
 }
 
 #[test]
+fn files_that_look_like_sources_are_never_passed_over_without_a_word() {
+    let fixture = Fixture::new();
+    for name in ["A.JSONL", "b.jsonl.ZST", "c.jsonl.zstd", "d.Json.Gz"] {
+        let text = record(&format!("what {name} says"));
+        fixture.write(
+            &format!("in/{name}"),
+            support::compressed(&name.to_lowercase().replace("zstd", "zst"), text.as_bytes()),
+        );
+    }
+    let manifest = fixture.run("good", "in").manifest();
+    assert_eq!(names(&manifest), ["A.JSONL", "b.jsonl.ZST", "c.jsonl.zstd", "d.Json.Gz"]);
+    assert_eq!(manifest["plan"].get("passed_over"), None);
+    // What cannot be read is named beside them, what is no corpus is not.
+    for name in [
+        "sub/e.jsonl.xz",
+        "f.jsonl.bz2",
+        "g.parquet",
+        "h.jsonl.zst.part",
+        "i.csv",
+        "j.txt",
+        "README.md",
+        "A.JSONL.sha256",
+    ] {
+        fixture.write(&format!("in/{name}"), "x");
+    }
+    fixture.write("in/.hidden.txt", "x");
+    let listed = "6 files passed over: `f.jsonl.bz2`, `g.parquet`, `h.jsonl.zst.part`, `i.csv`, `j.txt` and 1 more";
+    let ran = fixture.ran("run in --out masked --quiet").succeeded();
+    assert!(ran.stderr.contains(listed), "{}", ran.stderr);
+    let data_set = fixture.data_set("masked");
+    assert_eq!(data_set.manifest()["plan"]["passed_over"], 6);
+    assert_eq!(data_set.manifest()["totals"]["rows_digest"], manifest["totals"]["rows_digest"]);
+    let plan = fixture.ran("plan in/* --no-estimate").succeeded().stdout;
+    assert!(plan.contains("\npassed over  6 files beside them that cannot be read: `f.jsonl.bz2`, "), "{plan}");
+    assert!(
+        fixture.ran("plan in/*.jsonl* --no-estimate").succeeded().stdout.contains("passed over  2 files "),
+        "a glob says what is meant"
+    );
+    // Another stray file is no other data set: the run goes on, `verify` and `reproduce` find it equal.
+    fixture.write("in/k.csv", "x");
+    let before = data_set.digests();
+    fixture.ran("run in --out masked --quiet").succeeded();
+    assert_eq!(data_set.digests(), before);
+    assert!(fixture.ran("verify masked --sources in").succeeded().stdout.starts_with("no finding"));
+    fixture.ran("reproduce masked in --out again --quiet").succeeded();
+    assert_eq!(fixture.data_set("again").digests(), before);
+    // Many machines count them once.
+    fixture.ran("plan in --out units --write").succeeded();
+    fs::remove_file(fixture.path("in/k.csv")).unwrap();
+    fixture.ran("run --plan units --unit 0 --quiet").succeeded();
+    let said = fixture.ran("finalize units").succeeded().stderr;
+    assert!(said.contains("7 files passed over when the sources were listed: `ul2-prep plan` names them"), "{said}");
+    assert_eq!(fixture.data_set("units").manifest()["plan"]["passed_over"], 7);
+    // A forged number is found.
+    let path = data_set.path("manifest.json");
+    let manifest = fs::read_to_string(&path).unwrap();
+    fs::write(&path, manifest.replace("\"passed_over\": 6", "\"passed_over\": 5")).unwrap();
+    assert!(fixture.ran("verify masked").stdout.contains("passed_over"));
+}
+
+#[test]
+fn a_folder_of_nothing_but_other_files_says_what_they_are() {
+    let fixture = Fixture::new();
+    fixture.write("in/a.jsonl.xz", "x");
+    assert_snapshot!(fixture.ran("run in --out masked").failed(2), @r"
+    error: no source in `in`; passed over: `a.jsonl.xz`
+
+    hint: sources end in `.jsonl`, `.json`, `.ndjson`, plain or with `.zst`, `.zstd` or `.gz` after it
+    ");
+}
+
+#[test]
 fn a_name_with_a_control_character_is_refused() {
     let fixture = Fixture::new();
     fixture.write_source("in/a\nb.jsonl", record("some text"));
-    assert_snapshot!(fixture.ran("run in --out masked").failed(2), @r#"error: the source name "a\nb.jsonl" has a control character"#);
+    assert_snapshot!(fixture.ran("run in --out masked").failed(2), @r#"
+    error: the source name "a\nb.jsonl" has a control character
+
+    hint: rename the file: its name stands in lists that have a name on each line
+    "#);
 }
 
 // --- what is read ---
@@ -1220,10 +1296,92 @@ fn a_field_that_is_nowhere_stops_the_run_with_the_keys_that_are_there() {
     let fixture = small();
     fixture.write_source("b.jsonl", "{\"id\":1,\"body\":\"x\"}\n".repeat(11));
     assert_snapshot!(fixture.ran("run b.jsonl --out masked --quiet").failed(1), @r"
-    error: unit 0 of 1 failed: b.jsonl: 11 of 11 lines are rejected, more than the 10 that `--max-rejects` allows; the first is b.jsonl:1: missing-text: the record has the keys `id`, `body`
+    error: b.jsonl: no document in its 11 lines; the first reject is b.jsonl:1: missing-text: no field `text`, the record has the keys `id`, `body`
 
     hint: name the field that holds the text with `--text-field`
     ");
+}
+
+#[test]
+fn a_source_that_gives_no_document_is_an_error_in_run_and_plan() {
+    let fixture = small();
+    for (name, text) in [
+        ("bad/field.jsonl", "\n{\"body\":\"x\"}\n{\"body\":\"y\"}\n"),
+        ("bad/label.jsonl", "{\"text\":\"x\",\"class\":\"y\"}\n"),
+        ("bad/array.json", "[{\"text\":\"some text\"},{\"text\":\"more text\"}]"),
+        ("bad/lines.json", "[\n{\"text\":\"some text\"},\n{\"text\":\"more text\"}\n]\n"),
+        ("bad/pretty o.json", "{\n  \"text\": \"some text\"\n}\n"),
+        ("bad/other.jsonl", "[1]\n[2]\n"),
+        ("good/blank.jsonl", "\n \n"),
+        ("good/empty.jsonl", ""),
+    ] {
+        fixture.write(name, text);
+    }
+    let mut said = String::new();
+    for (file, more) in [
+        ("field.jsonl", ""),
+        ("field.jsonl", "--max-rejects 1000"),
+        ("label.jsonl", "--recipe label-aware-permute"),
+        ("array.json", ""),
+        ("lines.json", ""),
+        ("pretty o.json", ""),
+        ("other.jsonl", ""),
+    ] {
+        let path = format!("bad/{file}");
+        let ran = |command: &[&str]| {
+            let more =
+                more.split(' ').filter(|part| !part.is_empty() && (command[0] == "run" || !more.contains("rejects")));
+            Ran::new(fixture.command().args(command).arg(&path).args(more).output().unwrap())
+        };
+        let message = ran(&["run", "--quiet", "--out", "masked"]).failed(1);
+        assert!(!fixture.path("masked/manifest.json").exists());
+        fs::remove_dir_all(fixture.path("masked")).unwrap();
+        let planned = ran(&["plan"]);
+        assert_eq!((planned.code, &planned.stderr), (Some(1), &message), "plan says the same");
+        said.push_str(&message);
+        if let Some(command) = message.split('`').find(|part| part.starts_with("jq ")) {
+            // What the hint says works where there is `jq`.
+            let jq =
+                std::process::Command::new("sh").args(["-c", command]).current_dir(fixture.path("")).status().unwrap();
+            let lines = command.rsplit(' ').next().unwrap().trim_matches('\'');
+            assert!(jq.success() || jq.code() == Some(127), "{command}");
+            if jq.success() {
+                assert!(fixture.run(&format!("of {lines}").replace(' ', "-"), &lines).rows().len() < 3);
+            }
+        }
+    }
+    assert_snapshot!(said, @"");
+    // Among others as well, but not where all of a source may be rejected; blank lines are no records.
+    fixture.write("good/a.jsonl", record("some text"));
+    fixture.run("good-alone", "good");
+    assert!(
+        fixture
+            .ran("run good bad/field.jsonl --out masked --quiet")
+            .failed(1)
+            .starts_with("error: field.jsonl: no document in its 3 lines")
+    );
+    fs::remove_dir_all(fixture.path("masked")).unwrap();
+    let manifest = fixture.run("masked", "good bad/field.jsonl --max-rejects 100%").manifest();
+    assert_eq!(manifest["totals"]["rejects"]["missing-text"], 2);
+    fixture.ran("reproduce masked good bad/field.jsonl --out again --quiet").succeeded();
+    // On many machines each unit says it.
+    fixture.ran("plan bad/field.jsonl --out units --write").succeeded();
+    assert!(fixture.ran("run --plan units --unit 0 --quiet").failed(64).contains("no document in its 3 lines"));
+}
+
+#[test]
+fn a_source_in_parts_is_asked_for_documents_as_a_whole() {
+    let fixture = Fixture::new();
+    let line = |key: &str| format!("{{\"{key}\":\"{}\"}}\n", "x".repeat(5_000_000));
+    fixture.write("bad/a.jsonl", line("body").repeat(8));
+    fixture.write("good/a.jsonl", line("body").repeat(6) + &line("text").repeat(2));
+    let message = fixture.ran("run bad --out masked --quiet --split 10MB").failed(1);
+    assert!(
+        message.starts_with("error: a.jsonl: no document in its 8 lines; the first reject is in an earlier shard"),
+        "{message}"
+    );
+    assert!(!fixture.path("masked/manifest.json").exists());
+    fixture.run("good-masked", "good --split 10MB");
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn check_bad_sources(tokenizer: &str) {
         let data_set = fixture.data_set(&name);
         let Some(outcomes) = outcomes else {
             let message = ran.failed(1);
-            assert!(message.starts_with(&format!("error: unit 0 of 1 failed: {name}: ")), "{message}");
+            assert!(message.starts_with(&format!("error: {name}: ")), "{message}");
             assert_eq!(data_set.shards(), [] as [std::path::PathBuf; 0], "{name}");
             assert!(!data_set.path("manifest.json").exists(), "{name}");
             assert_nothing_half_written(&data_set);
@@ -128,6 +128,40 @@ fn check_bad_sources(tokenizer: &str) {
         let counted = totals.get("rejects").and_then(Value::as_object).into_iter().flatten();
         assert_eq!(counted.map(|(_, count)| count.as_u64().unwrap()).sum::<u64>(), rejects.len() as u64, "{name}");
         assert_eq!(count("rows"), rows.values().sum::<usize>() as u64, "{name}");
+    }
+}
+
+#[test]
+fn zeros_after_the_last_gzip_member_are_padding() {
+    let fixture = Fixture::new();
+    let lines: String = (0..20_000).map(|number| record(&text(number, 900))).collect();
+    let padded =
+        |zeros: usize, more: &[u8]| [&compressed("a.gz", lines.as_bytes())[..], &vec![0; zeros], more].concat();
+    fixture.write("in/a.jsonl.gz", padded(0, b""));
+    let rows = fixture.run("plain", "in").rows();
+    for (out, zeros) in [("one", 1), ("many", 3 << 20)] {
+        let bytes = padded(zeros, b"");
+        let digest = hex(&Sha256::digest(&bytes));
+        fixture.write("in/a.jsonl.gz", bytes);
+        let data_set = fixture.run(out, "in --shard-size 1MiB");
+        assert_eq!(data_set.rows(), rows, "{zeros} zeros");
+        assert_eq!(data_set.manifest()["sources"][0]["sha256"], digest, "all bytes are digested");
+        // Goes on after its first shards, and in parts: a part may be nothing but zeros.
+        let again = fixture.data_set(out);
+        let before = again.digests();
+        for file in
+            ["manifest.json", "_SUCCESS", ".ul2-prep/commits/00000-00002.json", ".ul2-prep/commits/00000-00001.json"]
+        {
+            let _ = fs::remove_file(again.path(file));
+        }
+        fixture.run(out, "in --shard-size 1MiB");
+        assert_eq!(again.digests(), before);
+        assert_eq!(fixture.run(&format!("{out}-parts"), "in --split 1MiB").rows(), rows);
+    }
+    for (out, more) in [("text", &b"x"[..]), ("member", &compressed("a.gz", b"{}\n"))] {
+        fixture.write("in/a.jsonl.gz", padded(1000, more));
+        let message = fixture.ran(&format!("run in --out {out} --quiet")).failed(1);
+        assert!(message.contains("other bytes follow the zeros after a gzip member"), "{message}");
     }
 }
 
@@ -235,7 +269,7 @@ fn too_many_rejects_stop_the_run_and_the_first_is_named() {
     fixture.write_source("a.jsonl", format!("{good}\n{good}{{\n{good}[1]\n"));
     let message = fixture.ran("run a.jsonl --out masked --max-rejects 1 --quiet").failed(1);
     insta::assert_snapshot!(message, @r"
-    error: unit 0 of 1 failed: a.jsonl: 2 of 6 lines are rejected, more than the 1 that `--max-rejects` allows; the first is a.jsonl:4: invalid-json: EOF while parsing an object at byte 1
+    error: a.jsonl: 2 of 6 lines are rejected, more than the 1 that `--max-rejects` allows; the first is a.jsonl:4: invalid-json: EOF while parsing an object at byte 1
 
     hint: mend the source, or allow more with `--max-rejects`
     ");
@@ -337,7 +371,7 @@ fn a_truncated_source_leaves_only_shards_that_are_committed_and_goes_on_when_it_
     broken[place..].fill(0);
     fixture.write("in/large.jsonl.zst", broken);
     let message = fixture.ran(&format!("run {ARGUMENTS} --out masked --quiet --workers 1")).failed(1);
-    assert!(message.starts_with("error: unit 0 of 1 failed: large.jsonl.zst: cannot be read after line "), "{message}");
+    assert!(message.starts_with("error: large.jsonl.zst: cannot be read after line "), "{message}");
     let data_set = fixture.data_set("masked");
     assert_nothing_half_written(&data_set);
     assert!(!data_set.shards().is_empty());
@@ -380,7 +414,7 @@ fn a_source_that_changed_behind_committed_shards_is_refused() {
         changed[place] = b'v';
         fixture.write(&format!("in/{name}"), &changed);
         let message = fixture.ran(&format!("run {ARGUMENTS} --out masked --quiet")).failed(1);
-        let expected = format!("error: unit 0 of 1 failed: {name}: the source changed since the first ");
+        let expected = format!("error: {name}: the source changed since the first ");
         assert!(message.starts_with(&expected), "{message}");
         assert!(message.contains("hint: put the old source back"), "{message}");
         assert!(fixture.data_set("masked").commits() == committed);
@@ -399,7 +433,7 @@ fn a_full_disk_fails_the_run_and_the_same_command_goes_on_with_more_room() {
     let limited = format!("trap '' XFSZ; ulimit -f 64; exec {binary} run {ARGUMENTS} --out masked --quiet");
     let output = Command::new("sh").args(["-c", &limited]).current_dir(fixture.path("")).output().unwrap();
     let message = Ran::new(output).failed(1);
-    assert!(message.starts_with("error: unit 0 of 1 failed: "), "{message}");
+    assert!(message.starts_with("error: "), "{message}");
     let data_set = fixture.data_set("masked");
     assert_nothing_half_written(&data_set);
     assert_eq!(data_set.commits().len(), 0);

@@ -77,7 +77,7 @@ fuzz_target!(|data: &[u8]| {
 fn check(folder: &std::path::Path, name: &str, bytes: &[u8], max_line: u64, expected: Option<&[u8]>) {
     let path = folder.join(name);
     std::fs::write(&path, bytes).unwrap();
-    let sources = discover(&[path.to_str().unwrap().to_owned()]).unwrap();
+    let sources = discover(&[path.to_str().unwrap().to_owned()]).unwrap().sources;
     let buffers = Arc::default();
     let mut reader = BatchReader::new(&sources, max_line, folder, &buffers);
     let mut lines: Vec<(u64, Vec<u8>)> = Vec::new();

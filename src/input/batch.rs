@@ -16,7 +16,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 
 use super::InputError;
 use super::buffers::{Buffer, Buffers};
-use super::frames::window_above;
+use super::frames::{dictionary, window_above};
 use super::reader::{FileDigest, Limits, SourceFile, SourceReader};
 use super::source::{Compression, Source};
 use crate::reject::{AsideBytes, AsideFile};
@@ -335,6 +335,9 @@ impl<'a> BatchReader<'a> {
         if let Some(asked) = too_large_window(source, self.limits.window, &cause) {
             return InputError::Window { source_name, asked, allowed: self.limits.window };
         }
+        if let Some(id) = missing_dictionary(source, &cause) {
+            return InputError::Dictionary { source_name, id };
+        }
         InputError::Read { source_name, line: self.line(bytes), cause }
     }
 
@@ -404,6 +407,13 @@ impl<'a> BatchReader<'a> {
     }
 }
 
+/// The dictionary that a frame of the source names, if that is what the decompressor complains about.
+fn missing_dictionary(source: &Source, cause: &io::Error) -> Option<u32> {
+    let of_dictionary = source.compression == Compression::Zstd && cause.to_string().contains("Dictionary");
+    let file = of_dictionary.then(|| SourceFile::open(source).ok()).flatten()?;
+    dictionary(file).ok().flatten()
+}
+
 /// The largest window that the source asks for, if that is what the decompressor complains about.
 fn too_large_window(source: &Source, allowed: u64, cause: &io::Error) -> Option<u64> {
     // Damage has other words; to look again costs nothing that matters.
@@ -430,7 +440,7 @@ mod tests {
 
     /// Every line of every source of a unit, as batches see them: (source, line, bytes), long ones by their length.
     fn read_all(folder: &Path, max_line: u64) -> (Vec<(usize, u64, String)>, Vec<usize>) {
-        let sources = discover(&[folder.to_str().unwrap().to_owned()]).unwrap();
+        let sources = discover(&[folder.to_str().unwrap().to_owned()]).unwrap().sources;
         let (spool, buffers) = (tempfile::tempdir().unwrap(), Arc::default());
         let mut reader = BatchReader::new(&sources, max_line, spool.path(), &buffers);
         let (mut lines, mut sizes) = (Vec::new(), Vec::new());
@@ -501,7 +511,7 @@ mod tests {
 
     /// The first line of each block of source `source`: where pieces of it begin in each batch.
     fn block_starts(folder: &Path, name: &str, max_line: u64) -> Vec<u64> {
-        let sources = discover(&[folder.to_str().unwrap().to_owned()]).unwrap();
+        let sources = discover(&[folder.to_str().unwrap().to_owned()]).unwrap().sources;
         let (spool, buffers) = (tempfile::tempdir().unwrap(), Arc::default());
         let mut reader = BatchReader::new(&sources, max_line, spool.path(), &buffers);
         let mut starts = Vec::new();

@@ -1,4 +1,5 @@
-//! The headers of a Zstandard file, for messages: the decompressor says that a window is too large, but not how large.
+//! The headers of a Zstandard file, for messages: the decompressor says that a window is too large, but not how large, and that a dictionary
+//! is missing, but not which.
 //!
 //! It follows the frames of RFC 8878 without decompressing them: frame header, block headers, checksum. Nothing here is on the way of
 //! a good source.
@@ -11,16 +12,32 @@ use std::io::{self, BufReader, Read, Seek};
 ///
 /// If the file cannot be read.
 pub fn window_above(allowed: u64, file: impl Read + Seek) -> io::Result<Option<u64>> {
+    first_frame(file, |frame| (frame.window > allowed).then_some(frame.window))
+}
+
+/// The first dictionary that a frame names, by its ID, up to where the file ends or is no Zstandard any more.
+///
+/// # Errors
+///
+/// If the file cannot be read.
+pub fn dictionary(file: impl Read + Seek) -> io::Result<Option<u32>> {
+    first_frame(file, |frame| (frame.dictionary != 0).then_some(frame.dictionary))
+}
+
+/// What is looked for in the header of a frame, of the first frame that has it.
+fn first_frame<T>(file: impl Read + Seek, look: impl Fn(&Frame) -> Option<T>) -> io::Result<Option<T>> {
     let mut file = BufReader::new(file);
     loop {
         let followed = header(&mut file).and_then(|frame| match frame {
-            Some(frame) if frame.window <= allowed => skip_blocks(&mut file, &frame).map(|()| Some(frame)),
-            frame => Ok(frame),
+            Some(frame) => match look(&frame) {
+                None => skip_blocks(&mut file, &frame).map(|()| None),
+                found => Ok(Some(found)),
+            },
+            None => Ok(Some(None)),
         });
         match followed {
-            Ok(Some(frame)) if frame.window > allowed => return Ok(Some(frame.window)),
-            Ok(Some(_)) => {}
-            Ok(None) => return Ok(None),
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             Err(error) => return Err(error),
         }
@@ -30,6 +47,8 @@ pub fn window_above(allowed: u64, file: impl Read + Seek) -> io::Result<Option<u
 /// What the header of a frame says.
 struct Frame {
     window: u64,
+    /// The dictionary's ID; 0 if it names none.
+    dictionary: u32,
     /// Bytes of a frame that holds no blocks, but anything.
     skippable: Option<u64>,
     has_checksum: bool,
@@ -40,7 +59,7 @@ fn header(file: &mut BufReader<impl Read + Seek>) -> io::Result<Option<Frame>> {
     let magic = u32::from_le_bytes(bytes(file)?);
     if magic & 0xFFFF_FFF0 == 0x184D_2A50 {
         let length = u64::from(u32::from_le_bytes(bytes(file)?));
-        return Ok(Some(Frame { window: 0, skippable: Some(length), has_checksum: false }));
+        return Ok(Some(Frame { window: 0, dictionary: 0, skippable: Some(length), has_checksum: false }));
     }
     if magic != 0xFD2F_B528 {
         return Ok(None);
@@ -53,7 +72,12 @@ fn header(file: &mut BufReader<impl Read + Seek>) -> io::Result<Option<Frame>> {
         let base = 1_u64 << (10 + (byte >> 3));
         window = base + base / 8 * u64::from(byte & 7);
     }
-    skip(file, [0, 1, 2, 4][usize::from(descriptor & 3)])?;
+    let dictionary = match descriptor & 3 {
+        0 => 0,
+        1 => u32::from(u8::from_le_bytes(bytes(file)?)),
+        2 => u32::from(u16::from_le_bytes(bytes(file)?)),
+        _ => u32::from_le_bytes(bytes(file)?),
+    };
     let content_size = match descriptor >> 6 {
         0 if is_single_segment => u64::from(u8::from_le_bytes(bytes(file)?)),
         0 => 0,
@@ -63,7 +87,7 @@ fn header(file: &mut BufReader<impl Read + Seek>) -> io::Result<Option<Frame>> {
     };
     // The window of a single segment is all of it.
     let window = if is_single_segment { content_size } else { window };
-    Ok(Some(Frame { window, skippable: None, has_checksum: descriptor >> 2 & 1 == 1 }))
+    Ok(Some(Frame { window, dictionary, skippable: None, has_checksum: descriptor >> 2 & 1 == 1 }))
 }
 
 /// Goes over what follows a header.
@@ -122,5 +146,19 @@ mod tests {
         assert_eq!(above(19, &file[..40]), Some(1 << 20));
         assert_eq!(above(10, b"plain text"), None);
         assert_eq!(above(10, b""), None);
+    }
+
+    #[test]
+    fn the_dictionary_that_a_frame_names_is_found() {
+        let frame = |id: &[u8]| {
+            let flag = [0, 1, 2, 0, 3][id.len()];
+            [&[0x28, 0xB5, 0x2F, 0xFD, flag, 0x50], id, &[0x01, 0, 0]].concat()
+        };
+        let named = |file: &[u8]| dictionary(Cursor::new(file)).unwrap();
+        assert_eq!(named(&frame(&[])), None);
+        assert_eq!(named(&[frame(&[]), frame(&[42])].concat()), Some(42));
+        assert_eq!(named(&frame(&[1, 2])), Some(0x0201));
+        assert_eq!(named(&frame(&[1, 2, 3, 4])), Some(0x0403_0201));
+        assert_eq!(named(&frame(&[1, 2])[..7]), None);
     }
 }

@@ -48,6 +48,16 @@ pub enum InputError {
         /// What is allowed.
         allowed: u64,
     },
+    /// A Zstandard frame that was compressed with a dictionary.
+    #[error(
+        "{source_name}: a frame needs the Zstandard dictionary of ID {id}, and sources are read without dictionaries"
+    )]
+    Dictionary {
+        /// The source.
+        source_name: String,
+        /// The dictionary's ID, as the frame's header names it.
+        id: u32,
+    },
     /// A source that unfolds to very much more than its file has.
     #[error(
         "{source_name}: {file} bytes of the file became {text} bytes after line {line}, more than the {allowed} times that \
@@ -66,12 +76,12 @@ pub enum InputError {
         allowed: u64,
     },
     /// A file that is not of the kind its name says.
-    #[error("{source_name}: the name ends in `{expected}`, but the content is {found}")]
+    #[error("{source_name}: the name ends in `{ending}`, but the content is {found}")]
     Format {
         /// The source.
         source_name: String,
-        /// The ending.
-        expected: &'static str,
+        /// The ending, as the name has it.
+        ending: String,
         /// What the first bytes say.
         found: &'static str,
     },
@@ -118,9 +128,23 @@ pub enum DiscoverError {
         /// Why.
         source: glob::PatternError,
     },
+    /// A path that leads nowhere.
+    #[error("no such file or folder: `{}`", .0.display())]
+    Missing(PathBuf),
+    /// A link that leads nowhere.
+    #[error("`{}` is a link that leads nowhere", .0.display())]
+    DanglingLink(PathBuf),
     /// No file at all.
     #[error("no source in `{0}`")]
     Nothing(String),
+    /// Only files that cannot be read.
+    #[error("no source in `{argument}`; passed over: {passed_over}")]
+    PassedOver {
+        /// The SOURCE.
+        argument: String,
+        /// The names of the first files.
+        passed_over: String,
+    },
     /// A file given by itself whose ending is unknown.
     #[error("`{}` is no source: its name has none of the endings {ENDINGS}", .0.display(), ENDINGS = source::ENDINGS)]
     Ending(PathBuf),

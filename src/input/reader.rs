@@ -1,8 +1,8 @@
 //! One source, opened and decompressed.
 
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead as _, BufReader, Read, Seek, SeekFrom};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 
@@ -54,7 +54,7 @@ pub struct SourceReader {
 enum Decoder {
     None(BufReader<Digesting>),
     Zstd(Box<zstd::Decoder<'static, BufReader<Digesting>>>),
-    Gzip(Box<MultiGzDecoder<BufReader<Digesting>>>),
+    Gzip(Box<Members>),
 }
 
 /// What has been read of the file.
@@ -80,7 +80,7 @@ impl SourceReader {
         let buffered = BufReader::with_capacity(FILE_BUFFER, file);
         let decoder = match source.compression {
             Compression::None => Decoder::None(buffered),
-            Compression::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(buffered))),
+            Compression::Gzip => Decoder::Gzip(Box::new(Members { member: Some(GzDecoder::new(buffered)) })),
             Compression::Zstd => {
                 let mut decoder = zstd::Decoder::with_buffer(buffered).map_err(read_error)?;
                 decoder.window_log_max(limits.window_log()).map_err(read_error)?;
@@ -114,7 +114,7 @@ impl SourceReader {
         match &self.decoder {
             Decoder::None(reader) => reader.get_ref(),
             Decoder::Zstd(decoder) => decoder.get_ref().get_ref(),
-            Decoder::Gzip(decoder) => decoder.get_ref().get_ref(),
+            Decoder::Gzip(members) => members.file(),
         }
     }
 }
@@ -124,10 +124,56 @@ impl Read for SourceReader {
         let read = match &mut self.decoder {
             Decoder::None(reader) => reader.read(buffer),
             Decoder::Zstd(decoder) => decoder.read(buffer),
-            Decoder::Gzip(decoder) => decoder.read(buffer),
+            Decoder::Gzip(members) => members.read(buffer),
         }?;
         self.text_bytes += read as u64;
         Ok(read)
+    }
+}
+
+/// The members of a gzip file, one after the other. After the last one the file ends, or has nothing but zeros, as tapes and archives pad it.
+struct Members {
+    /// The one at hand, or the last one. There is one but while it is replaced.
+    member: Option<GzDecoder<BufReader<Digesting>>>,
+}
+
+impl Members {
+    #[expect(clippy::expect_used, reason = "it is only replaced")]
+    fn file(&self) -> &Digesting {
+        self.member.as_ref().expect("there is a member").get_ref().get_ref()
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.member {
+            let read = member.read(buffer)?;
+            if read > 0 || buffer.is_empty() || ends(member.get_mut())? {
+                return Ok(read);
+            }
+            self.member = self.member.take().map(|member| GzDecoder::new(member.into_inner()));
+        }
+        Ok(0)
+    }
+}
+
+/// Whether nothing follows a member but zeros, which are read as well: all bytes of a file are digested.
+fn ends(file: &mut BufReader<Digesting>) -> io::Result<bool> {
+    let mut is_padded = false;
+    loop {
+        let bytes = file.fill_buf()?;
+        match bytes.iter().position(|&byte| byte != 0) {
+            None if bytes.is_empty() => return Ok(true),
+            None => {}
+            Some(0) if !is_padded => return Ok(false),
+            Some(_) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "other bytes follow the zeros after a gzip member",
+                ));
+            }
+        }
+        is_padded = true;
+        let zeros = bytes.len();
+        file.consume(zeros);
     }
 }
 
@@ -147,18 +193,14 @@ fn check_format(source: &Source, file: &mut SourceFile) -> Result<(), InputError
     if found == source.compression {
         return Ok(());
     }
-    let expected = match source.compression {
-        Compression::Zstd => ".zst",
-        Compression::Gzip => ".gz",
-        Compression::None => "`.jsonl`, `.json` or `.ndjson`",
-    };
+    let ending = source.name.rfind('.').map_or("", |dot| &source.name[dot..]);
     let found = match found {
         _ if start.is_empty() => "empty",
         Compression::Zstd => "Zstandard",
         Compression::Gzip => "gzip",
         Compression::None => "neither Zstandard nor gzip",
     };
-    Err(InputError::Format { source_name: source.name.clone(), expected: expected.trim_matches('`'), found })
+    Err(InputError::Format { source_name: source.name.clone(), ending: ending.to_owned(), found })
 }
 
 /// The bytes of a source as they lie on a disk or in a store.

@@ -1,13 +1,42 @@
 //! Which files are sources, and what they are called.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use super::DiscoverError;
 use crate::store::{Location, Object, Remote};
 
 /// The endings of sources, as messages list them.
-pub const ENDINGS: &str = "`.jsonl`, `.json`, `.ndjson`, plain or with `.zst` or `.gz` behind";
+pub const ENDINGS: &str = "`.jsonl`, `.json`, `.ndjson`, plain or with `.zst`, `.zstd` or `.gz` after it";
+
+/// Endings of what people keep a corpus in.
+const FORMATS: &[&str] = &[
+    "jsonl",
+    "json",
+    "ndjson",
+    "jsonlines",
+    "txt",
+    "csv",
+    "tsv",
+    "xml",
+    "parquet",
+    "arrow",
+    "feather",
+    "avro",
+    "orc",
+    "tfrecord",
+    "warc",
+    "wet",
+];
+
+/// Endings of what files are packed into.
+const PACKED: &[&str] = &[
+    "zst", "zstd", "gz", "gzip", "bz2", "xz", "lzma", "lz4", "br", "sz", "snappy", "z", "zip", "7z", "rar", "tar",
+    "tgz", "tbz2", "txz", "tzst",
+];
+
+/// Endings of downloads that have not ended.
+const UNFINISHED: &[&str] = &["part", "partial", "incomplete", "crdownload"];
 
 /// One input file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +69,7 @@ impl Source {
     pub fn found(name: &str, place: Location) -> Result<Self, DiscoverError> {
         let compression = Compression::of(name).ok_or_else(|| DiscoverError::Ending(PathBuf::from(name)))?;
         let (bytes, tag) = match &place {
-            Location::Local(path) => (fs_err::metadata(path)?.len(), None),
+            Location::Local(path) => (fs_err::metadata(path).map_err(|error| missing(path, error))?.len(), None),
             Location::Remote(remote) => {
                 let object = remote.head()?.ok_or_else(|| DiscoverError::Nothing(place.to_string()))?;
                 (object.bytes, object.tag)
@@ -54,12 +83,12 @@ impl Source {
     }
 }
 
-/// How a source is compressed, by its name.
+/// How a source is compressed, by its name, in which upper and lower case are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
     /// Not at all.
     None,
-    /// `.zst`: one or more Zstandard frames.
+    /// `.zst` or `.zstd`: one or more Zstandard frames.
     Zstd,
     /// `.gz`: one or more gzip members.
     Gzip,
@@ -69,16 +98,38 @@ impl Compression {
     /// The compression of a source of that name; `None` if it is the name of no source.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
-        let (stem, compression) = match name {
-            _ if let Some(stem) = name.strip_suffix(".zst") => (stem, Self::Zstd),
+        let name = name.to_ascii_lowercase();
+        let (stem, compression) = match name.as_str() {
+            _ if let Some(stem) = name.strip_suffix(".zst").or_else(|| name.strip_suffix(".zstd")) => {
+                (stem, Self::Zstd)
+            }
             _ if let Some(stem) = name.strip_suffix(".gz") => (stem, Self::Gzip),
-            _ => (name, Self::None),
+            name => (name, Self::None),
         };
         [".jsonl", ".json", ".ndjson"].iter().any(|ending| stem.ends_with(ending)).then_some(compression)
     }
 }
 
-/// The sources of all SOURCE arguments, sorted by the bytes of their names.
+/// Whether a file that is no source looks like a part of a corpus, by its ending (`docs/format.md`, "Sources").
+fn is_of_a_corpus(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    match name.rsplit_once('.') {
+        Some((stem, ending)) if UNFINISHED.contains(&ending) => Compression::of(stem).is_some() || is_of_a_corpus(stem),
+        Some((_, ending)) => FORMATS.contains(&ending) || PACKED.contains(&ending),
+        None => false,
+    }
+}
+
+/// What SOURCE arguments stand for.
+#[derive(Debug, Default)]
+pub struct Discovered {
+    /// The sources, sorted by the bytes of their names.
+    pub sources: Vec<Source>,
+    /// The names of files in the same folders that look like a part of a corpus, but cannot be read; sorted.
+    pub passed_over: Vec<String>,
+}
+
+/// The sources of all SOURCE arguments, and what is passed over beside them.
 ///
 /// A SOURCE is a file, a folder (searched recursively, hidden entries and data sets of ours left out) or a glob, on a disk or in a store. The same file
 /// met twice by one name counts once.
@@ -86,31 +137,37 @@ impl Compression {
 /// # Errors
 ///
 /// [`DiscoverError`] if a SOURCE gives no source, or two different files have one name.
-pub fn discover(arguments: &[String]) -> Result<Vec<Source>, DiscoverError> {
-    let mut sources = Vec::new();
+pub fn discover(arguments: &[String]) -> Result<Discovered, DiscoverError> {
+    let mut found = Found::default();
     for argument in arguments {
-        let before = sources.len();
+        let (before, passed_over) = (found.sources.len(), found.passed_over.len());
         let location = Location::parse(argument)?;
         let path = location.local().unwrap_or(Path::new(""));
         if let Location::Remote(remote) = &location {
-            find(remote, &mut sources)?;
+            find(remote, &mut found)?;
         } else if path.is_dir() {
-            walk(path, &mut sources)?;
+            walk(path, path, &mut found)?;
         } else if path.exists() || !is_glob(&path.to_string_lossy()) {
-            let metadata = fs_err::metadata(path)?;
+            let metadata = fs_err::metadata(path).map_err(|error| missing(path, error))?;
             if !metadata.is_file() {
                 return Err(DiscoverError::NoFile(path.to_owned()));
             }
             let name = file_name(path)?;
             let compression = Compression::of(&name).ok_or_else(|| DiscoverError::Ending(path.to_owned()))?;
-            sources.push(Source::local(name, path, metadata.len(), compression));
+            found.sources.push(Source::local(name, path, metadata.len(), compression));
         } else {
-            expand(path.to_str().unwrap_or(argument), &mut sources)?;
+            expand(path.to_str().unwrap_or(argument), &mut found)?;
         }
-        if sources.len() == before {
-            return Err(DiscoverError::Nothing(argument.clone()));
+        if found.sources.len() == before {
+            let argument = argument.clone();
+            if found.passed_over.len() == passed_over {
+                return Err(DiscoverError::Nothing(argument));
+            }
+            let names: Vec<String> = found.passed_over.into_values().collect();
+            return Err(DiscoverError::PassedOver { argument, passed_over: listed(&names) });
         }
     }
+    let Found { mut sources, passed_over } = found;
     sources.sort_by_cached_key(|source| (source.name.clone(), source.place.to_string()));
     for pair in sources.windows(2) {
         if pair[0].name == pair[1].name && !same_file(&pair[0].place, &pair[1].place) {
@@ -122,7 +179,35 @@ pub fn discover(arguments: &[String]) -> Result<Vec<Source>, DiscoverError> {
     for source in &sources {
         check_name(&source.name)?;
     }
-    Ok(sources)
+    let mut passed_over: Vec<String> = passed_over.into_values().collect();
+    passed_over.sort();
+    Ok(Discovered { sources, passed_over })
+}
+
+/// The first few names of many.
+#[must_use]
+pub fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    let more = names.len().saturating_sub(SHOWN);
+    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+}
+
+/// What is met on the way.
+#[derive(Default)]
+struct Found {
+    sources: Vec<Source>,
+    /// Names, by the places of the files.
+    passed_over: BTreeMap<PathBuf, String>,
+}
+
+/// A path that leads nowhere is named as such.
+fn missing(path: &Path, error: std::io::Error) -> DiscoverError {
+    match error.kind() {
+        std::io::ErrorKind::NotFound if path.is_symlink() => DiscoverError::DanglingLink(path.to_owned()),
+        std::io::ErrorKind::NotFound => DiscoverError::Missing(path.to_owned()),
+        _ => error.into(),
+    }
 }
 
 /// Whether a source may have this name.
@@ -161,13 +246,13 @@ fn same_file(first: &Location, second: &Location) -> bool {
 }
 
 /// The objects that a URL stands for, by the rules for files: an object, all below a folder, or those that a glob matches.
-fn find(remote: &Remote, sources: &mut Vec<Source>) -> Result<(), DiscoverError> {
+fn find(remote: &Remote, found: &mut Found) -> Result<(), DiscoverError> {
     let is_pattern = is_glob(remote.key()) && !remote.is_of_the_web();
     if !is_pattern && let Some(object) = remote.head()? {
         let name = remote.file_name().to_owned();
         let compression = Compression::of(&name).ok_or_else(|| DiscoverError::Ending(remote.to_string().into()))?;
         let Object { bytes, tag, .. } = object;
-        sources.push(Source { name, place: Location::Remote(remote.clone()), bytes, tag, compression });
+        found.sources.push(Source { name, place: Location::Remote(remote.clone()), bytes, tag, compression });
         return Ok(());
     }
     if remote.is_of_the_web() {
@@ -188,10 +273,15 @@ fn find(remote: &Remote, sources: &mut Vec<Source>) -> Result<(), DiscoverError>
     let matches = pattern.map(|pattern| Matches::new(&root, pattern)).transpose()?;
     for Object { name, bytes, tag } in &objects {
         let hidden = name.split('/').any(is_hidden) && !matches.as_ref().is_some_and(|matches| matches.names_hidden);
-        let Some(compression) = Compression::of(name).filter(|_| !hidden && !in_data_set(name)) else { continue };
-        if matches.as_ref().is_none_or(|matches| matches.has(name)) {
-            let place = Location::Remote(root.join(name));
-            sources.push(Source { name: name.clone(), place, bytes: *bytes, tag: tag.clone(), compression });
+        if hidden || in_data_set(name) || !matches.as_ref().is_none_or(|matches| matches.has(name)) {
+            continue;
+        }
+        let place = root.join(name);
+        if let Some(compression) = Compression::of(name) {
+            let place = Location::Remote(place);
+            found.sources.push(Source { name: name.clone(), place, bytes: *bytes, tag: tag.clone(), compression });
+        } else if is_of_a_corpus(name) {
+            found.passed_over.insert(place.to_string().into(), name.clone());
         }
     }
     Ok(())
@@ -221,22 +311,23 @@ impl Matches {
     }
 }
 
-fn walk(root: &Path, sources: &mut Vec<Source>) -> Result<(), DiscoverError> {
+/// What is in a folder; names are paths below `root`.
+fn walk(root: &Path, folder: &Path, found: &mut Found) -> Result<(), DiscoverError> {
     let visible = |entry: &walkdir::DirEntry| {
         let hidden = entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".");
         !hidden && !is_data_set(entry.path())
     };
-    for entry in walkdir::WalkDir::new(root).follow_links(true).into_iter().filter_entry(visible) {
+    for entry in walkdir::WalkDir::new(folder).follow_links(true).into_iter().filter_entry(visible) {
         let entry = entry?;
-        if entry.file_type().is_file() {
-            add_below(root, entry.path(), sources)?;
+        if !entry.file_type().is_dir() {
+            add_below(root, entry.path(), found)?;
         }
     }
     Ok(())
 }
 
 /// Names are paths below the pattern's longest folder without a wildcard.
-fn expand(pattern: &str, sources: &mut Vec<Source>) -> Result<(), DiscoverError> {
+fn expand(pattern: &str, found: &mut Found) -> Result<(), DiscoverError> {
     // `./in/*` finds `in/a.jsonl`, so the root is `in`.
     let root: PathBuf = Path::new(pattern)
         .components()
@@ -258,34 +349,31 @@ fn expand(pattern: &str, sources: &mut Vec<Source>) -> Result<(), DiscoverError>
             continue;
         }
         if path.is_dir() {
-            walk_named(&root, &path, sources)?;
+            walk(&root, &path, found)?;
         } else {
-            add_below(&root, &path, sources)?;
+            add_below(&root, &path, found)?;
         }
     }
     Ok(())
 }
 
-/// A folder that a glob matches: searched, with names from the glob's root.
-fn walk_named(root: &Path, folder: &Path, sources: &mut Vec<Source>) -> Result<(), DiscoverError> {
-    let first = sources.len();
-    walk(folder, sources)?;
-    for source in &mut sources[first..] {
-        source.name = name_below(root, source.place.local().unwrap_or(Path::new("")))?;
-    }
-    Ok(())
-}
-
-/// Adds the file if its name is one of a source.
-fn add_below(root: &Path, path: &Path, sources: &mut Vec<Source>) -> Result<(), DiscoverError> {
-    if Compression::of(&path.to_string_lossy()).is_none() {
+/// Adds the file if its name is one of a source, or says that it looks like one.
+fn add_below(root: &Path, path: &Path, found: &mut Found) -> Result<(), DiscoverError> {
+    let file_name = path.file_name().unwrap_or_default().to_string_lossy();
+    let Some(compression) = Compression::of(&file_name) else {
+        if is_of_a_corpus(&file_name) {
+            let below = path.strip_prefix(root).unwrap_or(path);
+            found.passed_over.insert(path.to_owned(), below.to_string_lossy().into_owned());
+        }
         return Ok(());
-    }
+    };
     let name = name_below(root, path)?;
     let metadata = fs_err::metadata(path)?;
-    // What is neither file nor folder, such as a pipe, is passed over.
-    if let Some(compression) = Compression::of(&name).filter(|_| metadata.is_file()) {
-        sources.push(Source::local(name, path, metadata.len(), compression));
+    // What is neither file nor folder, such as a pipe, cannot be read twice.
+    if metadata.is_file() {
+        found.sources.push(Source::local(name, path, metadata.len(), compression));
+    } else {
+        found.passed_over.insert(path.to_owned(), name);
     }
     Ok(())
 }
@@ -310,8 +398,31 @@ mod tests {
         assert_eq!(Compression::of("a.jsonl.zst"), Some(Compression::Zstd));
         assert_eq!(Compression::of("a.ndjson.gz"), Some(Compression::Gzip));
         assert_eq!(Compression::of("a.json"), Some(Compression::None));
+        assert_eq!(Compression::of("A.JSONL"), Some(Compression::None));
+        assert_eq!(Compression::of("a.jsonl.zstd"), Some(Compression::Zstd));
+        assert_eq!(Compression::of("a.Json.ZST"), Some(Compression::Zstd));
         for other in ["a.txt", "a.zst", "a.jsonl.bz2", "jsonl", "a.parquet"] {
             assert_eq!(Compression::of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_looks_like_a_corpus_is_told_from_what_lies_beside_one() {
+        for name in [
+            "a.jsonl.xz",
+            "a.JSONL.BZ2",
+            "a.jsonl.lz4",
+            "RC_2015-01.zst",
+            "dump.tar.gz",
+            "a.parquet",
+            "a.csv",
+            "a.txt.gz",
+            "a.jsonl.zst.part",
+        ] {
+            assert!(is_of_a_corpus(name), "{name}");
+        }
+        for name in ["README.md", "a.jsonl.zst.sha256", "a.jsonl.idx", "SHA256SUMS", "load.py", "x.part", "txt"] {
+            assert!(!is_of_a_corpus(name), "{name}");
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::OutputError;
 use super::commit::{CommitRecord, FinishedFile, ReaderPosition, RejectFiles, ShardFile, to_json};
-use super::counts::{DenoiserCounts, SourceCounts};
+use super::counts::{DenoiserCounts, SourceCounts, is_zero};
 use super::encoding::{Compression, TokenEncoding};
 use super::rows::RowsDigest;
 use crate::denoise::{MASKING_VERSION, Shortening, Spec};
@@ -66,6 +66,9 @@ pub struct PlanParts {
     pub compression: Compression,
     /// The units, whose sources are those of the manifest.
     pub units: Vec<Unit>,
+    /// Files beside the sources that looked like sources and are none, when the sources were last listed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub passed_over: u64,
 }
 
 /// All work for one source, or for several small neighbours, in one epoch.

@@ -47,8 +47,8 @@ impl RejectWriter {
     /// # Errors
     ///
     /// If it cannot be written, or its bytes were put aside and cannot be read.
-    pub fn add(&mut self, reject: &Reject) -> io::Result<()> {
-        let length = match &reject.bytes {
+    pub fn add(&mut self, reject: Reject<'_>) -> io::Result<()> {
+        let length = match reject.bytes {
             KeptBytes::Inline(bytes) => {
                 self.lines.write_all(bytes)?;
                 bytes.len() as u64
@@ -62,9 +62,15 @@ impl RejectWriter {
             }
         };
         self.lines.write_all(b"\n")?;
-        let Rejected { reason, ref detail } = reject.rejected;
-        let entry =
-            IndexEntry { source: &reject.source, line: reject.line, reason, detail, offset: self.offset, length };
+        let Rejected { reason, detail } = reject.rejected;
+        let entry = IndexEntry {
+            source: reject.source,
+            line: reject.line,
+            reason: *reason,
+            detail,
+            offset: self.offset,
+            length,
+        };
         serde_json::to_writer(&mut self.index, &entry)?;
         self.index.write_all(b"\n")?;
         self.offset += length + 1;

@@ -14,7 +14,7 @@ use super::data_set::{DATA, DataSet, TemporaryFile};
 use super::rejects::RejectWriter;
 use super::rows::{RowGroup, RowsDigest};
 use super::schema::RowFormat;
-use crate::reject::Reject;
+use crate::reject::Rejects;
 
 /// What every shard of a data set has in common.
 #[derive(Clone)]
@@ -34,7 +34,7 @@ pub struct BatchOutput {
     /// Its rows, if it made any. They stay together: a shard ends with a batch.
     pub row_groups: Vec<RowGroup>,
     /// Its rejects, in the order of lines. Not kept in epochs after the first, which reject the same lines.
-    pub rejects: Vec<Reject>,
+    pub rejects: Rejects,
     /// What was counted.
     pub counts: Counts,
     /// Sources that ended in it.
@@ -133,7 +133,7 @@ impl<'a> UnitWriter<'a> {
                 file.append(row_group)?;
             }
         }
-        for reject in &rejects {
+        for reject in rejects.iter() {
             let writer = match &mut self.rejects {
                 Some(writer) => writer,
                 writer => writer.insert(RejectWriter::new(self.data_set)?),

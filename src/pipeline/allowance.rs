@@ -1,11 +1,19 @@
 //! How many bad lines a source may have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io::Read as _;
 use std::str::FromStr;
 
-use super::UnitError;
+use super::plan::Unit;
+use super::{LinesRead, UnitError};
+use crate::denoise::Spec;
+use crate::input::batch::Batch;
+use crate::input::jsonl::without_mark;
+use crate::input::source::Source;
+use crate::output::counts::SourceCounts;
 use crate::output::shard::BatchOutput;
-use crate::reject::{Reject, Rejected};
+use crate::reject::{KeptBytes, Reason, Reject, Rejected};
 
 /// `--max-rejects`: a share of a source's lines, or a number of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,75 +62,253 @@ impl FromStr for MaxRejects {
     }
 }
 
+/// The number of lines of a source of which `read` of `whole` bytes gave so many: from a stretch at its beginning alone, an estimate.
+fn estimated(lines: u64, whole: u64, read: u64) -> u64 {
+    let estimate = u128::from(lines) * u128::from(whole) / u128::from(read.max(1));
+    u64::try_from(estimate).unwrap_or(u64::MAX).max(lines)
+}
+
+/// How many rejects of each source of a batch are worth keeping: as many as can be allowed when the batch is checked, and one more. Beyond these
+/// the run stops, so a batch of nothing but bad lines takes little memory.
+pub fn room(max: MaxRejects, batch: &Batch, sources: &[Source], unit: Unit) -> impl Fn(usize) -> u64 + use<> {
+    let (from, to) = unit.bounds();
+    let mut lines: BTreeMap<usize, u64> = BTreeMap::new();
+    let pieces = batch.pieces.iter().map(|piece| (piece.source, piece.first_line + piece.lines - 1));
+    for (source, line) in pieces.chain(batch.long_lines.iter().map(|long| (long.source, long.line))) {
+        let last = lines.entry(source).or_default();
+        *last = line.max(*last);
+    }
+    let open = &batch.end;
+    if let Some(lines) = lines.get_mut(&open.source).filter(|_| open.file.bytes > from) {
+        let end = to.unwrap_or_else(|| sources[open.source].bytes);
+        *lines = estimated(*lines, end.saturating_sub(from), open.file.bytes - from);
+    }
+    move |source| max.of(lines.get(&source).copied().unwrap_or_default()).saturating_add(1)
+}
+
+/// The first reject of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum First {
+    /// One that this run has seen.
+    Seen {
+        /// Source and line, if that is known.
+        place: String,
+        /// Why.
+        rejected: Rejected,
+        /// The field that was looked for, if there was none.
+        field: Option<String>,
+    },
+    /// One of a shard that is committed.
+    Earlier,
+}
+
+impl First {
+    /// The first reject of a source whose records are read by this spec.
+    #[must_use]
+    pub fn new(reject: &Reject<'_>, spec: &Spec) -> Self {
+        let fields = spec.fields();
+        let field = match reject.rejected.reason {
+            Reason::MissingText => Some(fields.text_field.clone()),
+            Reason::MissingLabel => fields.label_field.clone(),
+            _ => None,
+        };
+        Self::Seen { place: format!("{}:{}", reject.source, reject.line), rejected: reject.rejected.clone(), field }
+    }
+
+    /// The same where lines are numbered anew.
+    #[must_use]
+    pub fn without_line(self, source_name: &str) -> Self {
+        match self {
+            Self::Seen { place: _, rejected, field } => Self::Seen { place: source_name.to_owned(), rejected, field },
+            Self::Earlier => Self::Earlier,
+        }
+    }
+
+    /// Why, if it is known.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Seen { rejected, .. } => Some(rejected.reason),
+            Self::Earlier => None,
+        }
+    }
+}
+
+impl fmt::Display for First {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seen { place, rejected: Rejected { reason, detail }, field } => {
+                write!(formatter, "{place}: {reason}: ")?;
+                if let Some(field) = field {
+                    write!(formatter, "no field `{field}`, ")?;
+                }
+                formatter.write_str(detail)
+            }
+            Self::Earlier => formatter.write_str("in an earlier shard: see the index under `rejects/`"),
+        }
+    }
+}
+
+/// What a source is that is one JSON document over many lines, or one array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Document {
+    /// An array of records.
+    Array,
+    /// An object, or several.
+    Object,
+}
+
+impl Document {
+    /// What begins with a record that is none. `is_only` says whether it is the only one of its source.
+    #[must_use]
+    pub fn begun_by(reject: &Reject<'_>, is_only: bool) -> Option<Self> {
+        let mut start = Vec::new();
+        match reject.bytes {
+            KeptBytes::Inline(bytes) => start.extend_from_slice(&bytes[..bytes.len().min(START)]),
+            KeptBytes::File(file) => drop(file.contents().ok()?.take(START as u64).read_to_end(&mut start).ok()?),
+        }
+        let start = without_mark(reject.line, &start).trim_ascii();
+        let Rejected { reason, detail } = reject.rejected;
+        match reason {
+            Reason::InvalidJson if start == b"{" => Some(Self::Object),
+            Reason::InvalidJson if start.starts_with(b"[") && detail.starts_with("EOF while parsing") => {
+                Some(Self::Array)
+            }
+            Reason::NotAnObject | Reason::LineTooLong if start.starts_with(b"[") && is_only => Some(Self::Array),
+            _ => None,
+        }
+    }
+}
+
+/// Bytes of a line that tell whether a document begins with it.
+const START: usize = 64;
+
+impl MaxRejects {
+    /// Whether a source may give no document at all: only if all of every source may be rejected.
+    #[must_use]
+    pub fn allows_all(self) -> bool {
+        self == Self::ALL
+    }
+
+    /// `100%`.
+    pub const ALL: Self = Self::Share(1_000_000);
+}
+
+/// Why a source that was read to its end cannot be used: it has records, and none of them is a document; or it is one JSON document.
+#[must_use]
+pub fn without_documents(
+    source: &Source,
+    counts: &SourceCounts,
+    first: &First,
+    document: Option<Document>,
+) -> Option<UnitError> {
+    if counts.rejected() == 0 || (counts.documents > 0 && document.is_none()) {
+        return None;
+    }
+    let (source_name, first) = (source.name.clone(), first.clone());
+    Some(match document {
+        Some(document) => UnitError::OneDocument { source_name, place: source.place.to_string(), document, first },
+        None => UnitError::NoDocument { source_name, lines: LinesRead::All(counts.lines), first },
+    })
+}
+
 /// Watches the sources of a unit.
-pub struct Allowance {
+pub struct Allowance<'a> {
     max: MaxRejects,
-    /// Bytes of the file before the part of a source that is read.
-    from: u64,
+    unit: Unit,
+    spec: &'a Spec,
     sources: BTreeMap<String, Watched>,
 }
 
 #[derive(Default)]
 struct Watched {
-    lines: u64,
-    rejected: u64,
-    first: Option<(u64, Rejected)>,
+    counts: SourceCounts,
+    first: Option<First>,
+    /// What the first record begins, if it is a reject: where it is the only one, and where it is not.
+    document: [Option<Document>; 2],
 }
 
-impl Allowance {
-    /// Nothing seen yet, of whole sources or of the part of one that begins after `from` bytes of its file.
+impl Watched {
+    fn document(&self) -> Option<Document> {
+        let is_only = self.counts.lines == self.counts.blank_lines + 1;
+        self.document[usize::from(!is_only)]
+    }
+}
+
+impl<'a> Allowance<'a> {
+    /// Nothing seen yet of the sources of a unit, or of the part of one that the unit is for.
     #[must_use]
-    pub fn new(max: MaxRejects, from: u64) -> Self {
-        Self { max, from, sources: BTreeMap::new() }
+    pub fn new(max: MaxRejects, unit: Unit, spec: &'a Spec) -> Self {
+        Self { max, unit, spec, sources: BTreeMap::new() }
     }
 
     /// Counts lines of shards that are committed already.
-    pub fn count(&mut self, source: &str, lines: u64, rejected: u64) {
-        let watched = self.sources.entry(source.to_owned()).or_default();
-        watched.lines = watched.lines.saturating_add(lines);
-        watched.rejected = watched.rejected.saturating_add(rejected);
+    pub fn count(&mut self, source: &str, counts: &SourceCounts) {
+        self.sources.entry(source.to_owned()).or_default().counts += counts;
     }
 
-    /// Counts a batch and checks the sources that it touches; `file_bytes` says where in its file a source ends, or the part of it.
+    /// Counts a batch and checks the sources that it touches, which are among `sources`.
     ///
     /// A source that is not read to its end has an unknown number of lines: it is estimated from the share of the file that has been
     /// read, so that a source of nothing but bad lines is stopped early, and one bad stretch at its beginning is not.
     ///
     /// # Errors
     ///
-    /// [`UnitError::TooManyRejects`] if a source has too many.
-    pub fn check(&mut self, batch: &BatchOutput, file_bytes: impl Fn(&str) -> u64) -> Result<(), UnitError> {
-        for Reject { source, line, rejected, .. } in &batch.rejects {
-            let watched = self.sources.entry(source.clone()).or_default();
-            watched.first.get_or_insert_with(|| (*line, rejected.clone()));
-        }
+    /// [`UnitError::TooManyRejects`] if a source has too many; [`UnitError::NoDocument`] if one that has ended, and is not read in parts, has
+    /// nothing else; [`UnitError::OneDocument`] if it is no lines at all.
+    pub fn check(&mut self, batch: &BatchOutput, sources: &[Source]) -> Result<(), UnitError> {
+        self.watch_rejects(batch);
         for (name, counts) in &batch.counts.sources {
-            self.count(name, counts.lines, counts.rejected());
-            let Some(watched) = self.sources.get(name) else { continue };
-            let lines = match &batch.position {
-                Some(position) if position.source == *name && position.file_bytes > self.from => {
-                    let whole = u128::from(watched.lines) * u128::from(file_bytes(name).saturating_sub(self.from));
-                    let read = u128::from(position.file_bytes - self.from);
-                    u64::try_from(whole / read).unwrap_or(u64::MAX).max(watched.lines)
-                }
-                _ => watched.lines,
+            self.count(name, counts);
+        }
+        let ended: BTreeSet<&str> = batch.finished.iter().map(|file| file.name.as_str()).collect();
+        let touched = batch.counts.sources.keys().map(String::as_str);
+        for name in touched.chain(ended.iter().copied()).collect::<BTreeSet<_>>() {
+            let Some(watched) = self.sources.get(name).filter(|watched| watched.counts.rejected() > 0) else {
+                continue;
             };
-            let allowed = self.max.of(lines);
-            if watched.rejected > allowed {
-                let first = watched
-                    .first
-                    .as_ref()
-                    .map(|(line, rejected)| format!("{name}:{line}: {}: {}", rejected.reason, rejected.detail));
-                return Err(UnitError::TooManyRejects {
-                    source_name: name.clone(),
-                    rejected: watched.rejected,
-                    lines: watched.lines,
-                    allowed,
-                    first: first.unwrap_or_else(|| "in an earlier shard: see the index under `rejects/`".to_owned()),
-                });
+            let Some(source) = sources.iter().find(|source| source.name == name) else { continue };
+            let (from, to) = self.unit.bounds();
+            let lines = match &batch.position {
+                Some(position) if position.source == name && position.file_bytes > from => {
+                    let end = to.unwrap_or(source.bytes);
+                    estimated(watched.counts.lines, end.saturating_sub(from), position.file_bytes - from)
+                }
+                _ => watched.counts.lines,
+            };
+            let (rejected, allowed) = (watched.counts.rejected(), self.max.of(lines));
+            let first = watched.first.clone().unwrap_or(First::Earlier);
+            let is_whole = ended.contains(name) && self.unit.part.is_none() && !self.max.allows_all();
+            let is_too_many = rejected > allowed;
+            let document = watched.document().filter(|_| is_whole || is_too_many);
+            if (is_whole || document.is_some())
+                && let Some(error) = without_documents(source, &watched.counts, &first, document)
+            {
+                return Err(error);
+            }
+            if is_too_many {
+                let (source_name, lines) = (name.to_owned(), watched.counts.lines);
+                return Err(UnitError::TooManyRejects { source_name, rejected, lines, allowed, first });
             }
         }
         Ok(())
+    }
+
+    /// Keeps the first reject of each source.
+    fn watch_rejects(&mut self, batch: &BatchOutput) {
+        for reject in batch.rejects.iter() {
+            if self.sources.get(reject.source).is_some_and(|watched| watched.first.is_some()) {
+                continue;
+            }
+            let in_batch = batch.counts.sources.get(reject.source);
+            let watched = self.sources.entry(reject.source.to_owned()).or_default();
+            watched.first = Some(First::new(&reject, self.spec));
+            // With documents before it or beside it, only the first line is known to be the first record.
+            let no_documents = watched.counts.documents == 0 && in_batch.is_none_or(|counts| counts.documents == 0);
+            if reject.line == 1 || no_documents {
+                watched.document = [true, false].map(|is_only| Document::begun_by(&reject, is_only));
+            }
+        }
     }
 }
 

@@ -7,8 +7,9 @@ use std::time::Instant;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use super::UnitError;
+use super::allowance::{Document, First, without_documents};
 use super::worker::{BatchMasker, Masked, Shared};
+use super::{LinesRead, UnitError};
 use crate::input::batch::{Batch, BatchReader};
 use crate::input::reader::Limits;
 use crate::input::source::Source;
@@ -120,13 +121,14 @@ impl Estimator<'_> {
     ///
     /// # Errors
     ///
-    /// [`UnitError`] if a source cannot be read or masked.
+    /// [`UnitError`] if a source cannot be read or masked, or if nothing of it that was masked is a document: the first in the order of names.
     pub fn estimate(&self, sources: &[Source], pool: &ThreadPool) -> Result<Estimate, UnitError> {
         let some: Vec<&Source> = sources.iter().filter(|source| source.bytes > 0).collect();
         let count = some.len().min(SOURCES);
         let picked: Vec<&Source> = (0..count).map(|place| some[place * some.len() / count]).collect();
-        let sampled: Vec<(Sampled, bool)> =
-            pool.install(|| picked.par_iter().map(|source| self.sample(source)).collect::<Result<_, _>>())?;
+        let sampled: Vec<Result<(Sampled, bool), UnitError>> =
+            pool.install(|| picked.par_iter().map(|source| self.sample(source)).collect());
+        let sampled = sampled.into_iter().collect::<Result<Vec<_>, _>>()?;
         let mut total = Expected::default();
         for (one, _) in &sampled {
             total.add(&one.expected);
@@ -172,6 +174,8 @@ impl Estimator<'_> {
             }
         }
         let (text, file) = places.last().copied().unwrap_or_default();
+        let is_whole = is_finished && sum.masked == text;
+        Self::check_documents(source, &sum, is_whole)?;
         let reading = begin.elapsed().as_secs_f64() - masking;
         let first = places.first().copied().unwrap_or_default();
         let all_text = if is_finished {
@@ -200,8 +204,21 @@ impl Estimator<'_> {
                 .map(|(examples, tokens)| (of_epochs(*examples), of_epochs(*tokens)))
                 .collect(),
         };
-        let is_whole = is_finished && sum.masked == text;
         Ok((Sampled { name: source.name.clone(), bytes: source.bytes, expected }, is_whole))
+    }
+
+    /// Whether a line that was masked is a document, if one was not blank: a run asks the same of all lines.
+    fn check_documents(source: &Source, sum: &Sum, is_whole: bool) -> Result<(), UnitError> {
+        let Some((reject, document)) = &sum.first else { return Ok(()) };
+        let document = document[usize::from(!(is_whole && sum.counts.lines == sum.counts.blank_lines + 1))];
+        match without_documents(source, &sum.counts, reject, document) {
+            None => Ok(()),
+            Some(UnitError::NoDocument { source_name, lines: LinesRead::All(lines), first }) if !is_whole => {
+                let first = first.without_line(&source.name);
+                Err(UnitError::NoDocument { source_name, lines: LinesRead::Sample(lines), first })
+            }
+            Some(error) => Err(error),
+        }
     }
 
     /// Masks some lines of a batch.
@@ -212,8 +229,17 @@ impl Estimator<'_> {
         batch.thin(MASKED / BATCHES);
         sum.masked += batch.text_bytes() as u64;
         sum.masked_lines += lines(&batch);
-        let Masked { row_groups, rejects: _, counts } = BatchMasker::new(self.shared, 0)?.mask(batch, &[name])?;
+        let Masked { row_groups, rejects, counts } = BatchMasker::new(self.shared, 0)?.mask(batch, &[name], |_| 1)?;
         let of_source = counts.sources.get(name).cloned().unwrap_or_default();
+        sum.counts += &of_source;
+        if sum.first.is_none() && sum.documents == 0 {
+            sum.first = rejects.iter().next().map(|reject| {
+                // With documents beside it, only the first line is known to be the first record.
+                let is_first = reject.line == 1 || of_source.documents == 0;
+                let begun = |is_only| Document::begun_by(&reject, is_only).filter(|_| is_first);
+                (First::new(&reject, &self.shared.spec), [true, false].map(begun))
+            });
+        }
         sum.rejects += of_source.rejected();
         let SourceCounts { documents, tokens, rows, .. } = of_source;
         sum.documents += documents;
@@ -233,6 +259,10 @@ impl Estimator<'_> {
 /// What was read and masked of a source.
 #[derive(Default)]
 struct Sum {
+    /// Of the lines that were masked.
+    counts: SourceCounts,
+    /// The first reject, and what document it begins: where it is the only record, and where it is not.
+    first: Option<(First, [Option<Document>; 2])>,
     read: u64,
     read_lines: u64,
     long_lines: u64,

@@ -23,6 +23,9 @@ pub mod unit;
 pub mod units;
 pub mod worker;
 
+use std::fmt;
+
+use self::allowance::{Document, First};
 use crate::input::InputError;
 use crate::output::OutputError;
 
@@ -49,8 +52,30 @@ pub enum UnitError {
         lines: u64,
         /// How many are allowed.
         allowed: u64,
-        /// Where the first reject is, its reason, and what exactly.
-        first: String,
+        /// The first of them.
+        first: First,
+    },
+    /// A source of which nothing can be used.
+    #[error("{source_name}: no document in {lines}; the first reject is {first}")]
+    NoDocument {
+        /// The source.
+        source_name: String,
+        /// Its lines.
+        lines: LinesRead,
+        /// The first reject.
+        first: First,
+    },
+    /// A file of JSON that is no JSON lines.
+    #[error("{source_name}: the source is one JSON document, not JSON lines; the first reject is {first}")]
+    OneDocument {
+        /// The source.
+        source_name: String,
+        /// Where it is.
+        place: String,
+        /// What it is.
+        document: Document,
+        /// The first reject.
+        first: First,
     },
     /// A source is not the one that the finished shards were made from.
     #[error("{source_name}: the source changed since the first {lines} lines of it were made into shards")]
@@ -66,4 +91,24 @@ pub enum UnitError {
     /// The user or the system asked to stop, or another unit failed.
     #[error("stopped")]
     Stopped,
+}
+
+/// The lines of a source that were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinesRead {
+    /// All of them.
+    All(u64),
+    /// Some of them.
+    Sample(u64),
+}
+
+impl fmt::Display for LinesRead {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All(1) => formatter.write_str("its only line"),
+            Self::All(lines) => write!(formatter, "its {lines} lines"),
+            Self::Sample(1) => formatter.write_str("the line that was looked at"),
+            Self::Sample(lines) => write!(formatter, "the {lines} lines that were looked at"),
+        }
+    }
 }

@@ -11,6 +11,7 @@ use crate::difference::{Difference, differences};
 use crate::input::batch::BLOCK_BYTES;
 use crate::input::source::Source;
 use crate::output::commit::to_json;
+use crate::output::counts::is_zero;
 use crate::output::encoding::{Compression, PageFormat, TokenEncoding};
 use crate::output::manifest::PlanParts;
 pub use crate::output::manifest::{Part, Unit};
@@ -67,6 +68,9 @@ pub struct Plan {
     pub sources: Vec<PlannedSource>,
     /// The units, epoch by epoch; those of an extension behind them.
     pub units: Vec<Unit>,
+    /// Files beside the sources that looked like sources and are none. Another number is no other plan.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub passed_over: u64,
 }
 
 /// A source in a plan.
@@ -118,6 +122,7 @@ impl Plan {
             compression: pages.compression,
             units: units(&sources, 0, spec.fields().epochs, cutting),
             sources,
+            passed_over: 0,
         }
     }
 
@@ -144,8 +149,9 @@ impl Plan {
     /// What the manifest says of it beside spec and sources.
     #[must_use]
     pub fn parts(&self) -> PlanParts {
-        let Self { columns, shard_bytes, batch_bytes, encoding, compression, units, .. } = self;
+        let Self { columns, shard_bytes, batch_bytes, encoding, compression, units, passed_over, .. } = self;
         PlanParts {
+            passed_over: *passed_over,
             columns: columns.clone(),
             shard_bytes: *shard_bytes,
             batch_bytes: *batch_bytes,
@@ -216,13 +222,13 @@ impl Plan {
         }
         // Where an extension came, a unit ends: the units are those of the data set if the sources are.
         let units = if sources == self.sources { self.units.clone() } else { asked.units };
-        (Self { sources, units, ..asked }, new)
+        (Self { sources, units, passed_over: self.passed_over, ..asked }, new)
     }
 
     /// This plan, and behind its units those of further sources.
-    pub(super) fn extended(&self, new: Vec<PlannedSource>, cutting: Cutting) -> Self {
+    pub(super) fn extended(&self, new: Vec<PlannedSource>, passed_over: u64, cutting: Cutting) -> Self {
         let epochs = self.units.iter().map(|unit| unit.epoch + 1).max().unwrap_or_default();
-        let mut extended = self.clone();
+        let mut extended = Self { passed_over, ..self.clone() };
         extended.units.extend(units(&new, self.sources.len(), epochs, cutting));
         extended.sources.extend(new);
         extended

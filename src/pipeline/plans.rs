@@ -28,6 +28,7 @@ impl Plans {
     pub fn resolve(data_set: &DataSet, asked: Plan, extend: Option<Cutting>) -> Result<Self, RunError> {
         let mut plans = read(data_set)?;
         let Some(last) = plans.last() else { return Ok(Self::new(vec![asked])) };
+        let passed_over = asked.passed_over;
         let (known, new) = last.split(asked, extend.is_some());
         let differences = known.differences_from(last);
         if !differences.is_empty() {
@@ -36,7 +37,7 @@ impl Plans {
             return Err(RunError::OtherPlan { dir, differences, only_new_sources });
         }
         if !new.is_empty() {
-            plans.push(last.extended(new, extend.unwrap_or_default()));
+            plans.push(last.extended(new, passed_over, extend.unwrap_or_default()));
         }
         Ok(Self::new(plans))
     }

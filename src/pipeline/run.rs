@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rayon::ThreadPool;
 
-use super::UnitError;
-use super::allowance::MaxRejects;
+use super::allowance::{First, MaxRejects};
 use super::ordered::Crew;
 use super::plan::Plan;
 use super::plans::Plans;
@@ -16,6 +15,7 @@ use super::progress::Progress;
 use super::unit::{mask_batch, run_unit};
 use super::units::{UnitState, ranges, records, states};
 use super::worker::Shared;
+use super::{LinesRead, UnitError};
 use crate::input::buffers::Buffers;
 use crate::input::reader::Limits;
 use crate::input::source::Source;
@@ -87,6 +87,9 @@ pub enum RunError {
         /// Those that are not done.
         missing: Vec<usize>,
     },
+    /// The only unit failed, or all units of a source together: no number says more.
+    #[error(transparent)]
+    OnlyUnit(UnitError),
     /// A unit failed.
     #[error("unit {unit} of {units} failed")]
     Unit {
@@ -186,6 +189,7 @@ fn run_units(job: &Job, wanted: Range<usize>) -> Result<(), RunError> {
     match failures.into_iter().filter(|failure| !stopped(failure)).min_by_key(|failure| failure.0) {
         // Whoever waits for a store when a signal comes says that it failed.
         _ if signal != 0 => Err(RunError::Interrupted { signal }),
+        Some((_, error)) if units == 1 => Err(RunError::OnlyUnit(error)),
         Some((unit, source)) => Err(RunError::Unit { unit, units, source }),
         None => Ok(()),
     }
@@ -240,6 +244,19 @@ fn check_files(data_set: &DataSet, manifest: &Manifest) -> Result<(), OutputErro
     }
 }
 
+/// Whether each source that was read in parts has a document in one of them, as the units ask of all others.
+fn check_parts(max: MaxRejects, manifest: &Manifest) -> Result<(), RunError> {
+    let parts = manifest.plan.units.iter().filter(|unit| unit.part.is_some());
+    let mut sources = parts.filter_map(|unit| manifest.sources.get(unit.first_source)).filter(|_| !max.allows_all());
+    match sources.find(|source| source.counts.documents == 0 && source.counts.rejected() > 0) {
+        Some(source) => {
+            let (source_name, lines) = (source.name.clone(), LinesRead::All(source.counts.lines));
+            Err(RunError::OnlyUnit(UnitError::NoDocument { source_name, lines, first: First::Earlier }))
+        }
+        None => Ok(()),
+    }
+}
+
 fn write_manifest(job: &Job, plans: &Plans) -> Result<Manifest, RunError> {
     let plan = plans.whole();
     let records = records(&job.data_set, plan.units.len())?;
@@ -253,6 +270,7 @@ fn write_manifest(job: &Job, plans: &Plans) -> Result<Manifest, RunError> {
     }
     let names: Vec<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();
     let manifest = Manifest::new(&job.shared.spec, job.shared.tokenizer.path(), plan.parts(), &names, &records)?;
+    check_parts(job.max_rejects, &manifest)?;
     check_files(&job.data_set, &manifest)?;
     let written = manifest.files().collect();
     job.data_set.remove_unnamed(plan.units.len(), &written).map_err(OutputError::from)?;

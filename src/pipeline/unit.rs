@@ -1,7 +1,7 @@
 //! The program: one unit from its sources to its shards.
 
 use super::UnitError;
-use super::allowance::Allowance;
+use super::allowance::{Allowance, room};
 use super::ordered::Crew;
 use super::progress::Snapshot;
 use super::run::Job;
@@ -29,7 +29,7 @@ pub fn run_unit(job: &Job, crew: &UnitCrew<'_>, index: usize) -> Result<(), Unit
         return Ok(());
     };
     let (from, to) = unit.bounds();
-    let mut allowance = Allowance::new(job.max_rejects, from);
+    let mut allowance = Allowance::new(job.max_rejects, unit, &job.shared.spec);
     let spool = job.data_set.temporary_folder();
     let max_line = job.shared.spec.fields().max_line;
     let mut reader =
@@ -40,8 +40,7 @@ pub fn run_unit(job: &Job, crew: &UnitCrew<'_>, index: usize) -> Result<(), Unit
     crew.in_order(
         || job.check_stop().and_then(|()| Ok(reader.next_batch()?.map(|batch| UnitBatch { unit: index, batch }))),
         |(output, progress)| {
-            let file_bytes = |name: &str| to.unwrap_or_else(|| size_of(sources, name));
-            allowance.check(&output, file_bytes)?;
+            allowance.check(&output, sources)?;
             writer.append(output)?;
             let file_bytes = progress.file_bytes - std::mem::replace(&mut read_before, progress.file_bytes);
             job.progress.add(Snapshot { file_bytes, ..progress });
@@ -75,11 +74,12 @@ pub fn mask_batch(job: &Job, UnitBatch { unit, batch }: UnitBatch) -> Result<(Ba
     let position = reader_position(&names, &batch.end);
     let file_bytes = bytes_before(sources, &batch.end).saturating_sub(unit.bounds().0).min(job.plan().unit_bytes(unit));
     let finished = batch.finished.iter().map(|source| finished_file(&names, source)).collect();
+    let room = room(job.max_rejects, &batch, sources, unit);
     // Later epochs reject the same lines, which are kept once.
-    let keep_rejects = unit.epoch == 0;
+    let room = |source| if unit.epoch == 0 { room(source) } else { 0 };
     #[expect(clippy::cast_possible_truncation, reason = "a spec has at most 2^16 epochs")]
     let epoch = unit.epoch as u16;
-    let Masked { row_groups, mut rejects, counts } = BatchMasker::new(&job.shared, epoch)?.mask(batch, &names)?;
+    let Masked { row_groups, rejects, counts } = BatchMasker::new(&job.shared, epoch)?.mask(batch, &names, room)?;
     let sum = |count: fn(&crate::output::counts::SourceCounts) -> u64| counts.sources.values().map(count).sum();
     let progress = Snapshot {
         file_bytes,
@@ -88,9 +88,6 @@ pub fn mask_batch(job: &Job, UnitBatch { unit, batch }: UnitBatch) -> Result<(Ba
         rows: sum(|counts| counts.rows),
         tokens: sum(|counts| counts.tokens),
     };
-    if !keep_rejects {
-        rejects.clear();
-    }
     Ok((BatchOutput { batch: index, row_groups, rejects, counts, finished, position }, progress))
 }
 
@@ -108,14 +105,14 @@ fn skip_committed(
     job: &Job,
     sources: &[Source],
     reader: &mut BatchReader<'_>,
-    allowance: &mut Allowance,
+    allowance: &mut Allowance<'_>,
     committed: &[CommitRecord],
 ) -> Result<u64, UnitError> {
     let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
     let finished: Vec<&FinishedFile> = committed.iter().flat_map(|record| &record.finished).collect();
     for record in committed {
         for (name, counts) in &record.counts.sources {
-            allowance.count(name, counts.lines, counts.rejected());
+            allowance.count(name, counts);
         }
     }
     let Some(last) = committed.last() else { return Ok(0) };
@@ -174,8 +171,4 @@ fn finished_file(names: &[&str], source: &FinishedSource) -> FinishedFile {
 /// Bytes on disk of the unit's sources before a position.
 fn bytes_before(sources: &[Source], end: &Position) -> u64 {
     sources[..end.source].iter().map(|source| source.bytes).sum::<u64>() + end.file.bytes
-}
-
-fn size_of(sources: &[Source], name: &str) -> u64 {
-    sources.iter().find(|source| source.name == name).map_or(0, |source| source.bytes)
 }

@@ -13,7 +13,7 @@ use crate::input::batch::{Batch, LongLine, Piece};
 use crate::input::jsonl;
 use crate::output::counts::{Counts, DenoiserCounts, SourceCounts};
 use crate::output::rows::{Provenance, RowGroup, RowGroupEncoder};
-use crate::reject::{KeptBytes, Reject, Rejected};
+use crate::reject::{Rejected, Rejects};
 use crate::tokenize::{Scratch, Tokenizer};
 
 /// What all workers share. Nothing in it decides a byte but what does not change.
@@ -34,8 +34,8 @@ pub struct Shared {
 pub struct Masked {
     /// The rows, if there are any.
     pub row_groups: Vec<RowGroup>,
-    /// The rejects, in the order of sources and lines.
-    pub rejects: Vec<Reject>,
+    /// The rejects, as many of each source as are wanted.
+    pub rejects: Rejects,
     /// What was counted.
     pub counts: Counts,
 }
@@ -48,11 +48,15 @@ pub struct BatchMasker<'a> {
     masker: Masker,
     rows: Arranger<'a>,
     denoisers: Vec<DenoiserCounts>,
-    rejects: Vec<Reject>,
+    rejects: Rejects,
+    /// How many more rejects of the source at hand are kept.
+    room: u64,
 }
 
 /// A block: consecutive lines of one source, whose rows follow from them alone.
 struct Block<'a> {
+    /// Its index in the unit.
+    index: usize,
     source: &'a str,
     keys: SourceKeys,
 }
@@ -71,32 +75,34 @@ impl<'a> BatchMasker<'a> {
             masker: Masker::default(),
             rows: Arranger::new(&shared.spec, &shared.encoder)?,
             denoisers: vec![DenoiserCounts::default(); shared.spec.denoisers().len()],
-            rejects: Vec::new(),
+            rejects: Rejects::default(),
+            room: 0,
         })
     }
 
-    /// Makes the rows of a batch and encodes them. `names` are the sources of the unit.
+    /// Makes the rows of a batch and encodes them. `names` are the sources of the unit; of each no more rejects are kept than `room` says, and
+    /// all are counted.
     ///
     /// # Errors
     ///
     /// [`UnitError`] if the rows cannot be encoded.
-    pub fn mask(mut self, batch: Batch, names: &[&'a str]) -> Result<Masked, UnitError> {
+    pub fn mask(mut self, batch: Batch, names: &[&'a str], room: impl Fn(usize) -> u64) -> Result<Masked, UnitError> {
         let mut counts = Counts::default();
         // A full block ends its batch, so the pieces of one source are one block.
         for pieces in batch.pieces.chunk_by(|a, b| a.source == b.source) {
             let source = names[pieces[0].source];
+            self.room = room(pieces[0].source);
             *counts.source(source) += &self.mask_block(source, &batch, pieces)?;
         }
         self.shared.give_back(self.scratch);
         for LongLine { source, line, bytes, file } in batch.long_lines {
-            let source = names[source].to_owned();
-            counts.source(&source).lines += 1;
+            let of_source = counts.source(names[source]);
+            of_source.lines += 1;
             let rejected = too_long(bytes, self.shared.spec.fields().max_line);
-            self.rejects.push(Reject { source, line, rejected, bytes: KeptBytes::File(file) });
-        }
-        self.rejects.sort_by(|a, b| (&a.source, a.line).cmp(&(&b.source, b.line)));
-        for reject in &self.rejects {
-            *counts.source(&reject.source).rejects.entry(reject.rejected.reason).or_default() += 1;
+            *of_source.rejects.entry(rejected.reason).or_default() += 1;
+            if room(source) > 0 {
+                self.rejects.push_aside(source, names[source], line, rejected, file);
+            }
         }
         for (denoiser, counted) in self.shared.spec.denoisers().iter().zip(&self.denoisers) {
             if counted.examples > 0 {
@@ -109,7 +115,7 @@ impl<'a> BatchMasker<'a> {
     /// The lines of one block: each document by itself, or all of them together.
     fn mask_block(&mut self, source: &'a str, batch: &Batch, pieces: &[Piece]) -> Result<SourceCounts, UnitError> {
         let spec = &self.shared.spec;
-        let block = Block { source, keys: spec.source_keys(source) };
+        let block = Block { index: pieces[0].source, source, keys: spec.source_keys(source) };
         let mut counts =
             SourceCounts { lines: pieces.iter().map(|piece| piece.lines).sum(), ..SourceCounts::default() };
         let lines = pieces.iter().flat_map(|piece| batch.lines(piece));
@@ -208,7 +214,7 @@ impl<'a> BatchMasker<'a> {
                     counts.tokens += (ids.len() - start) as u64;
                     records.push((line, start..middle, middle..ids.len(), choice));
                 }
-                Err(rejected) => self.reject(block, line, bytes, rejected),
+                Err(rejected) => self.reject(block, line, bytes, rejected, counts),
             }
         }
         let mut segment = Vec::new();
@@ -315,7 +321,7 @@ impl<'a> BatchMasker<'a> {
                 true
             }
             Err(rejected) => {
-                self.reject(block, line, bytes, rejected);
+                self.reject(block, line, bytes, rejected, counts);
                 false
             }
         }
@@ -326,9 +332,12 @@ impl<'a> BatchMasker<'a> {
         bytes.len() as u64 <= self.shared.spec.fields().max_line && jsonl::is_blank(bytes)
     }
 
-    fn reject(&mut self, block: &Block<'a>, line: u64, bytes: &[u8], rejected: Rejected) {
-        let (source, bytes) = (block.source.to_owned(), KeptBytes::Inline(bytes.to_owned()));
-        self.rejects.push(Reject { source, line, rejected, bytes });
+    fn reject(&mut self, block: &Block<'a>, line: u64, bytes: &[u8], rejected: Rejected, counts: &mut SourceCounts) {
+        *counts.rejects.entry(rejected.reason).or_default() += 1;
+        if let Some(room) = self.room.checked_sub(1) {
+            self.room = room;
+            self.rejects.push(block.index, block.source, line, rejected, bytes);
+        }
     }
 }
 

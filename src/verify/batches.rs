@@ -2,27 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use sha2::{Digest as _, Sha256};
-
-use super::files::sha256;
 use super::findings::Findings;
-use super::rejects::RejectAgain;
 use super::sources::{Again, RowsAgain};
 use super::step::RowGroupPlace;
 use crate::denoise::{Address, Segmenting, Spec};
 use crate::input::batch::{Batch, LongLine, Piece};
 use crate::input::jsonl;
 use crate::numbers::{counted, exact};
-use crate::output::OutputError;
 use crate::output::counts::SourceCounts;
 use crate::output::data_set::DataSet;
 use crate::output::read::{ReadError, RowHash, Shard, ShardAgain};
 use crate::output::rows::{Provenance, RowGroup, RowsDigest};
 use crate::pipeline::UnitError;
+use crate::pipeline::document::too_long;
 use crate::pipeline::worker::{BatchMasker, Masked};
 use crate::reading::Described;
 use crate::reading::example::{self, Reach};
-use crate::reject::{Reason, Rejected};
+use crate::reject::{Rejected, Rejects};
 use crate::tokenize::Scratch;
 
 /// What batches are held to.
@@ -61,8 +57,8 @@ pub struct Outcome {
     pub row_groups: Vec<RowGroup>,
     /// Lines, documents and tokens of each source.
     pub counts: BTreeMap<String, SourceCounts>,
-    /// The lines that make no rows, in the order in which they are kept.
-    pub rejects: Vec<RejectAgain>,
+    /// The lines that make no rows.
+    pub rejects: Rejects,
     /// Sources that ended in it, with their digests.
     pub finished: Vec<(String, String)>,
     /// Lines.
@@ -116,17 +112,8 @@ impl BatchLaws<'_> {
             held.digests.push(digest);
         }
         let mut counts: BTreeMap<String, SourceCounts> = BTreeMap::new();
-        let mut rejects = Vec::new();
-        for LongLine { source, line, file, .. } in &batch.long_lines {
-            let source = names[*source].to_owned();
-            counts.entry(source.clone()).or_default().lines += 1;
-            if epoch == 0 {
-                let bytes = file.contents().and_then(sha256).map_err(OutputError::from)?;
-                rejects.push(RejectAgain { source, line: *line, reason: Reason::LineTooLong, bytes });
-            }
-        }
         let scratch = self.again.shared.tokenizer.scratch();
-        let mut comparison = Comparison { laws: self, epoch, held: held.tokens, scratch, rejects };
+        let mut comparison = Comparison { laws: self, epoch, held: held.tokens, scratch, rejects: Rejects::default() };
         for pieces in batch.pieces.chunk_by(|a, b| a.source == b.source) {
             let mut of_source = Findings::new(names[pieces[0].source]);
             let counted = comparison.block(&batch, pieces, names[pieces[0].source], &mut of_source);
@@ -134,7 +121,14 @@ impl BatchLaws<'_> {
             findings.push(of_source);
         }
         let Comparison { held: left, mut rejects, .. } = comparison;
-        rejects.sort_by(|a, b| (&a.source, a.line).cmp(&(&b.source, b.line)));
+        for LongLine { source, line, bytes, file } in &batch.long_lines {
+            let name = names[*source];
+            counts.entry(name.to_owned()).or_default().lines += 1;
+            if epoch == 0 {
+                let rejected = too_long(*bytes, self.described.spec.fields().max_line);
+                rejects.push_aside(*source, name, *line, rejected, file.clone());
+            }
+        }
         for ((source, line), _) in left {
             let mut of_source = Findings::new(names[source]);
             of_source.at_line(line, "has rows, but no text for them");
@@ -146,7 +140,8 @@ impl BatchLaws<'_> {
         let finished = finished.map(|one| (names[one.source].to_owned(), hex(&one.file.sha256))).collect();
         let mut row_groups = Vec::new();
         if is_masked {
-            let Masked { row_groups: again, .. } = BatchMasker::new(self.again.shared, epoch)?.mask(batch, &names)?;
+            let Masked { row_groups: again, .. } =
+                BatchMasker::new(self.again.shared, epoch)?.mask(batch, &names, |_| 0)?;
             if self.reach.addresses {
                 self.compare_rows(&again, &places, &held.digests, &mut findings);
             }
@@ -279,7 +274,7 @@ struct Comparison<'a, 'b> {
     held: Tokens,
     scratch: Scratch,
     /// Those of epoch 0, which are kept.
-    rejects: Vec<RejectAgain>,
+    rejects: Rejects,
 }
 
 impl Comparison<'_, '_> {
@@ -305,8 +300,7 @@ impl Comparison<'_, '_> {
                     counts.tokens += tokens.len() as u64;
                 }
                 Made::Reject(rejected) if self.epoch == 0 => {
-                    let bytes = (bytes.len() as u64, Sha256::digest(bytes).into());
-                    self.rejects.push(RejectAgain { source: name.to_owned(), line, reason: rejected.reason, bytes });
+                    self.rejects.push(source, name, line, rejected.clone(), bytes);
                 }
                 Made::Reject(_) | Made::Blank => {}
             }

@@ -12,7 +12,7 @@ use crate::numbers::exact;
 use crate::output::commit::RejectFiles;
 use crate::output::data_set::{DataSet, MANIFEST};
 use crate::output::manifest::{Manifest, SourceEntry};
-use crate::reject::Reason;
+use crate::reject::{KeptBytes, Reason, Reject, Rejected};
 
 /// A line of the index.
 #[derive(Deserialize)]
@@ -95,18 +95,6 @@ fn check_files(
     Ok(())
 }
 
-/// A reject, made again from the source.
-pub struct RejectAgain {
-    /// Name of the source.
-    pub source: String,
-    /// 1-based line.
-    pub line: u64,
-    /// Why.
-    pub reason: Reason,
-    /// The number of the line's bytes, and their SHA-256.
-    pub bytes: (u64, [u8; 32]),
-}
-
 /// The rejects of a unit as its files keep them, in step with those that its batches make again.
 pub struct Kept<'a> {
     data_set: &'a DataSet,
@@ -145,24 +133,32 @@ impl<'a> Kept<'a> {
         Self { data_set, files: files.into_iter(), open: None, findings: Vec::new(), is_lost: false }
     }
 
-    /// Compares the next with the one that should be it.
-    pub fn compare(&mut self, again: &RejectAgain) {
+    /// Compares the next with the one that should be it, made again from the source.
+    ///
+    /// # Errors
+    ///
+    /// If a line that was put aside cannot be read.
+    pub fn compare(&mut self, again: Reject<'_>) -> io::Result<()> {
         if self.is_lost {
-            return;
+            return Ok(());
         }
-        let RejectAgain { source, line, reason, bytes } = again;
+        let Reject { source, line, rejected: Rejected { reason, .. }, bytes } = again;
+        let bytes = match bytes {
+            KeptBytes::Inline(bytes) => sha256(bytes)?,
+            KeptBytes::File(file) => sha256(file.contents()?)?,
+        };
         let Some(kept) = self.next() else {
             if !self.is_lost {
                 self.is_lost = true;
                 let mut findings = Findings::new(source);
-                findings.at_line(*line, &format!("is a reject (`{reason}`), but none that is kept"));
+                findings.at_line(line, &format!("is a reject (`{reason}`), but none that is kept"));
                 self.findings.push(findings);
             }
-            return;
+            return Ok(());
         };
         let KeptReject { path, number, entry, bytes: found, is_ended } = kept;
         let mut findings = Findings::new(path);
-        if (&entry.source, entry.line) != (source, *line) {
+        if (entry.source.as_str(), entry.line) != (source, line) {
             self.is_lost = true;
             findings
                 .at_line(number, &format!("is {}:{}, the next reject is {source}:{line}", entry.source, entry.line));
@@ -173,12 +169,13 @@ impl<'a> Kept<'a> {
                 number,
                 &format!("`length` is {}, {source}:{line} has {}", entry.length, exact(bytes.0, "byte")),
             );
-        } else if found != *bytes {
+        } else if found != bytes {
             findings.at_line(number, &format!("its bytes are not those of {source}:{line}"));
         } else if !is_ended {
             findings.at_line(number, "no line feed follows its bytes");
         }
         self.push(findings);
+        Ok(())
     }
 
     /// What is wrong with them, once all batches are compared.

@@ -20,6 +20,7 @@ use crate::input::batch::BatchReader;
 use crate::input::reader::Limits;
 use crate::input::source::Source;
 use crate::numbers::exact;
+use crate::output::OutputError;
 use crate::output::commit::RejectFiles;
 use crate::output::counts::SourceCounts;
 use crate::output::data_set::{DATA, DataSet, REJECTS};
@@ -293,8 +294,8 @@ impl Checker<'_> {
                 if unit.epoch == 0 {
                     report.lines += lines;
                     if let Some(kept) = &mut kept {
-                        for reject in &rejects {
-                            kept.compare(reject);
+                        for reject in rejects.iter() {
+                            kept.compare(reject).map_err(OutputError::from)?;
                         }
                     }
                     let mut all = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
