@@ -1343,14 +1343,39 @@ fn a_source_that_gives_no_document_is_an_error_in_run_and_plan() {
             // What the hint says works where there is `jq`.
             let jq =
                 std::process::Command::new("sh").args(["-c", command]).current_dir(fixture.path("")).status().unwrap();
-            let lines = command.rsplit(' ').next().unwrap().trim_matches('\'');
+            let lines = command.rsplit_once("> ").unwrap().1.trim_matches('\'');
             assert!(jq.success() || jq.code() == Some(127), "{command}");
             if jq.success() {
-                assert!(fixture.run(&format!("of {lines}").replace(' ', "-"), &lines).rows().len() < 3);
+                let run = ["run", lines, "--out", "converted", "--quiet"];
+                Ran::new(fixture.command().args(run).output().unwrap()).succeeded();
+                assert!(!fixture.data_set("converted").rows().is_empty());
+                fs::remove_dir_all(fixture.path("converted")).unwrap();
             }
         }
     }
-    assert_snapshot!(said, @"");
+    assert_snapshot!(said, @r"
+    error: field.jsonl: no document in its 3 lines; the first reject is field.jsonl:2: missing-text: no field `text`, the record has the keys `body`
+
+    hint: name the field that holds the text with `--text-field`
+    error: field.jsonl: no document in its 3 lines; the first reject is field.jsonl:2: missing-text: no field `text`, the record has the keys `body`
+
+    hint: name the field that holds the text with `--text-field`
+    error: label.jsonl: no document in its only line; the first reject is label.jsonl:1: missing-text: no field `translation.src`, the record has the keys `text`, `class`
+
+    hint: name the field that holds the text with `--text-field`
+    error: array.json: the source is one JSON document, not JSON lines; the first reject is array.json:1: not-an-object: the line is an array
+
+    hint: `jq -c '.[]' bad/array.json > array.lines.jsonl` writes one record a line: give that file instead
+    error: lines.json: the source is one JSON document, not JSON lines; the first reject is lines.json:1: invalid-json: EOF while parsing a list at byte 1
+
+    hint: `jq -c '.[]' bad/lines.json > lines.lines.jsonl` writes one record a line: give that file instead
+    error: pretty o.json: the source is one JSON document, not JSON lines; the first reject is pretty o.json:1: invalid-json: EOF while parsing an object at byte 1
+
+    hint: `jq -c . 'bad/pretty o.json' > 'pretty o.lines.jsonl'` writes one record a line: give that file instead
+    error: other.jsonl: no document in its 2 lines; the first reject is other.jsonl:1: not-an-object: the line is an array
+
+    hint: a source holds one JSON object a line
+    ");
     // Among others as well, but not where all of a source may be rejected; blank lines are no records.
     fixture.write("good/a.jsonl", record("some text"));
     fixture.run("good-alone", "good");
