@@ -283,8 +283,8 @@ fn too_many_rejects_stop_the_run_and_the_first_is_named() {
 fn a_share_of_rejects_allows_ten_at_least_and_then_counts_in_proportion() {
     let fixture = Fixture::new();
     let source = |good: usize, bad: usize| record("a good line").repeat(good) + &"{\n".repeat(bad);
-    fixture.write_source("ten.jsonl", source(0, 10));
-    fixture.write_source("eleven.jsonl", source(0, 11));
+    fixture.write_source("ten.jsonl", source(1, 10));
+    fixture.write_source("eleven.jsonl", source(1, 11));
     fixture.write_source("share.jsonl", source(89, 11));
     fixture.ran("run ten.jsonl --out ten --quiet").succeeded();
     fixture.ran("run eleven.jsonl --out eleven --quiet").failed(1);
