@@ -135,6 +135,7 @@ pub fn begin(args: &ReproduceArgs) -> Result<Result<Begun, Vec<String>>> {
         workers: settings::workers(*workers)?,
         limits: limits.limits(),
         warnings,
+        notes: Vec::new(),
     };
     Ok(Ok(Begun { described, settings }))
 }

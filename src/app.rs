@@ -118,9 +118,7 @@ fn execute_reproduce(args: &ReproduceArgs) -> Result<u8, Failure> {
         }
     };
     let again::Begun { described, settings } = begun;
-    for warning in &settings.warnings {
-        report::message(&format!("warning: {warning}"));
-    }
+    report::before(&settings);
     let signals = interruption().context("cannot listen for signals")?;
     let job = settings.into_job(&args.out, false, again::ALL_REJECTS, signals)?;
     let made = {
@@ -137,9 +135,7 @@ fn execute_run(args: &RunArgs) -> Result<(), Failure> {
     let begin = Instant::now();
     let out = args.out.as_ref().context("`--out` is missing")?;
     let settings = Settings::new(&args.masking)?;
-    for warning in &settings.warnings {
-        report::message(&format!("warning: {warning}"));
-    }
+    report::before(&settings);
     let signals = interruption().context("cannot listen for signals")?;
     let passed_over = settings.passed_over.clone();
     let job = settings.into_job(out, args.extend, args.max_rejects, signals)?;

@@ -655,10 +655,10 @@ pub struct SpecArgs {
     /// The field that holds the label, in records of two fields [default: the recipe's].
     #[arg(long, value_name = "FIELD", help_heading = "Text to tokens")]
     pub label_field: Option<String>,
-    /// The EOS token by name, if the tokenizer's files do not say it.
+    /// The EOS token by name, whatever the tokenizer's files say [default: as they say].
     #[arg(long, value_name = "TOKEN", help_heading = "Text to tokens")]
     pub eos_token: Option<String>,
-    /// The pad token by name, if the tokenizer's files do not say it.
+    /// The pad token by name, whatever the tokenizer's files say [default: as they say].
     #[arg(long, value_name = "TOKEN", help_heading = "Text to tokens")]
     pub pad_token: Option<String>,
     /// Longest line; a longer one is rejected.

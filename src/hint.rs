@@ -1,6 +1,7 @@
 //! What a person can do about an error. One place, so that messages below it stay short.
 
 use std::io::ErrorKind;
+use std::path::Path;
 
 use crate::cli::FlagOfNoUse;
 use crate::denoise::SpecError;
@@ -50,6 +51,9 @@ fn settings(error: &SettingsError) -> Option<String> {
     match error {
         SettingsError::NoSuchToken { .. } | SettingsError::NoSuchSentinel { .. } => {
             Some("tokens are looked up by their exact name in the tokenizer file".into())
+        }
+        SettingsError::NoConfiguredToken { flag, .. } => {
+            Some(format!("name a token that it has with `{flag}`, or put the files of one tokenizer together"))
         }
         SettingsError::NoSuchSentinels { .. } => {
             Some("`sentinels = [\"<extra_id_{n}>\"]` in a recipe names `<extra_id_0>`, `<extra_id_1>`, …".into())
@@ -148,9 +152,25 @@ fn tokenizer(error: &TokenizerFileError) -> Option<String> {
             "`--tokenizer` takes a Hugging Face `tokenizer.json` or a SentencePiece model, whose name ends in `.model`"
                 .into(),
         ),
+        TokenizerFileError::Mistaken { kind, .. } => Some(kind.hint().into()),
+        TokenizerFileError::NoSuchFile(path) => Some(format!(
+            "`--tokenizer` takes a file, a folder, or `bytes`; if `{0}` is a name of the Hugging Face Hub, \
+             `hf download {0} --include \"tokenizer*\" \"*.model\" --local-dir FOLDER` fetches its files",
+            path.display()
+        ))
+        .filter(|_| is_hub_name(path))
+        .or_else(|| Some("`--tokenizer` takes a file, a folder, or `bytes`".into())),
         TokenizerFileError::Read(_) => Some("`--tokenizer` takes a file, a folder, or `bytes`".into()),
         TokenizerFileError::Config { .. } => None,
     }
+}
+
+/// Whether a path could be a name on the Hub: `OWNER/MODEL`, or `MODEL`, without an ending.
+fn is_hub_name(path: &Path) -> bool {
+    let of_name = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    let is_part = |part: &str| part.starts_with(|letter: char| letter.is_ascii_alphanumeric()) && part.chars().all(of_name);
+    let is_file = path.extension().is_some_and(|ending| ["json", "model", "txt"].iter().any(|file| ending == *file));
+    path.to_str().is_some_and(|name| !is_file && name.split('/').count() <= 2 && name.split('/').all(is_part))
 }
 
 fn discover(error: &DiscoverError) -> Option<String> {

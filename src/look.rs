@@ -233,8 +233,7 @@ impl Looking {
 ///
 /// If a source cannot be read, or rows cannot be made.
 pub fn estimate(settings: Settings) -> Result<(Spec, Estimate)> {
-    let Settings { spec, format, tokenizer, sources, passed_over: _, plan, cutting: _, workers, limits, warnings: _ } =
-        settings;
+    let Settings { spec, format, tokenizer, sources, plan, cutting: _, workers, limits, .. } = settings;
     let (sharing, _) = settings::shared(spec.clone(), format, tokenizer, &plan)?;
     let (pool, spool) = (settings::pool(workers)?, Spool::new()?);
     let estimator = Estimator { shared: &sharing, limits, spool: spool.path() };

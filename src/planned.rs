@@ -212,6 +212,7 @@ impl Opened {
             workers: settings::workers(workers)?,
             limits: limits.limits(),
             warnings: Vec::new(),
+            notes: Vec::new(),
         })
     }
 }

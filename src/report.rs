@@ -12,8 +12,10 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use serde::Deserialize as _;
+
 pub use self::progress::ProgressReport;
-use crate::denoise::{Denoiser, SegmentLength, Spec};
+use crate::denoise::{Denoiser, SegmentLength, Spec, TokenizerId};
 use crate::input::source::listed;
 use crate::numbers::exact;
 pub use crate::numbers::{counted, grouped};
@@ -92,6 +94,19 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().fold(String::new(), escaped))
 }
 
+/// Prints what a person should know before a run.
+pub fn before(settings: &Settings) {
+    for line in remarks(settings) {
+        message(&line);
+    }
+}
+
+/// Warnings and notes, a line each.
+fn remarks(settings: &Settings) -> impl Iterator<Item = String> {
+    let warnings = settings.warnings.iter().map(|warning| format!("warning: {warning}"));
+    warnings.chain(settings.notes.iter().map(|note| format!("note: {note}")))
+}
+
 pub(crate) fn duration(seconds: f64) -> String {
     match seconds {
         seconds if !seconds.is_finite() => "an unknown time".to_owned(),
@@ -127,6 +142,8 @@ pub fn summary(manifest: &Manifest, passed_over: &[String], out: &str, elapsed: 
         bytes(totals.shard_bytes),
         elapsed.as_secs_f64(),
     );
+    let id = TokenizerId::deserialize(&manifest.spec["tokenizer"]).map(|id| tokenizer(&id)).unwrap_or_default();
+    let _ = writeln!(text, "recipe {}, tokenizer {id}", manifest.spec["recipe"].as_str().unwrap_or_default());
     if !passed_over.is_empty() {
         let _ = writeln!(text, "{} passed over: {}", counted(passed_over.len() as u64, "file"), listed(passed_over));
     } else if manifest.plan.passed_over > 0 {
@@ -233,7 +250,7 @@ pub fn equal(made: &Manifest, version: &str) -> String {
 /// What `plan` prints.
 #[must_use]
 pub fn plan(settings: &Settings, differences: Option<&[String]>) -> String {
-    let Settings { spec, tokenizer: path, sources, passed_over, plan, workers, warnings, .. } = settings;
+    let Settings { spec, tokenizer: path, sources, passed_over, plan, workers, .. } = settings;
     let fields = spec.fields();
     let mut text = String::new();
     let total: u64 = sources.iter().map(|source| source.bytes).sum();
@@ -248,11 +265,7 @@ pub fn plan(settings: &Settings, differences: Option<&[String]>) -> String {
     line("units", units(plan));
     line("recipe", format!("{}, seed {}, epochs {}", fields.recipe, fields.seed.0, fields.epochs));
     line("lengths", format!("inputs {}, labels {}", fields.inputs_length, fields.labels_length));
-    let tokenizer = match fields.tokenizer.sha256.get(..12) {
-        Some(digest) => format!("{}, sha256 {digest}…, {}", fields.tokenizer.kind, fields.tokenizer.library),
-        None => fields.tokenizer.kind.clone(),
-    };
-    line("tokenizer", tokenizer);
+    line("tokenizer", tokenizer(&fields.tokenizer));
     line("path", path.path());
     line("vocabulary", vocabulary(spec));
     line("workers", workers.to_string());
@@ -262,8 +275,8 @@ pub fn plan(settings: &Settings, differences: Option<&[String]>) -> String {
     for shortening in spec.shortenings() {
         let _ = write!(text, "\nnote: {}\n", self::shortened(shortening));
     }
-    for warning in warnings {
-        let _ = write!(text, "\nwarning: {warning}\n");
+    for remark in remarks(settings) {
+        let _ = write!(text, "\n{remark}\n");
     }
     match differences {
         None => {}
@@ -276,6 +289,15 @@ pub fn plan(settings: &Settings, differences: Option<&[String]>) -> String {
         }
     }
     visible(&text).into_owned()
+}
+
+/// Which tokenizer it is. Nobody who has given none should take the ids for those of a model.
+fn tokenizer(id: &TokenizerId) -> String {
+    let TokenizerId { kind, sha256, library } = id;
+    match sha256.get(..12) {
+        Some(digest) => format!("{kind}, sha256 {digest}…, {library}"),
+        None => format!("{kind}: each byte of a text is an id, as in ByT5 (`--tokenizer` names another)"),
+    }
 }
 
 /// What a run holds beside the tokenizer. At most one batch more than there are workers is on its way; each is its text, its encoded rows,
@@ -309,7 +331,7 @@ fn vocabulary(spec: &Spec) -> String {
 
 fn denoiser_table(spec: &Spec) -> String {
     let mut rows = vec![
-        ["denoiser", "mode", "share", "noise", "segment", "inputs", "labels", "sentinels"].map(str::to_owned).to_vec(),
+        ["denoiser", "mode", "share", "noise", "segment", "inputs", "labels", "sentinels", "mode ids"].map(str::to_owned).to_vec(),
     ];
     for (index, denoiser) in spec.denoisers().iter().enumerate() {
         let length = spec.segment_length(index);
@@ -322,9 +344,22 @@ fn denoiser_table(spec: &Spec) -> String {
             length.bounds.inputs.to_string(),
             length.bounds.labels.to_string(),
             length.bounds.sentinels.to_string(),
+            mode_ids(&denoiser.mode_token),
         ]);
     }
     table(&rows)
+}
+
+/// Ids of a mode token that are shown.
+const MOST_MODE_IDS: usize = 8;
+
+fn mode_ids(ids: &[u32]) -> String {
+    let shown: Vec<String> = ids.iter().take(MOST_MODE_IDS).map(u32::to_string).collect();
+    match ids.len() {
+        0 => "none".to_owned(),
+        count if count > MOST_MODE_IDS => format!("{} … ({count})", shown.join(" ")),
+        _ => shown.join(" "),
+    }
 }
 
 fn share(spec: &Spec, denoiser: &Denoiser) -> String {

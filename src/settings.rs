@@ -1,5 +1,6 @@
 //! From arguments and recipe to a job. The only reader of the environment.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
@@ -33,8 +34,8 @@ use crate::store::Location;
 use crate::tokenize::bytes::{ByteNames, ByteTokenizer};
 use crate::tokenize::config::CONFIG_NAME;
 use crate::tokenize::file::{BYTES, MAX_FILE, TokenizerFile, names_in_folder};
-use crate::tokenize::names::{EOS_NAMES, NUMBER, PAD_NAMES, SENTINEL_PATTERNS, first_known, sentinels};
-use crate::tokenize::{Tokenizer, TokenizerNames, TokenizerPath};
+use crate::tokenize::names::{NUMBER, SENTINEL_PATTERNS, of_role, sentinels};
+use crate::tokenize::{Role, Tokenizer, TokenizerNames, TokenizerPath};
 
 /// Most ids of a sequence, if neither the command line nor the recipe says it.
 const DEFAULT_LENGTH: u32 = 512;
@@ -65,8 +66,10 @@ pub struct Settings {
     pub workers: usize,
     /// What a source may ask for.
     pub limits: Limits,
-    /// What a person should know before the run.
+    /// What a person should know before the run, since it is likely not meant.
     pub warnings: Vec<String>,
+    /// What a person may want to know.
+    pub notes: Vec<String>,
 }
 
 /// Why settings do not go together.
@@ -78,6 +81,16 @@ pub enum SettingsError {
         /// The name.
         token: String,
         /// The flag.
+        flag: &'static str,
+    },
+    /// A token that the configuration beside the tokenizer names, and the tokenizer does not have.
+    #[error("the tokenizer has no token `{token}`, which `{key}` of its `{CONFIG_NAME}` names")]
+    NoConfiguredToken {
+        /// The name.
+        token: String,
+        /// The key of the configuration.
+        key: &'static str,
+        /// The flag that names another one.
         flag: &'static str,
     },
     /// Sentinels by a pattern of the recipe that finds none.
@@ -248,6 +261,8 @@ impl Settings {
         }
         let spec = resolve(&recipe, names(file.as_ref()), spec)?;
         let mut warnings = alike_mode_tokens(spec.denoisers());
+        let mut notes = Vec::from_iter(switched_off(names(file.as_ref())));
+        spelled_mode_tokens(names(file.as_ref()), &recipe, &mut warnings, &mut notes)?;
         if *strict_sentinels && let Some(shortening) = spec.shortenings().next() {
             return Err(SettingsError::TooFewSentinels {
                 denoiser: shortening.denoiser.clone(),
@@ -277,6 +292,7 @@ impl Settings {
             workers,
             limits: limits.limits(),
             warnings,
+            notes,
         })
     }
 
@@ -311,18 +327,7 @@ impl Settings {
         max_rejects: MaxRejects,
         interrupted: Arc<AtomicUsize>,
     ) -> Result<Job> {
-        let Self {
-            spec,
-            format,
-            tokenizer,
-            sources: _,
-            passed_over: _,
-            plan: _,
-            cutting: _,
-            workers,
-            limits,
-            warnings: _,
-        } = self;
+        let Self { spec, format, tokenizer, sources: _, plan: _, cutting: _, workers, limits, .. } = self;
         let (shared, shard_options) = shared(spec, format, tokenizer, plans.whole())?;
         let pool = pool(workers)?;
         // One lane decompresses and commits for about eight workers; one more, so that they are busy while a unit ends.
@@ -542,8 +547,8 @@ pub fn resolve(recipe: &Recipe, names: &dyn TokenizerNames, args: &SpecArgs) -> 
         pad: fill_up,
     } = args;
     let options = &recipe.options;
-    let eos = token(names, eos_token.as_deref(), "--eos-token", names.configured_eos(), &EOS_NAMES)?;
-    let pad = token(names, pad_token.as_deref(), "--pad-token", names.configured_pad(), &PAD_NAMES)?;
+    let eos = token(names, eos_token.as_deref(), Role::Eos)?;
+    let pad = token(names, pad_token.as_deref(), Role::Pad)?;
     let sentinels = find_sentinels(names, recipe)?;
     let taken = Taken { eos, pad, sentinels: &sentinels };
     let is_causal = layout.or(options.layout).unwrap_or_default() == RowLayout::Causal;
@@ -677,20 +682,19 @@ impl Taken<'_> {
     }
 }
 
-/// The id of a token: the one given by name, else the first that is configured or known.
-fn token(
-    names: &dyn TokenizerNames,
-    given: Option<&str>,
-    flag: &'static str,
-    configured: Option<&str>,
-    known: &[&str],
-) -> Result<Option<u32>> {
+/// The id of a role's token: the one given by name, else the one that the tokenizer's files say.
+fn token(names: &dyn TokenizerNames, given: Option<&str>, role: Role) -> Result<Option<u32>, SettingsError> {
+    let (flag, key) = match role {
+        Role::Eos => ("--eos-token", "eos_token"),
+        Role::Pad => ("--pad-token", "pad_token"),
+    };
     match given {
-        None => Ok(first_known(names, configured, known).map(|(_, id)| id)),
-        Some(token) => match names.id(token) {
-            Some(id) => Ok(Some(id)),
-            None => Err(SettingsError::NoSuchToken { token: token.to_owned(), flag }.into()),
-        },
+        None => of_role(names, role)
+            .map_err(|token| SettingsError::NoConfiguredToken { token: token.to_owned(), key, flag }),
+        Some(token) => {
+            let unknown = || SettingsError::NoSuchToken { token: token.to_owned(), flag };
+            names.id(token).map(Some).ok_or_else(unknown)
+        }
     }
 }
 
@@ -786,6 +790,46 @@ fn mode_token_ids(
             Ok(vec![*id])
         }
     }
+}
+
+/// What the tokenizer's file asks for that no run does: it would lose text, or give a text other ids each time.
+fn switched_off(names: &dyn TokenizerNames) -> Option<String> {
+    let what = names.switched_off();
+    (!what.is_empty()).then(|| format!("the tokenizer's file asks for {}: switched off", what.join(" and ")))
+}
+
+/// Mode tokens by text that are not tokens of the file, so that ordinary pieces spell them. The released checkpoints have theirs in square
+/// brackets; a text in angle brackets is hardly ever meant to be spelled. The embedded tokenizer spells all.
+fn spelled_mode_tokens(
+    names: &dyn TokenizerNames,
+    recipe: &Recipe,
+    warnings: &mut Vec<String>,
+    notes: &mut Vec<String>,
+) -> Result<()> {
+    if names.identity().kind == BYTES {
+        return Ok(());
+    }
+    let texts: BTreeSet<&str> = recipe
+        .denoisers
+        .iter()
+        .filter_map(|denoiser| match &denoiser.mode_token {
+            Some(ModeToken::Text(text)) if !names.is_added(text) => Some(text.as_str()),
+            _ => None,
+        })
+        .collect();
+    for (open, close, said) in [('<', '>', warnings), ('[', ']', notes)] {
+        let mut spelled = Vec::new();
+        for text in texts.iter().filter(|text| text.starts_with(open) && text.ends_with(close)) {
+            let ids = names.pieces(text).with_context(|| format!("mode token `{text}`"))?;
+            if ids.len() != 1 {
+                spelled.push(format!("`{text}` becomes {}", report::counted(ids.len() as u64, "id")));
+            }
+        }
+        if !spelled.is_empty() {
+            said.push(format!("mode tokens that are not tokens of the tokenizer are spelled as text: {}", spelled.join(", ")));
+        }
+    }
+    Ok(())
 }
 
 /// Two families that a model could not tell apart.

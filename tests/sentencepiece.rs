@@ -17,7 +17,7 @@ use support::{Fixture, adversarial, json_lines, record, repository};
 use ul2_prep::denoise::Vocabulary;
 use ul2_prep::digest::hex;
 use ul2_prep::tokenize::file::TokenizerFile;
-use ul2_prep::tokenize::{Tokenizer, TokenizerPath};
+use ul2_prep::tokenize::{Role, Tokenizer, TokenizerPath};
 
 fn model(name: &str) -> PathBuf {
     repository("fixtures/sentencepiece").join(format!("{name}.model"))
@@ -130,7 +130,8 @@ fn t5_shaped_models_get_a_hundred_sentinels_behind_their_pieces() {
     assert_eq!((names.id("<pad>"), names.id("</s>"), names.id("<unk>")), (Some(0), Some(1), Some(2)));
     assert_eq!(names.id("<extra_id_100>"), None);
     assert!(names.is_added("<extra_id_7>") && names.is_added("</s>") && !names.is_added("▁the"));
-    assert_eq!((names.configured_eos(), names.configured_pad()), (Some("</s>"), Some("<pad>")));
+    assert_eq!((names.own(Role::Eos), names.own(Role::Pad)), (Some("</s>"), Some("<pad>")));
+    assert!(names.is_special("</s>") && names.is_special("<extra_id_7>") && !names.is_special("▁the"));
     // Llama-2's shape: none.
     let file = TokenizerFile::read(&model("bpe")).unwrap();
     assert_eq!(file.names().id("<extra_id_0>"), None);
@@ -155,7 +156,7 @@ fn the_configuration_beside_a_model_says_which_tokens_it_has() {
     assert_eq!(id(decoder.clone(), "<extra_id_0>"), None);
     assert_eq!(Written::with("unigram", b"").configured(&decoder).file().names().size(), 4001);
     let eos = Written::with("unigram", b"").configured(&serde_json::json!({ "eos_token": "▁the" })).file();
-    assert_eq!(eos.names().configured_eos(), Some("▁the"));
+    assert_eq!(eos.names().configured(Role::Eos), Some("▁the"));
     let both = serde_json::json!({ "extra_ids": 7, "additional_special_tokens": ["<extra_id_0>"] });
     assert_eq!(
         Written::with("unigram", b"").configured(&both).refused(),

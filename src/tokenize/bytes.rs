@@ -1,6 +1,6 @@
 //! The embedded tokenizer: `ByT5`'s vocabulary (Xue et al. 2021), the UTF-8 bytes plus three.
 
-use super::{Scratch, TokenizeError, Tokenizer, TokenizerNames};
+use super::{Role, Scratch, TokenizeError, Tokenizer, TokenizerNames};
 use crate::denoise::{TokenSequence, TokenizerId, Vocabulary};
 
 const PAD: u32 = 0;
@@ -80,12 +80,23 @@ impl TokenizerNames for ByteNames {
         TokenizerId { kind: "bytes".to_owned(), sha256: String::new(), library: String::new() }
     }
 
-    fn configured_eos(&self) -> Option<&str> {
-        Some("</s>")
+    fn configured(&self, _: Role) -> Option<&str> {
+        None
     }
 
-    fn configured_pad(&self) -> Option<&str> {
-        Some("<pad>")
+    fn own(&self, role: Role) -> Option<&str> {
+        Some(match role {
+            Role::Eos => "</s>",
+            Role::Pad => "<pad>",
+        })
+    }
+
+    fn is_special(&self, token: &str) -> bool {
+        self.id(token).is_some()
+    }
+
+    fn has_special(&self) -> bool {
+        true
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::Role;
 use super::file::TokenizerFileError;
 use crate::bounded;
 
@@ -26,23 +27,32 @@ pub(super) struct Config {
 #[serde(untagged)]
 pub(super) enum ConfigToken {
     Name(String),
-    Token { content: String },
+    Token { content: String, special: Option<bool> },
 }
 
 impl Config {
-    pub(super) fn eos(&self) -> Option<&str> {
-        self.eos_token.as_ref().map(ConfigToken::name)
-    }
-
-    pub(super) fn pad(&self) -> Option<&str> {
-        self.pad_token.as_ref().map(ConfigToken::name)
+    /// The token of a role.
+    pub(super) fn token(&self, role: Role) -> Option<&str> {
+        match role {
+            Role::Eos => self.eos_token.as_ref(),
+            Role::Pad => self.pad_token.as_ref(),
+        }
+        .map(ConfigToken::name)
     }
 }
 
 impl ConfigToken {
     pub(super) fn name(&self) -> &str {
         match self {
-            Self::Name(name) | Self::Token { content: name } => name,
+            Self::Name(name) | Self::Token { content: name, .. } => name,
+        }
+    }
+
+    /// Whether it is said to be a special token, or not to be.
+    pub(super) fn special(&self) -> Option<bool> {
+        match self {
+            Self::Name(_) => None,
+            Self::Token { special, .. } => *special,
         }
     }
 }

@@ -1,10 +1,13 @@
 //! The file that `--tokenizer` names, of whatever kind.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::hf::JsonFile;
+use super::mistaken::Kind;
 use super::sentencepiece::{self, SentencePieceFile};
 use super::{Tokenizer, TokenizerNames, TokenizerPath};
+use crate::bounded;
 use crate::denoise::Vocabulary;
 
 /// Most bytes of a tokenizer's file. The largest that is in use, of 256,000 pieces, has 34 MB; the reader takes several times a file.
@@ -22,6 +25,17 @@ pub enum TokenizerFileError {
     /// The file or folder cannot be read. The message carries the path.
     #[error("cannot read the tokenizer")]
     Read(#[from] std::io::Error),
+    /// Nothing is there.
+    #[error("no such file: `{}` (`--tokenizer`)", .0.display())]
+    NoSuchFile(PathBuf),
+    /// A file of another kind.
+    #[error("`{}` is {kind}", path.display())]
+    Mistaken {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        kind: Kind,
+    },
     /// A folder without a tokenizer's file.
     #[error("no `tokenizer.json` in `{}`, nor a SentencePiece model", .0.display())]
     NoFile(PathBuf),
@@ -59,7 +73,13 @@ impl TokenizerFile {
     ///
     /// [`TokenizerFileError`] if there is none or it cannot be used.
     pub fn read(path: &Path) -> Result<Self, TokenizerFileError> {
-        let file = if fs_err::metadata(path)?.is_dir() { in_folder(path)? } else { path.to_owned() };
+        let is_folder = match fs_err::metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(TokenizerFileError::NoSuchFile(path.to_owned()));
+            }
+            metadata => metadata?.is_dir(),
+        };
+        let file = if is_folder { in_folder(path)? } else { path.to_owned() };
         if file.extension().is_some_and(|ending| ending == sentencepiece::ENDING) {
             SentencePieceFile::read(&file).map(Box::new).map(Self::SentencePiece)
         } else {
@@ -89,6 +109,19 @@ impl TokenizerFile {
             Self::Json(file) => Box::new(file.into_tokenizer(vocabulary, path)),
             Self::SentencePiece(file) => Box::new(file.into_tokenizer(vocabulary)),
         }
+    }
+}
+
+/// The contents of a file.
+///
+/// # Errors
+///
+/// [`TokenizerFileError`] if it cannot be read, or is seen to be of another kind.
+pub(super) fn contents(file: &Path) -> Result<Vec<u8>, TokenizerFileError> {
+    let bytes = bounded::read(file, MAX_FILE)?;
+    match Kind::by_beginning(&bytes) {
+        Some(kind) => Err(TokenizerFileError::Mistaken { path: file.to_owned(), kind }),
+        None => Ok(bytes),
     }
 }
 

@@ -15,12 +15,13 @@ use sha2::{Digest as _, Sha256};
 use tokenizers::models::unigram::Unigram;
 use tokenizers::{AddedToken, ModelWrapper};
 
+use super::care::Care;
 use super::config::{self, Config};
 use super::fast::Fast;
-use super::file::{MAX_FILE, TokenizerFileError};
+use super::file::{TokenizerFileError, contents};
 use super::guard::guarded;
-use super::{Scratch, TokenizeError, Tokenizer, TokenizerNames, TokenizerPath};
-use crate::bounded;
+use super::mistaken::Kind;
+use super::{Role, Scratch, TokenizeError, Tokenizer, TokenizerNames, TokenizerPath};
 use crate::denoise::{TokenSequence, TokenizerId, Vocabulary};
 
 /// The version of the `tokenizers` crate; a test holds it to the lock file.
@@ -33,6 +34,10 @@ pub struct JsonFile {
     unknown_id: Option<u32>,
     sha256: String,
     config: Config,
+    /// What the file asks for and does not get.
+    switched_off: Vec<String>,
+    /// What looks at each text first, if the file may make too much of one.
+    care: Option<Arc<Care>>,
 }
 
 /// What is read from the file beside the crate.
@@ -53,19 +58,24 @@ impl JsonFile {
     ///
     /// [`TokenizerFileError`] if it cannot be used.
     pub fn read(file: &Path) -> Result<Self, TokenizerFileError> {
-        let json = bounded::read(file, MAX_FILE)?;
+        let json = contents(file)?;
         let invalid = |reason: String| TokenizerFileError::Invalid { path: file.to_owned(), reason };
+        let care = guarded(|| Care::of_normalizer(&json));
+        let care = care.unwrap_or_else(|message| Err(format!("the library panicked: {message}"))).map_err(invalid)?;
         let parsed = guarded(|| tokenizers::Tokenizer::from_bytes(&json));
         let parsed = parsed.map_err(|message| invalid(format!("the library panicked: {message}")))?;
-        let mut tokenizer = parsed.map_err(|error| invalid(error.to_string()))?;
-        // Some files ship truncation and padding switched on: text would be lost, pads would become tokens.
-        tokenizer.with_truncation(None).map_err(|error| invalid(error.to_string()))?;
-        tokenizer.with_padding(None);
+        let mut tokenizer = parsed.map_err(|error| match Kind::not_json(&json) {
+            Some(kind) => TokenizerFileError::Mistaken { path: file.to_owned(), kind },
+            None => invalid(error.to_string()),
+        })?;
+        let switched_off = switch_off(&mut tokenizer).map_err(|error| invalid(error.to_string()))?;
         tokenizer.set_encode_special_tokens(true);
+        let care = care.of_file(&tokenizer).map_err(invalid)?.map(Arc::new);
         let config = config::beside(file)?;
         let unknown_id = serde_json::from_slice::<FileFields>(&json).ok().and_then(|file| file.model.unk_id);
         let tokenizer = Arc::new(tokenizer);
-        Ok(Self { tokenizer, unknown_id, sha256: crate::digest::hex(&Sha256::digest(&json)), config })
+        let sha256 = crate::digest::hex(&Sha256::digest(&json));
+        Ok(Self { tokenizer, unknown_id, sha256, config, switched_off, care })
     }
 
     /// The tokenizer with the reserved ids of `vocabulary`.
@@ -74,6 +84,9 @@ impl JsonFile {
         let reserved = |id: u32| id < vocabulary.size() && !vocabulary.is_ordinary(id);
         let (fast, path) = match path {
             TokenizerPath::Oracle => (None, format!("{LIBRARY}, as asked for")),
+            TokenizerPath::Auto if self.care.is_some() => {
+                (None, format!("{LIBRARY}: the file may make much of a text, so each is looked at first"))
+            }
             TokenizerPath::Auto => match guarded(|| Fast::new(&self.tokenizer, self.unknown_id, reserved)) {
                 Ok(Ok(fast)) => {
                     let name = fast.name().to_owned();
@@ -84,8 +97,8 @@ impl JsonFile {
                 Err(message) => (None, format!("{LIBRARY}: it panicked while the file was looked at: {message}")),
             },
         };
-        let Self { tokenizer, unknown_id, .. } = self;
-        HfTokenizer { tokenizer, unknown_id, without_reserved: OnceLock::new(), fast, path, vocabulary }
+        let Self { tokenizer, unknown_id, care, .. } = self;
+        HfTokenizer { tokenizer, unknown_id, without_reserved: OnceLock::new(), fast, care, path, vocabulary }
     }
 }
 
@@ -109,6 +122,8 @@ impl TokenizerNames for JsonFile {
     }
 
     fn pieces(&self, text: &str) -> Result<Vec<u32>, TokenizeError> {
+        let checked = guarded(|| self.care.as_ref().map_or(Ok(()), |care| care.check(&self.tokenizer, text)));
+        checked.map_err(TokenizeError::Library)??;
         let encoded = guarded(|| self.tokenizer.encode_fast(text, false)).map_err(TokenizeError::Library)?;
         Ok(encoded.map_err(|error| library(&error))?.get_ids().to_vec())
     }
@@ -121,13 +136,50 @@ impl TokenizerNames for JsonFile {
         TokenizerId { kind: "tokenizer.json".to_owned(), sha256: self.sha256.clone(), library: LIBRARY.to_owned() }
     }
 
-    fn configured_eos(&self) -> Option<&str> {
-        self.config.eos()
+    fn configured(&self, role: Role) -> Option<&str> {
+        self.config.token(role)
     }
 
-    fn configured_pad(&self) -> Option<&str> {
-        self.config.pad()
+    fn own(&self, _: Role) -> Option<&str> {
+        None
     }
+
+    fn is_special(&self, token: &str) -> bool {
+        self.tokenizer.get_added_vocabulary().is_special_token(token)
+    }
+
+    fn has_special(&self) -> bool {
+        self.tokenizer.get_added_vocabulary().get_added_tokens_decoder().values().any(|token| token.special)
+    }
+
+    fn switched_off(&self) -> &[String] {
+        &self.switched_off
+    }
+}
+
+/// Switches off what some files ship switched on, and says what it was. Truncation loses text, padding makes tokens of nothing, dropout gives
+/// the same text other ids each time.
+fn switch_off(tokenizer: &mut tokenizers::Tokenizer) -> Result<Vec<String>, tokenizers::Error> {
+    let mut switched_off = Vec::new();
+    if let Some(truncation) = tokenizer.get_truncation() {
+        switched_off.push(format!("truncation to {} tokens", truncation.max_length));
+        tokenizer.with_truncation(None)?;
+    }
+    if tokenizer.get_padding().is_some() {
+        switched_off.push("padding".to_owned());
+        tokenizer.with_padding(None);
+    }
+    if let ModelWrapper::BPE(model) = tokenizer.get_model()
+        && let Some(dropout) = model.dropout
+    {
+        let mut model = model.clone();
+        model.dropout = None;
+        tokenizer.with_model(model);
+        if dropout > 0.0 {
+            switched_off.push(format!("dropout of {dropout}"));
+        }
+    }
+    Ok(switched_off)
 }
 
 /// The tokenizer of a `tokenizer.json`.
@@ -137,6 +189,7 @@ pub struct HfTokenizer {
     /// The same without the reserved tokens, for texts that spell one. Made when the first such text comes.
     without_reserved: OnceLock<Result<tokenizers::Tokenizer, String>>,
     fast: Option<Fast>,
+    care: Option<Arc<Care>>,
     /// Which path texts take, and why.
     path: String,
     vocabulary: Vocabulary,
@@ -159,6 +212,9 @@ impl Tokenizer for HfTokenizer {
             _ => false,
         };
         if !is_encoded {
+            if let Some(care) = &self.care {
+                care.check(&self.tokenizer, text)?;
+            }
             encode(&self.tokenizer, text, ids)?;
             if !ids.iter().all(|&id| self.vocabulary.is_ordinary(id)) {
                 let again = self.without_reserved.get_or_init(|| {

@@ -4,11 +4,13 @@
 //! between them and the pipeline is [`Tokenizer`]: its ids are in the vocabulary and none is reserved, whatever the text spells.
 
 pub mod bytes;
+mod care;
 pub mod config;
 pub mod fast;
 pub mod file;
 pub mod guard;
 pub mod hf;
+pub mod mistaken;
 pub mod names;
 pub mod sentencepiece;
 
@@ -68,10 +70,27 @@ pub trait TokenizerNames {
     fn shown(&self, ids: &[u32]) -> String;
     /// What decides the ids.
     fn identity(&self) -> TokenizerId;
-    /// The EOS token that the file's configuration names.
-    fn configured_eos(&self) -> Option<&str>;
-    /// The pad token that the file's configuration names.
-    fn configured_pad(&self) -> Option<&str>;
+    /// The token that the configuration beside the file names for a role. The file may not have it.
+    fn configured(&self, role: Role) -> Option<&str>;
+    /// The token that the file itself names for a role. The file may not have it.
+    fn own(&self, role: Role) -> Option<&str>;
+    /// Whether the token is a special one of the file, such as EOS, rather than a word that it adds.
+    fn is_special(&self, token: &str) -> bool;
+    /// Whether the file has any special token.
+    fn has_special(&self) -> bool;
+    /// What the file asks for and does not get, each for a person.
+    fn switched_off(&self) -> &[String] {
+        &[]
+    }
+}
+
+/// What a token is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It ends a sequence.
+    Eos,
+    /// It fills a row up.
+    Pad,
 }
 
 /// Why a document has no ids.

@@ -1,6 +1,6 @@
 //! Reserved ids by name: EOS, pad, sentinels, mode tokens. Never `vocabulary size − k`.
 
-use super::TokenizerNames;
+use super::{Role, TokenizerNames};
 
 /// Sentinel patterns tried when the recipe names none, in this order, all that are found: T5, `ByT5` and most others; then the
 /// 28 that Flan-UL2 adds to T5's hundred.
@@ -31,11 +31,28 @@ pub fn sentinels<'a>(names: &dyn TokenizerNames, patterns: impl IntoIterator<Ite
     ids
 }
 
-/// The first of the names that the tokenizer has, with its id: the configured one, then the known ones.
-pub fn first_known<'a>(
-    names: &dyn TokenizerNames,
-    configured: Option<&'a str>,
-    known: &[&'a str],
-) -> Option<(&'a str, u32)> {
-    configured.into_iter().chain(known.iter().copied()).find_map(|name| Some((name, names.id(name)?)))
+impl Role {
+    /// Names of its token, if neither the configuration nor the file says one.
+    #[must_use]
+    pub fn known_names(self) -> &'static [&'static str] {
+        match self {
+            Self::Eos => &EOS_NAMES,
+            Self::Pad => &PAD_NAMES,
+        }
+    }
+}
+
+/// The id of a role's token, if one is known: the configured one, else the first of the file's own and the usual names that is a special
+/// token. Gemma's `</s>` is a tag of HTML, Qwen's a piece of text: only in a file without special tokens may any token be meant.
+///
+/// # Errors
+///
+/// The configured name, if the file does not have it.
+pub fn of_role(names: &dyn TokenizerNames, role: Role) -> Result<Option<u32>, &str> {
+    if let Some(name) = names.configured(role) {
+        return names.id(name).map(Some).ok_or(name);
+    }
+    let counts = |name: &&str| names.is_special(name) || !names.has_special();
+    let usual = role.known_names().iter().copied();
+    Ok(names.own(role).into_iter().chain(usual).filter(counts).find_map(|name| names.id(name)))
 }

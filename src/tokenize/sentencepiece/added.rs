@@ -1,6 +1,6 @@
 //! The tokens that stand beside the pieces of a model, sentinels above all (`docs/tokenization.md`, Tokens beside the pieces).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -23,6 +23,8 @@ pub(super) struct AddedConfig {
 pub(super) struct Added {
     names: BTreeMap<u32, String>,
     ids: BTreeMap<String, u32>,
+    /// Names of special ones, those of pieces among them.
+    special: BTreeSet<String>,
 }
 
 impl Added {
@@ -37,6 +39,9 @@ impl Added {
         if let Some(decoder) = added_tokens_decoder.as_ref().filter(|decoder| !decoder.is_empty()) {
             for (id, token) in decoder {
                 let number: u32 = id.parse().map_err(|_| format!("`added_tokens_decoder` has the id `{id}`"))?;
+                if token.special() == Some(true) {
+                    added.special.insert(token.name().to_owned());
+                }
                 if number >= model.len() || model.name(number) != token.name().as_bytes() {
                     added.add(number, token.name());
                 }
@@ -59,12 +64,12 @@ impl Added {
         };
         let mut next = model.len();
         for number in (0..sentinels).rev() {
-            added.add(next, &format!("<extra_id_{number}>"));
+            added.add_special(next, &format!("<extra_id_{number}>"));
             next = next.checked_add(1).ok_or_else(|| format!("`extra_ids` is {sentinels}"))?;
         }
         for name in special.into_iter().filter(|name| !is_sentinel(name)) {
             if model.id(name.as_bytes()).is_none() && !added.ids.contains_key(name) {
-                added.add(next, name);
+                added.add_special(next, name);
                 next = next.checked_add(1).ok_or_else(|| format!("`extra_ids` is {sentinels}"))?;
             }
         }
@@ -74,6 +79,19 @@ impl Added {
     fn add(&mut self, id: u32, name: &str) {
         self.names.insert(id, name.to_owned());
         self.ids.insert(name.to_owned(), id);
+    }
+
+    fn add_special(&mut self, id: u32, name: &str) {
+        self.add(id, name);
+        self.special.insert(name.to_owned());
+    }
+
+    pub(super) fn is_special(&self, name: &str) -> bool {
+        self.special.contains(name)
+    }
+
+    pub(super) fn has_special(&self) -> bool {
+        !self.special.is_empty()
     }
 
     pub(super) fn id(&self, name: &str) -> Option<u32> {

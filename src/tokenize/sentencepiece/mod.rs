@@ -18,12 +18,13 @@ use sha2::{Digest as _, Sha256};
 use self::added::{Added, AddedConfig};
 use self::bpe::{Bpe, BpeState};
 use self::model::{Kind, Model, ModelType, SPACE};
-use self::normalizer::{Charsmap, Normalizer, Symbols};
+use self::normalizer::{Normalizer, Symbols};
+pub(super) use self::normalizer::{Charsmap, MAX_TIMES};
 use self::unigram::{Unigram, UnigramState};
 use super::config::{self, Config};
-use super::file::{MAX_FILE, TokenizerFileError};
-use super::{Scratch, TokenizeError, Tokenizer, TokenizerNames};
-use crate::bounded;
+use super::file::{TokenizerFileError, contents};
+use super::mistaken;
+use super::{Role, Scratch, TokenizeError, Tokenizer, TokenizerNames};
 use crate::denoise::{TokenSequence, TokenizerId, Vocabulary};
 
 /// What makes the ids. A change that makes others has another number.
@@ -56,9 +57,12 @@ impl SentencePieceFile {
     ///
     /// [`TokenizerFileError`] if it cannot be used.
     pub fn read(file: &Path) -> Result<Self, TokenizerFileError> {
-        let bytes = bounded::read(file, MAX_FILE)?;
+        let bytes = contents(file)?;
         let invalid = |reason: String| TokenizerFileError::Invalid { path: file.to_owned(), reason };
-        let model = Model::read(&bytes).map_err(|error| invalid(error.to_string()))?;
+        let model = Model::read(&bytes).map_err(|error| match mistaken::Kind::not_sentencepiece(&bytes) {
+            Some(kind) => TokenizerFileError::Mistaken { path: file.to_owned(), kind },
+            None => invalid(error.to_string()),
+        })?;
         let charsmap = match model.normalizer.charsmap.as_slice() {
             [] => None,
             charsmap => Some(Arc::new(Charsmap::new(charsmap).map_err(|error| invalid(error.to_string()))?)),
@@ -144,12 +148,24 @@ impl TokenizerNames for SentencePieceFile {
         TokenizerId { kind: "spiece.model".to_owned(), sha256: self.sha256.clone(), library: LIBRARY.to_owned() }
     }
 
-    fn configured_eos(&self) -> Option<&str> {
-        Some(self.config.eos().unwrap_or(&self.model.eos_name))
+    fn configured(&self, role: Role) -> Option<&str> {
+        self.config.token(role)
     }
 
-    fn configured_pad(&self) -> Option<&str> {
-        Some(self.config.pad().unwrap_or(&self.model.pad_name))
+    fn own(&self, role: Role) -> Option<&str> {
+        Some(match role {
+            Role::Eos => &self.model.eos_name,
+            Role::Pad => &self.model.pad_name,
+        })
+    }
+
+    fn is_special(&self, token: &str) -> bool {
+        let is_control = |id| id < self.model.len() && self.model.kind(id) == Kind::Control;
+        self.added.is_special(token) || self.id(token).is_some_and(is_control)
+    }
+
+    fn has_special(&self) -> bool {
+        self.added.has_special() || self.model.ids().any(|id| self.model.kind(id) == Kind::Control)
     }
 }
 

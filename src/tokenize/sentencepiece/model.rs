@@ -72,7 +72,7 @@ pub(super) struct NormalizerFields {
 
 /// Why a file is no model.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub(super) enum ModelError {
+pub(in crate::tokenize) enum ModelError {
     #[error("it is no protobuf message: {0}")]
     Wire(#[from] WireError),
     #[error("it has no pieces")]

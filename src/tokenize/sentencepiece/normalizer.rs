@@ -13,7 +13,7 @@ const MAX_SYMBOLS: usize = 64;
 const MAX_KEYS: usize = 32;
 
 /// A normalized text may have so many times the bytes of the text.
-const MAX_TIMES: usize = 32;
+pub(in crate::tokenize) const MAX_TIMES: usize = 32;
 
 /// What normalizing does.
 pub(super) struct Normalizer {
@@ -34,7 +34,7 @@ pub(super) struct Symbols {
 }
 
 /// What characters become: a double array from keys to places of the replacements.
-pub(super) struct Charsmap {
+pub(in crate::tokenize) struct Charsmap {
     units: Vec<u32>,
     replacements: Vec<u8>,
 }
@@ -225,7 +225,7 @@ fn value(unit: u32) -> u32 {
 
 impl Charsmap {
     /// Reads a charsmap, and refuses one whose trie leads out of itself.
-    pub(super) fn new(blob: &[u8]) -> Result<Self, ModelError> {
+    pub(in crate::tokenize) fn new(blob: &[u8]) -> Result<Self, ModelError> {
         let cut = || ModelError::Charsmap("is cut off");
         let (size, rest) = blob.split_first_chunk::<4>().ok_or_else(cut)?;
         let size = u32::from_le_bytes(*size) as usize;
@@ -291,6 +291,13 @@ impl Charsmap {
         let replacement = self.replacements.get(start as usize..)?;
         let end = memchr::memchr(0, replacement)?;
         Some((&replacement[..end], length))
+    }
+
+    /// Bytes that a byte of text becomes at most, but for keys of one byte rounded up.
+    pub(in crate::tokenize) fn most_times(&self) -> usize {
+        let longest = self.replacements.split(|&byte| byte == 0).map(<[u8]>::len).max().unwrap_or_default();
+        let of_one_byte = (1..=u8::MAX).filter_map(|byte| self.longest(&[byte])).map(|(becomes, _)| becomes.len()).max();
+        longest.div_ceil(2).max(of_one_byte.unwrap_or_default()).max(1)
     }
 
     /// Whether a key goes on from this byte with another ASCII character.

@@ -16,7 +16,7 @@ pub(super) enum Value<'a> {
 
 /// What is wrong with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum WireError {
+pub(in crate::tokenize) enum WireError {
     #[error("a field is longer than its message")]
     Cut,
     #[error("a number has more than ten bytes")]
