@@ -168,7 +168,8 @@ fn tokenizer(error: &TokenizerFileError) -> Option<String> {
 /// Whether a path could be a name on the Hub: `OWNER/MODEL`, or `MODEL`, without an ending.
 fn is_hub_name(path: &Path) -> bool {
     let of_name = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
-    let is_part = |part: &str| part.starts_with(|letter: char| letter.is_ascii_alphanumeric()) && part.chars().all(of_name);
+    let is_part =
+        |part: &str| part.starts_with(|letter: char| letter.is_ascii_alphanumeric()) && part.chars().all(of_name);
     let is_file = path.extension().is_some_and(|ending| ["json", "model", "txt"].iter().any(|file| ending == *file));
     path.to_str().is_some_and(|name| !is_file && name.split('/').count() <= 2 && name.split('/').all(is_part))
 }

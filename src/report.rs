@@ -331,7 +331,9 @@ fn vocabulary(spec: &Spec) -> String {
 
 fn denoiser_table(spec: &Spec) -> String {
     let mut rows = vec![
-        ["denoiser", "mode", "share", "noise", "segment", "inputs", "labels", "sentinels", "mode ids"].map(str::to_owned).to_vec(),
+        ["denoiser", "mode", "share", "noise", "segment", "inputs", "labels", "sentinels", "mode ids"]
+            .map(str::to_owned)
+            .to_vec(),
     ];
     for (index, denoiser) in spec.denoisers().iter().enumerate() {
         let length = spec.segment_length(index);

@@ -689,8 +689,11 @@ fn token(names: &dyn TokenizerNames, given: Option<&str>, role: Role) -> Result<
         Role::Pad => ("--pad-token", "pad_token"),
     };
     match given {
-        None => of_role(names, role)
-            .map_err(|token| SettingsError::NoConfiguredToken { token: token.to_owned(), key, flag }),
+        None => of_role(names, role).map_err(|token| SettingsError::NoConfiguredToken {
+            token: token.to_owned(),
+            key,
+            flag,
+        }),
         Some(token) => {
             let unknown = || SettingsError::NoSuchToken { token: token.to_owned(), flag };
             names.id(token).map(Some).ok_or_else(unknown)
@@ -826,7 +829,10 @@ fn spelled_mode_tokens(
             }
         }
         if !spelled.is_empty() {
-            said.push(format!("mode tokens that are not tokens of the tokenizer are spelled as text: {}", spelled.join(", ")));
+            said.push(format!(
+                "mode tokens that are not tokens of the tokenizer are spelled as text: {}",
+                spelled.join(", ")
+            ));
         }
     }
     Ok(())

@@ -166,17 +166,17 @@ fn plan_says_what_a_run_would_do_and_writes_nothing() {
     units        1, of 5 sources
     recipe       ul2r, seed 0, epochs 1
     lengths      inputs 512, labels 512
-    tokenizer    bytes
+    tokenizer    bytes: each byte of a text is an id, as in ByT5 (`--tokenizer` names another)
     path         bytes
     vocabulary   384 ids, eos 1, pad 0, 125 sentinels (259 to 383)
     workers      2
     memory       about 251.7 MB beside the tokenizer, whatever the size of the sources
 
-    denoiser  mode   share       noise  segment  inputs  labels  sentinels
-    s            S  50.0 %      suffix      507     512     507          0
-    r            R  25.0 %   (3, 0.15)      562     512     113         28
-    x-32         X  12.5 %  (32, 0.15)      592     512      93          3
-    x-dense      X  12.5 %    (3, 0.5)      753     508     502        125
+    denoiser  mode   share       noise  segment  inputs  labels  sentinels        mode ids
+    s            S  50.0 %      suffix      507     512     507          0  94 86 53 86 96
+    r            R  25.0 %   (3, 0.15)      562     512     113         28  94 81 79 88 96
+    x-32         X  12.5 %  (32, 0.15)      592     512      93          3  94 81 79 74 96
+    x-dense      X  12.5 %    (3, 0.5)      753     508     502        125  94 81 79 74 96
 
     note: denoiser `x-dense` gets segments of 753 tokens instead of 759: these would need 127 sentinels, the vocabulary has 125
     ");
@@ -402,10 +402,10 @@ fn help_of_inspect_stats_and_generate() {
               The field that holds the label, in records of two fields [default: the recipe's]
 
           --eos-token <TOKEN>
-              The EOS token by name, if the tokenizer's files do not say it
+              The EOS token by name, whatever the tokenizer's files say [default: as they say]
 
           --pad-token <TOKEN>
-              The pad token by name, if the tokenizer's files do not say it
+              The pad token by name, whatever the tokenizer's files say [default: as they say]
 
           --max-line <SIZE>
               Longest line; a longer one is rejected
@@ -739,10 +739,10 @@ fn help_of_run() {
               The field that holds the label, in records of two fields [default: the recipe's]
 
           --eos-token <TOKEN>
-              The EOS token by name, if the tokenizer's files do not say it
+              The EOS token by name, whatever the tokenizer's files say [default: as they say]
 
           --pad-token <TOKEN>
-              The pad token by name, if the tokenizer's files do not say it
+              The pad token by name, whatever the tokenizer's files say [default: as they say]
 
           --max-line <SIZE>
               Longest line; a longer one is rejected
@@ -927,10 +927,10 @@ fn help_of_plan() {
               The field that holds the label, in records of two fields [default: the recipe's]
 
           --eos-token <TOKEN>
-              The EOS token by name, if the tokenizer's files do not say it
+              The EOS token by name, whatever the tokenizer's files say [default: as they say]
 
           --pad-token <TOKEN>
-              The pad token by name, if the tokenizer's files do not say it
+              The pad token by name, whatever the tokenizer's files say [default: as they say]
 
           --max-line <SIZE>
               Longest line; a longer one is rejected

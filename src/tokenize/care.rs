@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use tokenizers::{
-    ModelWrapper, NormalizedString, Normalizer as _, NormalizerWrapper, OffsetReferential, OffsetType, PreTokenizedString,
-    PreTokenizer as _, PreTokenizerWrapper, Tokenizer,
+    ModelWrapper, NormalizedString, Normalizer as _, NormalizerWrapper, OffsetReferential, OffsetType,
+    PreTokenizedString, PreTokenizer as _, PreTokenizerWrapper, Tokenizer,
 };
 
 use super::TokenizeError;
@@ -98,7 +98,8 @@ impl Care {
             if times <= MAX_TIMES && care.normalizers.iter().all(|step| step.regex.is_none()) {
                 care.normalizers.clear();
             }
-            for token in added_tokens.iter().filter(|token| token.normalized.unwrap_or(!token.special.unwrap_or(false))) {
+            for token in added_tokens.iter().filter(|token| token.normalized.unwrap_or(!token.special.unwrap_or(false)))
+            {
                 care.check_part(&token.content, &mut Budget::new(&token.content))
                     .map_err(|error| format!("an added token cannot be normalized: {error}"))?;
             }
@@ -214,7 +215,9 @@ impl Budget {
         if bytes <= self.bytes {
             return Ok(());
         }
-        Err(TokenizeError::Library(format!("the normalized text has more than {MAX_TIMES} times the bytes of the text")))
+        Err(TokenizeError::Library(format!(
+            "the normalized text has more than {MAX_TIMES} times the bytes of the text"
+        )))
     }
 
     fn charge(&mut self, steps: u64) -> Result<(), TokenizeError> {
@@ -255,12 +258,18 @@ fn matches_with(
     Ok(())
 }
 
-fn next_match(regex: &Regex, text: &str, from: usize, budget: &mut Budget) -> Result<Option<Range<usize>>, TokenizeError> {
+fn next_match(
+    regex: &Regex,
+    text: &str,
+    from: usize,
+    budget: &mut Budget,
+) -> Result<Option<Range<usize>>, TokenizeError> {
     if let Ok(found) = search(regex, text, from, text.len(), FREE_STEPS) {
         return Ok(found);
     }
     // Some place takes more: one after the other, each charged for what it is allowed.
-    let places = text[from..].char_indices().map(|(place, character)| (from + place, from + place + character.len_utf8()));
+    let places =
+        text[from..].char_indices().map(|(place, character)| (from + place, from + place + character.len_utf8()));
     for (place, next) in places {
         let mut steps = FREE_STEPS;
         let found = loop {
@@ -310,6 +319,7 @@ fn add_normalizers(value: &Value, steps: &mut Vec<Normalizer>, times: &mut usize
             let content = replace.content.len();
             let most = if least == 0 { content + 1 } else { content.div_ceil(least).max(1) };
             let pattern = regex().map_or_else(|| literal.map(escaped), |pattern| Some(pattern.to_owned()));
+            regex().map_or(Ok(()), check_expression)?;
             let is_harmless = most <= MAX_TIMES && regex().is_none_or(is_linear);
             *times = times.saturating_mul(most);
             let compiled = pattern.and_then(|pattern| Regex::new(&pattern).ok());
@@ -346,6 +356,7 @@ fn add_pre_tokenizers(
         PreTokenizerWrapper::Split(split) => {
             let pattern = serde_json::to_value(&split.pattern).map_err(|error| error.to_string())?;
             if let Some(pattern) = pattern.get("Regex").and_then(Value::as_str).filter(|pattern| !is_linear(pattern)) {
+                check_expression(pattern)?;
                 regex = Some(Regex::new(pattern).map_err(|error| error.to_string())?);
             }
         }
@@ -390,6 +401,46 @@ fn is_linear(pattern: &str) -> bool {
         inner.len() <= 1_000 && !inner.contains(['(', '+', '*', '{', '?', '|'])
     };
     KNOWN.contains(&pattern) || simple(&without_properties(pattern))
+}
+
+/// Refuses an expression whose steps may grow faster than the text: a repeated group that repeats or chooses inside, or two repetitions
+/// without an end in a branch that goes on after them.
+fn check_expression(pattern: &str) -> Result<(), String> {
+    let refused = || Err(format!("the expression `{pattern}` may take too many steps"));
+    if is_linear(pattern) {
+        return Ok(());
+    }
+    let pattern = without_properties(pattern);
+    // Of each open group: repetitions of the branch at hand, and whether there is a repetition or a choice in the group.
+    let mut groups = vec![(0_u32, false)];
+    let mut ended = None;
+    let (mut in_class, mut escaped) = (0_u32, false);
+    let mut before = ' ';
+    for letter in pattern.chars() {
+        let before = std::mem::replace(&mut before, letter);
+        let group_before = std::mem::take(&mut ended);
+        let Some((repetitions, varies)) = groups.last_mut() else { return Ok(()) };
+        match letter {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '[' => in_class += 1,
+            ']' if in_class > 0 => in_class -= 1,
+            _ if in_class > 0 => continue,
+            '|' => (*repetitions, *varies) = (0, true),
+            '(' => groups.push((0, false)),
+            ')' if groups.len() > 1 => ended = groups.pop().map(|(_, varies)| varies),
+            // Possessive: it gives nothing back.
+            '+' if "*+".contains(before) => *repetitions = repetitions.saturating_sub(1),
+            '+' if "?}".contains(before) => {}
+            '*' | '+' if group_before == Some(true) => return refused(),
+            '*' | '+' => (*repetitions, *varies) = (*repetitions + 1, true),
+            _ => {}
+        }
+        if groups.last().is_some_and(|(repetitions, _)| *repetitions >= 2) && !"*+?[()|\\".contains(letter) {
+            return refused();
+        }
+    }
+    Ok(())
 }
 
 /// The expression with a letter in the place of each `\p{…}`, whose brace repeats nothing.

@@ -91,7 +91,9 @@ impl Kind {
         match self {
             Self::Empty => "fetch the file again",
             Self::LfsPointer => "`git lfs pull` in its repository fetches the file itself",
-            Self::WebPage => "fetch the file itself: its address on the Hugging Face Hub has `/resolve/` where that of its page has `/blob/`",
+            Self::WebPage => {
+                "fetch the file itself: its address on the Hugging Face Hub has `/resolve/` where that of its page has `/blob/`"
+            }
             Self::Tiktoken | Self::Tekken => {
                 "use the `tokenizer.json` of the same model: this file does not say how text is cut into words in a form that is read here"
             }
@@ -139,7 +141,8 @@ struct Keys {
 
 impl Keys {
     fn is_of_tokenizer(&self) -> bool {
-        self.model.is_none() && [&self.tokenizer_class, &self.eos_token, &self.unk_token].iter().any(|key| key.is_some())
+        self.model.is_none()
+            && [&self.tokenizer_class, &self.eos_token, &self.unk_token].iter().any(|key| key.is_some())
     }
 }
 

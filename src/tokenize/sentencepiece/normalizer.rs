@@ -296,7 +296,8 @@ impl Charsmap {
     /// Bytes that a byte of text becomes at most, but for keys of one byte rounded up.
     pub(in crate::tokenize) fn most_times(&self) -> usize {
         let longest = self.replacements.split(|&byte| byte == 0).map(<[u8]>::len).max().unwrap_or_default();
-        let of_one_byte = (1..=u8::MAX).filter_map(|byte| self.longest(&[byte])).map(|(becomes, _)| becomes.len()).max();
+        let of_one_byte =
+            (1..=u8::MAX).filter_map(|byte| self.longest(&[byte])).map(|(becomes, _)| becomes.len()).max();
         longest.div_ceil(2).max(of_one_byte.unwrap_or_default()).max(1)
     }
 
