@@ -49,7 +49,10 @@ fn a_run_over_the_shards_writes_what_the_manifest_says_and_prints_nothing_to_sta
     assert_eq!(ran.stdout, "");
     let (summary, seconds) = ran.stderr.split_once(", in ").unwrap();
     assert_snapshot!(summary, @"2,353 rows from 379 documents (1,214,456 tokens) in 1 shard, 1.2 MB");
-    assert_snapshot!(seconds.split_once('\n').unwrap().1, @"note: denoiser `x-dense` gets segments of 753 tokens instead of 759: these would need 127 sentinels, the vocabulary has 125");
+    assert_snapshot!(seconds.split_once('\n').unwrap().1, @r"
+    recipe ul2r, tokenizer bytes: each byte of a text is an id, as in ByT5 (`--tokenizer` names another)
+    note: denoiser `x-dense` gets segments of 753 tokens instead of 759: these would need 127 sentinels, the vocabulary has 125
+    ");
 
     let data_set = fixture.data_set("masked");
     let manifest = data_set.manifest();
@@ -1606,11 +1609,11 @@ fn a_tokenizer_that_is_none_is_refused() {
     let fixture = fixture();
     fixture.write_source("a.jsonl", record("some text"));
     fixture.write("broken.json", "{\"model\": 3}");
-    assert_snapshot!(fixture.ran("run a.jsonl --out masked --tokenizer missing").failed(2), @r"
-    error: cannot read the tokenizer: failed to query resolved metadata `missing`: No such file or directory (os error 2)
+    assert_snapshot!(fixture.ran("run a.jsonl --out masked --tokenizer missing").failed(2), @r#"
+    error: no such file: `missing` (`--tokenizer`)
 
-    hint: `--tokenizer` takes a file, a folder, or `bytes`
-    ");
+    hint: `--tokenizer` takes a file, a folder, or `bytes`; if `missing` is a name of the Hugging Face Hub, `hf download missing --include "tokenizer*" "*.model" --local-dir FOLDER` fetches its files
+    "#);
     assert_snapshot!(fixture.ran("run a.jsonl --out masked --tokenizer fixtures/shards").failed(2), @r"
     error: no `tokenizer.json` in `fixtures/shards`, nor a SentencePiece model
 

@@ -75,7 +75,7 @@ fn a_token_that_only_the_configuration_has_is_an_error() {
 
 #[test]
 fn a_mode_token_that_the_tokenizer_does_not_have_is_told_of() {
-    let fixture = scene(|_| {});
+    let fixture = scene(|file| file["added_tokens"].as_array_mut().unwrap().push(added(10, "<m>", true)));
     let recipe = |token: &str| {
         format!(
             "[[denoiser]]\nname = \"r\"\nmode = \"R\"\nweight = 1\nmode_token = \"{token}\"\n[denoiser.random_spans]\nmean_span_length = 3\nnoise_density = 0.15\n"
@@ -98,7 +98,7 @@ fn a_mode_token_that_the_tokenizer_does_not_have_is_told_of() {
     assert!(text.contains("mode ids\n") && text.contains("  7 4\n"), "{text}");
     let text = said("[ab b]");
     assert!(text.contains("\nnote: mode tokens"), "{text}");
-    let text = said("<eos>");
+    let text = said("<m>");
     assert!(!text.contains("mode tokens that"), "{text}");
 }
 

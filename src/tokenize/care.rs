@@ -321,7 +321,6 @@ fn add_normalizers(value: &Value, steps: &mut Vec<Normalizer>, times: &mut usize
             let pattern = regex().map_or_else(|| literal.map(escaped), |pattern| Some(pattern.to_owned()));
             regex().map_or(Ok(()), check_expression)?;
             let is_harmless = most <= MAX_TIMES && regex().is_none_or(is_linear);
-            *times = times.saturating_mul(most);
             let compiled = pattern.and_then(|pattern| Regex::new(&pattern).ok());
             let growth = Growth::Content(content);
             (if is_harmless { Growth::Times(most) } else { growth }, compiled.filter(|_| !is_harmless))
@@ -336,9 +335,11 @@ fn add_normalizers(value: &Value, steps: &mut Vec<Normalizer>, times: &mut usize
         NormalizerWrapper::Lowercase(_) | NormalizerWrapper::ByteLevel(_) => (Growth::Times(2), None),
         _ => (Growth::Times(1), None),
     };
-    if let Growth::Times(most) | Growth::Charsmap(most) = growth {
-        *times = times.saturating_mul(most);
-    }
+    *times = match growth {
+        Growth::Times(most) | Growth::Charsmap(most) => times.saturating_mul(most),
+        Growth::Content(_) => usize::MAX,
+        Growth::Front(_) => *times,
+    };
     steps.push(Normalizer { wrapper, regex, growth });
     Ok(())
 }
@@ -419,6 +420,7 @@ fn check_expression(pattern: &str) -> Result<(), String> {
     for letter in pattern.chars() {
         let before = std::mem::replace(&mut before, letter);
         let group_before = std::mem::take(&mut ended);
+        let depth = groups.len();
         let Some((repetitions, varies)) = groups.last_mut() else { return Ok(()) };
         match letter {
             _ if escaped => escaped = false,
@@ -428,7 +430,7 @@ fn check_expression(pattern: &str) -> Result<(), String> {
             _ if in_class > 0 => continue,
             '|' => (*repetitions, *varies) = (0, true),
             '(' => groups.push((0, false)),
-            ')' if groups.len() > 1 => ended = groups.pop().map(|(_, varies)| varies),
+            ')' if depth > 1 => ended = groups.pop().map(|(_, varies)| varies),
             // Possessive: it gives nothing back.
             '+' if "*+".contains(before) => *repetitions = repetitions.saturating_sub(1),
             '+' if "?}".contains(before) => {}

@@ -293,12 +293,14 @@ impl Charsmap {
         Some((&replacement[..end], length))
     }
 
-    /// Bytes that a byte of text becomes at most, but for keys of one byte rounded up.
+    /// Bytes that a byte of text becomes at most, rounded up.
     pub(in crate::tokenize) fn most_times(&self) -> usize {
         let longest = self.replacements.split(|&byte| byte == 0).map(<[u8]>::len).max().unwrap_or_default();
-        let of_one_byte =
-            (1..=u8::MAX).filter_map(|byte| self.longest(&[byte])).map(|(becomes, _)| becomes.len()).max();
-        longest.div_ceil(2).max(of_one_byte.unwrap_or_default()).max(1)
+        let pairs = (1..=u8::MAX).flat_map(|first| (1..=u8::MAX).map(move |second| [first, second]));
+        let of_short =
+            pairs.filter_map(|pair| self.longest(&pair)).map(|(becomes, length)| becomes.len().div_ceil(length));
+        let of_single = (1..=u8::MAX).filter_map(|byte| self.longest(&[byte])).map(|(becomes, _)| becomes.len());
+        of_short.chain(of_single).max().unwrap_or_default().max(longest.div_ceil(3)).max(1)
     }
 
     /// Whether a key goes on from this byte with another ASCII character.
