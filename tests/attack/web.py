@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """A hostile web server of our own on the loopback interface: what the tool makes of it.
 
     python3 tests/attack/web.py --tool target/ci/ul2-prep [--short]
