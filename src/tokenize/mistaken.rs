@@ -169,7 +169,7 @@ impl<'de> Visitor<'de> for IdsVisitor {
         while map.next_entry::<IgnoredAny, u32>()?.is_some() {
             count += 1;
         }
-        if count > 0 { Ok(Ids) } else { Err(serde::de::Error::custom("no ids")) }
+        if count > 1 { Ok(Ids) } else { Err(serde::de::Error::custom("too few ids")) }
     }
 }
 
