@@ -9,6 +9,7 @@ use crate::input::reader::Limits;
 use crate::input::source::Compression;
 use crate::input::{DiscoverError, InputError};
 use crate::output::OutputError;
+use crate::output::data_set::NoNewNames;
 use crate::output::schema::ColumnError;
 use crate::pipeline::UnitError;
 use crate::pipeline::allowance::Document;
@@ -294,9 +295,12 @@ fn output(error: &OutputError) -> Option<String> {
         OutputError::SourceChanged(_) => {
             Some("put the old source back, or make the data set anew in another folder".into())
         }
-        OutputError::Gone { .. } => {
-            Some("put the file back, or remove the commit records of its unit and make that again".into())
+        OutputError::Gone { record, found, .. } => {
+            let record = record.display();
+            let removed = if found.is_some() { format!("it and `{record}`") } else { format!("`{record}`") };
+            Some(format!("put the file back; or remove {removed}, and the same `ul2-prep run` makes both again"))
         }
+        OutputError::InTheWay(_) => Some("move the file elsewhere and run the same command again".into()),
         OutputError::Damaged { .. } | OutputError::ForeignRecord { .. } => {
             Some("make the data set anew in another folder".into())
         }
@@ -326,6 +330,9 @@ fn is_of_a_store(error: &std::io::Error) -> bool {
 
 fn system(error: &std::io::Error) -> Option<String> {
     match error.kind() {
+        _ if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<NoNewNames>) => {
+            Some("make the data set on another file system, and copy it there when it is finished".into())
+        }
         ErrorKind::PermissionDenied | ErrorKind::NotFound if is_of_a_store(error) => {
             Some("credentials and end points come from the environment (`AWS_…`, `GOOGLE_…`, `AZURE_…`)".into())
         }

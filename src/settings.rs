@@ -358,6 +358,7 @@ impl Settings {
 /// If there is something else.
 pub fn data_set(place: &Location) -> Result<DataSet> {
     let data_set = DataSet::open(place)?.with_faults(faults()?);
+    data_set.check_folders()?;
     if data_set.is_foreign()? {
         return Err(SettingsError::ForeignFolder(place.to_string()).into());
     }

@@ -141,7 +141,8 @@ fn a_run_that_fails_at_any_step_names_it_and_goes_on_to_the_same_bytes() {
             scene.assert_goes_on("failed", &format!("failed {step} of {file}"));
         }
         let named: Vec<&str> = steps.iter().map(String::as_str).collect();
-        assert_eq!(named, ["after folder sync", "after name", "before create", "before name", "before sync"]);
+        let all = ["after folder sync", "after name", "before create", "before name", "before settle", "before sync"];
+        assert_eq!(named, all);
     }
 }
 

@@ -28,6 +28,15 @@ pub fn card(manifest: &Manifest) -> String {
     card
 }
 
+/// How a card begins, up to the digest of its rows.
+const BEGIN: &str = "---\nconfigs:\n- config_name: default\n  description: rows ";
+
+/// The digest of the rows that a card is of; `None` if it does not begin as a card does.
+pub(super) fn rows_digest(card: &[u8]) -> Option<&str> {
+    let rest = card.strip_prefix(BEGIN.as_bytes())?;
+    std::str::from_utf8(rest.split(|byte| *byte == b'\n').next()?).ok()
+}
+
 /// What loaders read.
 fn head(manifest: &Manifest) -> String {
     let rows = manifest.totals.sources.rows;
@@ -43,10 +52,7 @@ fn head(manifest: &Manifest) -> String {
         _ => "1B<n<10B",
     };
     format!(
-        "---\n\
-         configs:\n\
-         - config_name: default\n\
-         \x20 description: rows {digest}\n\
+        "{BEGIN}{digest}\n\
          \x20 data_files:\n\
          \x20 - split: train\n\
          \x20   path: {DATA}/train-*.parquet\n\

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::OutputError;
 use super::counts::Counts;
-use super::data_set::{COMMITS, Created, DATA, DataSet, REJECTS, TemporaryFile};
+use super::data_set::{COMMITS, Created, DATA, DataSet, Published, REJECTS, TemporaryFile};
+use super::ours::is_shard_or_rejects;
 
 /// What a shard holds and where the unit stands after it.
 ///
@@ -127,18 +128,39 @@ impl CommitRecord {
         if self.rejects.is_some() {
             data_set.create_folder(REJECTS)?;
         }
+        let (mut ours, mut replaced) = (Vec::new(), Vec::new());
         for (file, name) in files {
-            // What has the name is of the shard that is committed, or left by a run that was killed before it committed.
-            if let Some(file) = data_set.publish_new(file, &name)? {
-                if self.is_committed(data_set)? {
-                    return self.settle(data_set);
+            // What has the name is of another attempt: of one that goes on, or left by one that was killed before it committed.
+            let file = match data_set.publish_new(file, &name)? {
+                Published::New(opened) => {
+                    ours.extend(opened.map(|file| (file, name)));
+                    continue;
                 }
-                data_set.publish(file, &name)?;
+                Published::Taken(file) => file,
+            };
+            if data_set.holds(&name, &file)? {
+                continue;
             }
+            if self.is_committed(data_set)? {
+                return self.settle(data_set);
+            }
+            if !is_shard_or_rejects(data_set, &name)? {
+                return Err(OutputError::InTheWay(data_set.path(&name)));
+            }
+            if data_set.place().local().is_some() {
+                replaced.push((data_set.open_file(&name)?, name.clone()));
+            }
+            data_set.publish_unless(file, &name, || self.is_committed(data_set))?;
         }
         match data_set.create_only(&DataSet::commit_name(self.unit, self.shard), &to_json(self))? {
-            Created::New => Ok(()),
-            Created::Existing(_) => self.is_committed(data_set).and_then(|_| self.settle(data_set)),
+            // One that came late has not seen the record, and may have put its own files there.
+            Created::New => Ok(ours.iter().try_for_each(|(file, name)| data_set.keep(file, name))?),
+            Created::Existing(bytes) if bytes == to_json(self) => self.settle(data_set),
+            Created::Existing(_) => {
+                // This is one that came late. What it found is what the record tells of, unless that has been put back already.
+                replaced.iter().try_for_each(|(file, name)| data_set.keep(file, name))?;
+                self.is_committed(data_set).map(drop)
+            }
         }
     }
 

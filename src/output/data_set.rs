@@ -1,7 +1,7 @@
 //! The place of a data set: where files go and how they get their final names.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Seek as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -116,12 +116,34 @@ impl DataSet {
         }
     }
 
+    /// The folders of a data set that are links, or files: what is written or removed there would be elsewhere.
+    #[must_use]
+    pub fn false_folders(&self) -> Vec<&'static str> {
+        let is_false = |folder: &&str| match self.place.join(folder) {
+            Location::Local(path) => fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_dir()),
+            Location::Remote(_) => false,
+        };
+        [PRIVATE, COMMITS, TEMPORARY, DATA, REJECTS].into_iter().filter(is_false).collect()
+    }
+
+    /// Refuses a data set whose folders are links. The data set itself may be one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotADirectory`] for the first of [`Self::false_folders`].
+    pub fn check_folders(&self) -> io::Result<()> {
+        let Some(folder) = self.false_folders().into_iter().next() else { return Ok(()) };
+        let message = format!("`{}` is a link or a file, expected a folder", self.path(folder).display());
+        Err(io::Error::new(ErrorKind::NotADirectory, message))
+    }
+
     /// Makes the folders.
     ///
     /// # Errors
     ///
     /// If one cannot be made.
     pub fn create_folders(&self) -> io::Result<()> {
+        self.check_folders()?;
         // What tells a data set from a foreign folder comes first.
         [COMMITS, TEMPORARY, DATA].into_iter().try_for_each(|folder| self.create_folder(folder))
     }
@@ -136,18 +158,37 @@ impl DataSet {
         let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
         self.faults.step(Step::BeforeCreate, relative)?;
         fs::create_dir_all(&folder)?;
+        self.check_folders()?;
         missing.into_iter().try_for_each(sync_folder_of)
     }
 
-    /// Makes what stands in a folder survive a power cut, whoever wrote it. What is in a store does.
+    /// Makes the names in a folder survive a power cut, if there is such a folder: an earlier process may have been killed before it synced them.
+    /// What is in a store survives.
     ///
     /// # Errors
     ///
     /// If it cannot be synced.
     pub fn sync_folder(&self, relative: &str) -> io::Result<()> {
-        match self.place.join(relative) {
-            Location::Local(folder) => fs::File::open(folder)?.sync_all(),
-            Location::Remote(_) => Ok(()),
+        let Location::Local(folder) = self.place.join(relative) else { return Ok(()) };
+        let folder = match fs::File::open(folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            folder => folder?,
+        };
+        self.faults.step(Step::BeforeSettle, if relative.is_empty() { "." } else { relative })?;
+        folder.sync_all()
+    }
+
+    /// Syncs every name that this process found rather than wrote, before it writes what relies on it.
+    ///
+    /// # Errors
+    ///
+    /// If a folder cannot be synced.
+    pub fn settle(&self) -> io::Result<()> {
+        [DATA, REJECTS, COMMITS, PRIVATE, ""].into_iter().try_for_each(|folder| self.sync_folder(folder))?;
+        // The name of the data set itself. Its parent may belong to someone else.
+        match self.place.local().map(sync_folder_of) {
+            Some(Err(error)) if error.kind() != ErrorKind::PermissionDenied => Err(error),
+            _ => Ok(()),
         }
     }
 
@@ -329,22 +370,79 @@ impl DataSet {
     /// # Errors
     ///
     /// If it cannot be synced or named.
-    pub fn publish_new(&self, file: TemporaryFile, relative: &str) -> io::Result<Option<TemporaryFile>> {
+    pub fn publish_new(&self, mut file: TemporaryFile, relative: &str) -> io::Result<Published> {
         let target = match self.place.join(relative) {
             Location::Local(target) => target,
-            Location::Remote(remote) if remote.head()?.is_some() => return Ok(Some(file)),
+            Location::Remote(remote) if remote.head()?.is_some() => return Ok(Published::Taken(file)),
             Location::Remote(remote) => {
                 let is_put = file.put(&remote, true)?;
-                return Ok((!is_put).then_some(file));
+                return Ok(if is_put { Published::New(None) } else { Published::Taken(file) });
             }
         };
+        let opened = Some(file.file.try_clone()?);
         file.sync()?;
         let Some(path) = file.path.as_ref() else { return Err(io::Error::other("the temporary file is gone")) };
-        match fs::hard_link(path, &target) {
-            Ok(()) => file.sync_folder_of(&target).map(|()| None),
+        match self.faults.link(path, &target) {
+            Ok(()) => {}
             // The reply to a link that was made may be lost: what counts is what is there.
-            Err(_) if target.exists() => Ok(Some(file)),
-            Err(error) => Err(error),
+            Err(_) if fs::symlink_metadata(&target).is_ok() => return Ok(Published::Taken(file)),
+            Err(cause) if has_no_links(&cause) => match self.faults.rename_new(path, &target) {
+                Ok(()) => file.path = None,
+                Err(_) if fs::symlink_metadata(&target).is_ok() => return Ok(Published::Taken(file)),
+                // A folder that may not be written to says the same of a link.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => return Err(cause),
+                Err(_) => return Err(NoNewNames { folder: self.place.to_string(), cause }.into()),
+            },
+            Err(error) => return Err(error),
+        }
+        file.sync_folder_of(&target).map(|()| Published::New(opened))
+    }
+
+    /// Gives a file its name back if another process has put another file there meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, written or named.
+    pub fn keep(&self, file: &fs::File, relative: &str) -> io::Result<()> {
+        if self.place.local().is_none() || is_at(file, &self.path(relative)) {
+            return Ok(());
+        }
+        let (mut from, mut again) = (file.try_clone()?, self.temporary(&relative.replace('/', "-"))?);
+        from.rewind()?;
+        io::copy(&mut from, &mut again)?;
+        self.publish(again, relative)
+    }
+
+    /// Whether a file has the bytes of a temporary one. What has them survives a power cut after this.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read or synced.
+    pub fn holds(&self, relative: &str, file: &TemporaryFile) -> io::Result<bool> {
+        // A pipe or a link that leads nowhere has none.
+        if self.size(relative).ok() != Some(file.bytes) {
+            return Ok(false);
+        }
+        let mut sha256 = Sha256::new();
+        let mut found = self.open_file(relative)?;
+        io::copy(&mut found, &mut DigestWriter(&mut sha256))?;
+        let is_same = sha256.finalize() == file.sha256.clone().finalize();
+        if let (true, Location::Local(path)) = (is_same, self.place.join(relative)) {
+            found.sync_all()?;
+            sync_folder_of(&path)?;
+        }
+        Ok(is_same)
+    }
+
+    /// Whether there is anything of this name, even a link that leads nowhere.
+    ///
+    /// # Errors
+    ///
+    /// If a store cannot be asked.
+    pub fn has_name(&self, relative: &str) -> io::Result<bool> {
+        match self.place.join(relative) {
+            Location::Local(path) => Ok(fs::symlink_metadata(path).is_ok()),
+            Location::Remote(remote) => Ok(remote.head()?.is_some()),
         }
     }
 
@@ -353,19 +451,37 @@ impl DataSet {
     /// # Errors
     ///
     /// If it cannot be synced or renamed.
-    pub fn publish(&self, mut file: TemporaryFile, relative: &str) -> io::Result<()> {
+    pub fn publish(&self, file: TemporaryFile, relative: &str) -> io::Result<()> {
+        self.publish_unless(file, relative, || Ok(false))
+    }
+
+    /// The same, unless `is_too_late` when all is ready for the name.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be synced or renamed.
+    pub fn publish_unless<E: From<io::Error>>(
+        &self,
+        mut file: TemporaryFile,
+        relative: &str,
+        is_too_late: impl FnOnce() -> Result<bool, E>,
+    ) -> Result<(), E> {
         let target = match self.place.join(relative) {
             Location::Local(target) => target,
-            Location::Remote(remote) => return file.put(&remote, false).map(drop),
+            Location::Remote(_) if is_too_late()? => return Ok(()),
+            Location::Remote(remote) => return Ok(file.put(&remote, false).map(drop)?),
         };
         file.sync()?;
+        if is_too_late()? {
+            return Ok(());
+        }
         if let Some(path) = file.path.take()
             && let Err(error) = fs::rename(&path, &target)
         {
             file.path = Some(path);
-            return Err(error);
+            return Err(error.into());
         }
-        file.sync_folder_of(&target)
+        Ok(file.sync_folder_of(&target)?)
     }
 
     /// Writes a small file at once, replacing one of that name.
@@ -402,8 +518,8 @@ impl DataSet {
         let mut file = self.temporary(&relative.replace('/', "-"))?;
         file.write_all(bytes)?;
         match self.publish_new(file, relative)? {
-            None => Ok(Created::New),
-            Some(_) => Ok(Created::Existing(bounded::read(&self.path(relative), most(relative))?)),
+            Published::New(_) => Ok(Created::New),
+            Published::Taken(_) => Ok(Created::Existing(bounded::read(&self.path(relative), most(relative))?)),
         }
     }
 
@@ -414,38 +530,47 @@ impl DataSet {
         if bytes.len() as u64 > most { Err(bounded::too_large(&shown(), most)) } else { Ok(()) }
     }
 
-    /// Removes shards and rejects of the first `units` units that are not among `named`: runs that were killed left them, and nothing has
-    /// taken their place. Only for units that are finished.
+    /// Shards and rejects of the first `units` units that are not among `named`, by their names.
     ///
     /// # Errors
     ///
-    /// If a file cannot be removed.
-    pub fn remove_unnamed(&self, units: usize, named: &BTreeSet<&str>) -> io::Result<()> {
-        for folder in [DATA, REJECTS] {
-            for name in self.files(folder, false)? {
-                let unit =
-                    name.split_once("/train-").and_then(|(_, rest)| rest.split_once('-')?.0.parse::<usize>().ok());
-                if unit.is_some_and(|unit| unit < units) && !named.contains(name.as_str()) {
-                    match self.place.join(&name) {
-                        Location::Local(path) => fs::remove_file(path)?,
-                        Location::Remote(remote) => remote.remove()?,
-                    }
-                }
-            }
-        }
-        Ok(())
+    /// If a folder cannot be listed.
+    pub fn unnamed(&self, units: usize, named: &BTreeSet<&str>) -> io::Result<Vec<String>> {
+        let mut unnamed = self.files(DATA, false)?;
+        unnamed.extend(self.files(REJECTS, false)?);
+        unnamed.retain(|name| unit_of(name).is_some_and(|unit| unit < units) && !named.contains(name.as_str()));
+        Ok(unnamed)
     }
 
-    /// Removes what interrupted runs left behind. Files of processes that are alive stay. In a store there are none.
+    /// Removes a file.
     ///
     /// # Errors
     ///
-    /// If a file cannot be removed.
+    /// If it cannot be removed.
+    pub fn remove(&self, relative: &str) -> io::Result<()> {
+        match self.place.join(relative) {
+            Location::Local(path) => fs::remove_file(path),
+            Location::Remote(remote) => remote.remove(),
+        }
+    }
+
+    /// Removes what interrupted runs left behind. Files of processes that are alive stay, and all whose names are not those of temporary files. In a
+    /// store there are none.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be removed, or the folder is a link.
     pub fn remove_temporaries(&self) -> io::Result<()> {
         let Location::Local(folder) = self.place.join(TEMPORARY) else { return Ok(()) };
+        self.check_folders()?;
         let gone = |error: &io::Error| error.kind() == ErrorKind::NotFound;
         for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
+            let entry = entry?;
+            let is_temporary = entry.file_name().to_str().is_some_and(is_temporary);
+            if !is_temporary || !entry.file_type()?.is_file() {
+                continue;
+            }
+            let path = entry.path();
             let removed = match fs::File::open(&path) {
                 Ok(file) if is_in_use(&file) => continue,
                 _ => fs::remove_file(path),
@@ -464,8 +589,89 @@ fn most(relative: &str) -> u64 {
     if relative.starts_with(COMMITS) { MOST_RECORD } else { MOST }
 }
 
+/// A file system that gives files no second name, and cannot rename a file to a name only if that is free.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the file system of `{folder}` has neither hard links nor a rename that replaces nothing: a data set cannot be made there"
+)]
+pub struct NoNewNames {
+    folder: String,
+    #[source]
+    cause: io::Error,
+}
+
+impl From<NoNewNames> for io::Error {
+    fn from(error: NoNewNames) -> Self {
+        Self::new(ErrorKind::Unsupported, error)
+    }
+}
+
+/// Whether a failed link says that the file system has none.
+fn has_no_links(error: &io::Error) -> bool {
+    // Linux says EPERM of FAT, others EOPNOTSUPP, ENOSYS or EMLINK.
+    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::TooManyLinks)
+}
+
+/// Passes bytes on to a digest.
+struct DigestWriter<'a>(&'a mut Sha256);
+
+impl Write for DigestWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The unit of a shard or of its rejects, by the name that [`UnitWriter`](super::shard::UnitWriter) gives it.
+fn unit_of(name: &str) -> Option<usize> {
+    let (unit, rest) = name.split_once("/train-")?.1.split_once('-')?;
+    let (shard, ending) = rest.split_once('.')?;
+    let is_number = |text: &str| text.len() >= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_ours = is_number(unit) && is_number(shard) && matches!(ending, "parquet" | "jsonl" | "lines");
+    is_ours.then(|| unit.parse().ok()).flatten()
+}
+
+/// Whether a name under `.ul2-prep/tmp/` is one that [`DataSet::temporary`] or the reader gives: `NAME.PROCESS-NUMBER`.
+fn is_temporary(name: &str) -> bool {
+    let numbers = match name.strip_prefix("long-lines-") {
+        Some(numbers) => Some(numbers),
+        None => name.rsplit_once('.').map(|(_, numbers)| numbers),
+    };
+    let numbers = numbers.and_then(|numbers| numbers.split_once('-'));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    numbers.is_some_and(|(process, number)| is_number(process) && is_number(number))
+}
+
 /// Numbers files of this process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// What came of giving a file a name only if that is free.
+#[derive(Debug)]
+pub enum Published {
+    /// It has the name; on this machine it is still open.
+    New(Option<fs::File>),
+    /// Another file has the name. This one is given back.
+    Taken(TemporaryFile),
+}
+
+/// Whether a path is the name of an open file. Where files have no numbers, it is.
+fn is_at(file: &fs::File, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let number = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+        file.metadata().map(number).ok() == fs::symlink_metadata(path).map(number).ok()
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        path.exists()
+    }
+}
 
 /// A file that can be opened as often as is needed. A copy is removed when dropped.
 #[derive(Debug)]
@@ -630,8 +836,9 @@ mod tests {
         let mut alive = data_set.temporary("alive").unwrap();
         alive.write_all(b"half").unwrap();
         fs::write(data_set.temporary_folder().join("left.1-0"), "over").unwrap();
+        fs::write(data_set.temporary_folder().join("thesis.tex"), "not a name that the tool gives").unwrap();
         data_set.remove_temporaries().unwrap();
-        assert_eq!(fs::read_dir(data_set.temporary_folder()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(data_set.temporary_folder()).unwrap().count(), 2);
         data_set.publish(alive, "alive").unwrap();
         assert_eq!(data_set.read("alive").unwrap().as_deref(), Some(&b"half"[..]));
     }

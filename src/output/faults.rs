@@ -5,9 +5,11 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// A step on a file's way to its final name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub enum Step {
     AfterName,
     /// After its folder is synced.
     AfterFolderSync,
+    /// Before a folder is synced whose names another process may have made.
+    BeforeSettle,
 }
 
 impl fmt::Display for Step {
@@ -32,6 +36,7 @@ impl fmt::Display for Step {
             Self::BeforeName => "before name",
             Self::AfterName => "after name",
             Self::AfterFolderSync => "after folder sync",
+            Self::BeforeSettle => "before settle",
         })
     }
 }
@@ -45,6 +50,8 @@ struct Planned {
     action: Action,
     /// Steps or bytes before it happens.
     left: AtomicU64,
+    /// How long a slow step takes.
+    pause: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,23 +62,38 @@ enum Action {
     Fail,
     /// The disk has room for so many bytes.
     Full,
+    /// A step takes long.
+    Slow,
+    /// The file system has no hard links, and from 1 on no rename that replaces nothing either.
+    Links,
 }
 
 impl FromStr for Faults {
     type Err = String;
 
-    /// `abort:STEP`, `fail:STEP` or `full:BYTES`; steps are counted from 0.
+    /// `abort:STEP`, `fail:STEP`, `slow:STEP:MILLISECONDS`, `full:BYTES` or `links:LACKS`; steps are counted from 0.
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || format!("expected `abort:STEP`, `fail:STEP` or `full:BYTES`, found `{text}`");
+        let expected = || {
+            format!(
+                "expected `abort:STEP`, `fail:STEP`, `slow:STEP:MILLISECONDS`, `full:BYTES` or `links:LACKS`, found `{text}`"
+            )
+        };
         let (action, number) = text.split_once(':').ok_or_else(expected)?;
+        let (number, pause) = match number.split_once(':') {
+            Some((number, pause)) if action == "slow" => (number, pause.parse().map_err(|_| expected())?),
+            _ => (number, 0),
+        };
+        let pause = Duration::from_millis(pause);
         let action = match action {
             "abort" => Action::Abort,
             "fail" => Action::Fail,
             "full" => Action::Full,
+            "slow" => Action::Slow,
+            "links" => Action::Links,
             _ => return Err(expected()),
         };
         let left = AtomicU64::new(number.parse().map_err(|_| expected())?);
-        Ok(Self(Some(Arc::new(Planned { action, left }))))
+        Ok(Self(Some(Arc::new(Planned { action, left, pause }))))
     }
 }
 
@@ -83,13 +105,47 @@ impl Faults {
     /// The fault, if it is one of [`fail`](Faults::from_str).
     pub(super) fn step(&self, step: Step, file: &str) -> io::Result<()> {
         let Some(planned) = &self.0 else { return Ok(()) };
-        if planned.action == Action::Full || planned.left.fetch_sub(1, Ordering::Relaxed) != 0 {
+        if matches!(planned.action, Action::Full | Action::Links) || planned.left.fetch_sub(1, Ordering::Relaxed) != 0 {
             return Ok(());
         }
-        if planned.action == Action::Abort {
-            std::process::abort();
+        match planned.action {
+            Action::Abort => std::process::abort(),
+            Action::Slow => {
+                std::thread::sleep(planned.pause);
+                Ok(())
+            }
+            _ => Err(io::Error::other(format!("fault on purpose {step} of `{file}`"))),
         }
-        Err(io::Error::other(format!("fault on purpose {step} of `{file}`")))
+    }
+
+    /// What the file system lacks: 0 hard links, 1 also a rename that replaces nothing.
+    fn lacks(&self) -> Option<u64> {
+        let planned = self.0.as_ref().filter(|planned| planned.action == Action::Links)?;
+        Some(planned.left.load(Ordering::Relaxed))
+    }
+
+    /// A second name for a file, unless that is taken.
+    ///
+    /// # Errors
+    ///
+    /// If the file system refuses, or is to refuse as FAT does.
+    pub(super) fn link(&self, path: &Path, target: &Path) -> io::Result<()> {
+        match self.lacks() {
+            None => fs_err::hard_link(path, target),
+            Some(_) => Err(io::Error::new(io::ErrorKind::PermissionDenied, "fault on purpose: no hard links")),
+        }
+    }
+
+    /// Another name for a file, unless that is taken.
+    ///
+    /// # Errors
+    ///
+    /// If the file system cannot do so, or is to say so.
+    pub(super) fn rename_new(&self, path: &Path, target: &Path) -> io::Result<()> {
+        if self.lacks().is_some_and(|lacks| lacks > 0) {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "fault on purpose: no such rename"));
+        }
+        rename_new(path, target)
     }
 
     /// How many of `bytes` bytes may be written.
@@ -106,6 +162,17 @@ impl Faults {
             room => Ok(room),
         }
     }
+}
+
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+fn rename_new(path: &Path, target: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, path, CWD, target, RenameFlags::NOREPLACE)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+fn rename_new(_path: &Path, _target: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]

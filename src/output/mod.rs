@@ -15,6 +15,7 @@ pub mod data_set;
 pub mod encoding;
 pub mod faults;
 pub mod manifest;
+pub mod ours;
 pub mod read;
 pub mod rejects;
 pub mod rows;
@@ -68,11 +69,16 @@ pub enum OutputError {
     Gone {
         /// The file.
         path: PathBuf,
+        /// The record.
+        record: PathBuf,
         /// Its size, if it is there.
         found: Option<u64>,
         /// The size that it should have.
         expected: u64,
     },
+    /// A file has a name of the data set's, and is not one that the tool wrote.
+    #[error("`{}` is not a file that `ul2-prep` wrote, and is not replaced", .0.display())]
+    InTheWay(PathBuf),
     /// Two units read different bytes from one source.
     #[error("{0}: the source changed while the data set was made: its shards are not of the same bytes")]
     SourceChanged(String),

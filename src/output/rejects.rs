@@ -93,7 +93,8 @@ impl RejectWriter {
             lines_sha256: lines.sha256(),
             count: self.count,
         };
-        let unnamed = [(lines, files.lines.clone()), (index, files.index.clone())];
+        // By the index lines are known as ours, should nothing else come of them.
+        let unnamed = [(index, files.index.clone()), (lines, files.lines.clone())];
         Ok((files, unnamed))
     }
 }

@@ -22,9 +22,10 @@ use crate::input::source::Source;
 use crate::numbers::exact;
 use crate::output::OutputError;
 use crate::output::card::card;
-use crate::output::commit::check_records;
+use crate::output::commit::{CommitRecord, check_records};
 use crate::output::data_set::{CARD, DATA, DataSet, MANIFEST, REJECTS, SUCCESS, SUMS};
 use crate::output::manifest::Manifest;
+use crate::output::ours::{check_top, is_shard_or_rejects};
 use crate::output::shard::ShardOptions;
 use crate::output::sums::Sums;
 
@@ -136,7 +137,11 @@ impl Job {
 /// [`RunError`]; finished shards stay, and the same run goes on after them.
 pub fn run(job: &Job) -> Result<Manifest, RunError> {
     job.data_set.create_folders().map_err(OutputError::from)?;
+    if !job.data_set.has_name(SUMS).map_err(OutputError::from)? {
+        check_top(&job.data_set)?;
+    }
     job.plans.write(&job.data_set)?;
+    job.data_set.settle().map_err(OutputError::from)?;
     run_units(job, 0..job.plan().units.len())?;
     finish(job)
 }
@@ -148,6 +153,7 @@ pub fn run(job: &Job) -> Result<Manifest, RunError> {
 /// [`RunError`]; finished shards stay.
 pub fn run_alone(job: &Job, unit: usize) -> Result<(), RunError> {
     job.data_set.create_folders().map_err(OutputError::from)?;
+    job.data_set.settle().map_err(OutputError::from)?;
     run_units(job, unit..unit + 1)
 }
 
@@ -225,23 +231,48 @@ fn finished_extension(job: &Job) -> Result<Option<Plans>, OutputError> {
 }
 
 /// Whether the files of shards and rejects are there, and shards as long as they should be. Their bytes are `verify`'s to look at.
-fn check_files(data_set: &DataSet, manifest: &Manifest) -> Result<(), OutputError> {
+fn check_files(data_set: &DataSet, records: &[Vec<CommitRecord>]) -> Result<(), OutputError> {
     let mut sizes = data_set.sizes(DATA)?;
     sizes.extend(data_set.sizes(REJECTS)?);
-    let gone = |path: &str, expected| {
-        let found = sizes.get(path).copied();
-        Err(OutputError::Gone { path: data_set.path(path), found, expected })
-    };
-    for shard in &manifest.shards {
-        if sizes.get(&shard.path) != Some(&shard.bytes) {
-            return gone(&shard.path, shard.bytes);
+    for (unit, records) in records.iter().enumerate() {
+        for (shard, record) in records.iter().enumerate() {
+            let shards = record.file.iter().map(|file| (&file.path, Some(file.bytes)));
+            let rejects = record.rejects.iter().flat_map(|files| [(&files.index, None), (&files.lines, None)]);
+            for (name, bytes) in shards.chain(rejects) {
+                let found = sizes.get(name).copied();
+                if found.is_none() || bytes.is_some() && found != bytes {
+                    let record = data_set.path(&DataSet::commit_name(unit, shard));
+                    return Err(OutputError::Gone {
+                        path: data_set.path(name),
+                        record,
+                        found,
+                        expected: bytes.unwrap_or(1),
+                    });
+                }
+            }
         }
     }
-    let rejects = manifest.rejects.iter().flat_map(|files| [&files.index, &files.lines]);
-    match rejects.into_iter().find(|path| !sizes.contains_key(*path)) {
-        Some(path) => gone(path, 1),
-        None => Ok(()),
+    Ok(())
+}
+
+/// Removes what runs left that were killed before they committed it, and that nothing has taken the place of.
+fn remove_leftovers(data_set: &DataSet, units: usize, manifest: &Manifest) -> Result<(), OutputError> {
+    let leftovers = data_set.unnamed(units, &manifest.files().collect())?;
+    for name in &leftovers {
+        if !is_shard_or_rejects(data_set, name)? {
+            return Err(OutputError::InTheWay(data_set.path(name)));
+        }
     }
+    Ok(leftovers.iter().try_for_each(|name| data_set.remove(name))?)
+}
+
+/// Whether all that comes after the records is there. The card may be one that a person has written on in.
+fn is_written(data_set: &DataSet, manifest: &Manifest, sums: &Sums) -> Result<bool, OutputError> {
+    let has = |name: &str, bytes: &[u8]| Ok::<_, OutputError>(data_set.read(name)?.as_deref() == Some(bytes));
+    Ok(data_set.has_name(CARD)?
+        && has(SUCCESS, &[])?
+        && has(MANIFEST, &manifest.to_json())?
+        && has(SUMS, &sums.to_bytes())?)
 }
 
 /// Whether each source that was read in parts has a document in one of them, as the units ask of all others.
@@ -271,12 +302,17 @@ fn write_manifest(job: &Job, plans: &Plans) -> Result<Manifest, RunError> {
     let names: Vec<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();
     let manifest = Manifest::new(&job.shared.spec, job.shared.tokenizer.path(), plan.parts(), &names, &records)?;
     check_parts(job.max_rejects, &manifest)?;
-    check_files(&job.data_set, &manifest)?;
-    let written = manifest.files().collect();
-    job.data_set.remove_unnamed(plan.units.len(), &written).map_err(OutputError::from)?;
+    check_files(&job.data_set, &records)?;
+    remove_leftovers(&job.data_set, plan.units.len(), &manifest)?;
+    // The records may have been found, not written.
+    job.data_set.settle().map_err(OutputError::from)?;
     let card = card(&manifest);
-    job.data_set.replace(CARD, card.as_bytes()).map_err(OutputError::from)?;
     let sums = Sums::new(&manifest, &card, plans.files(), records.iter().flatten());
+    if is_written(&job.data_set, &manifest, &sums)? {
+        return Ok(manifest);
+    }
+    check_top(&job.data_set)?;
+    job.data_set.replace(CARD, card.as_bytes()).map_err(OutputError::from)?;
     job.data_set.replace(SUMS, &sums.to_bytes()).map_err(OutputError::from)?;
     job.data_set.replace(MANIFEST, &manifest.to_json()).map_err(OutputError::from)?;
     job.data_set.replace(SUCCESS, &[]).map_err(OutputError::from)?;

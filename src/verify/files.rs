@@ -103,6 +103,11 @@ impl Files {
             of_sums.add(&format!("the folder cannot be listed: {error}"));
         }
         let mut findings = vec![of_sums];
+        findings.extend(data_set.false_folders().into_iter().map(|folder| {
+            let mut findings = Findings::new(folder);
+            findings.add("is a link or a file, not a folder");
+            findings
+        }));
         findings.extend(of_files);
         let files = if left_out == 1 { "file" } else { "files" };
         let not_checked = (left_out > 0).then(|| format!("{left_out} {files} under {PRIVATE}/, which is not here"));

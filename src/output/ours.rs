@@ -1,0 +1,106 @@
+//! Whether a file was written by the tool, by what is in it: nothing else is replaced or removed.
+
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use super::OutputError;
+use super::card;
+use super::data_set::{CARD, DATA, DataSet, MANIFEST, PLAN, REJECTS, SUCCESS, SUMS};
+use super::manifest::Manifest;
+use super::sums::Sums;
+
+/// A larger file is not a card, a manifest or a list of digests of ours.
+const MOST: u64 = 1 << 30;
+
+/// Bytes before the end of a shard that hold the name of its writer.
+const TAIL: u64 = 16 << 10;
+
+/// Refuses to replace a file at the top of the data set that the tool did not write, before hours of work as after them.
+///
+/// # Errors
+///
+/// [`OutputError::InTheWay`] for the first.
+pub fn check_top(data_set: &DataSet) -> Result<(), OutputError> {
+    let sums = read(data_set, SUMS)?.and_then(|bytes| Sums::from_bytes(&bytes).ok());
+    let sums = sums.filter(|sums| sums.0.contains_key(PLAN) && sums.0.contains_key(MANIFEST));
+    let manifest = read(data_set, MANIFEST)?.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
+    for name in [CARD, MANIFEST, SUMS, SUCCESS] {
+        if !data_set.has_name(name)? {
+            continue;
+        }
+        let bytes = read(data_set, name)?;
+        let is_ours = bytes.is_some_and(|bytes| match name {
+            CARD => is_card(&bytes, sums.as_ref(), manifest.as_ref()),
+            MANIFEST => manifest.is_some(),
+            SUMS => sums.is_some(),
+            _ => bytes.is_empty(),
+        });
+        if !is_ours {
+            return Err(OutputError::InTheWay(data_set.path(name)));
+        }
+    }
+    Ok(())
+}
+
+/// Whether bytes are a card as it was written: one of the list of digests; or, if a run was killed between card and list, one of other rows than the
+/// manifest tells of. A card of the manifest's rows with another digest is one that a person has written on in.
+fn is_card(bytes: &[u8], sums: Option<&Sums>, manifest: Option<&Manifest>) -> bool {
+    let listed = sums.and_then(|sums| sums.0.get(CARD));
+    if listed.is_some_and(|digest| *digest == crate::digest::hex(&Sha256::digest(bytes))) {
+        return true;
+    }
+    let of_manifest = |digest: &str| manifest.is_some_and(|manifest| manifest.totals.rows_digest == digest);
+    card::rows_digest(bytes).is_some_and(|digest| listed.is_none() || !of_manifest(digest))
+}
+
+/// Whether a file in `data/` or `rejects/` is a shard or rejects of the tool: a Parquet file whose footer names it, an index of rejects, or lines beside
+/// such an index.
+///
+/// # Errors
+///
+/// If it cannot be read.
+pub fn is_shard_or_rejects(data_set: &DataSet, name: &str) -> io::Result<bool> {
+    let Ok(bytes) = data_set.size(name) else { return Ok(false) };
+    if name.starts_with(DATA) {
+        let mut file = data_set.open_file(name)?;
+        file.seek(SeekFrom::Start(bytes.saturating_sub(TAIL)))?;
+        let mut tail = Vec::new();
+        file.take(TAIL).read_to_end(&mut tail)?;
+        let writer = b"ul2-prep version ";
+        return Ok(tail.ends_with(b"PAR1") && tail.windows(writer.len()).any(|part| part == writer));
+    }
+    let index = match name.strip_suffix(".lines") {
+        Some(stem) => format!("{stem}.jsonl"),
+        None => name.to_owned(),
+    };
+    if !name.starts_with(REJECTS) || data_set.size(&index).is_err() {
+        return Ok(false);
+    }
+    let mut first = Vec::new();
+    data_set.open_file(&index)?.take(1 << 20).read_to_end(&mut first)?;
+    let first = first.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    Ok(serde_json::from_slice::<Entry>(first).is_ok())
+}
+
+/// An entry of an index of rejects.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "its form counts, not what it says")]
+struct Entry {
+    source: String,
+    line: u64,
+    reason: String,
+    detail: String,
+    offset: u64,
+    length: u64,
+}
+
+/// The bytes of a plain file of at most [`MOST`] bytes.
+fn read(data_set: &DataSet, name: &str) -> io::Result<Option<Vec<u8>>> {
+    match data_set.size(name) {
+        Ok(bytes) if bytes <= MOST => data_set.read(name),
+        Ok(_) | Err(_) => Ok(None),
+    }
+}
