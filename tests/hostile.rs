@@ -22,19 +22,20 @@ use ul2_prep::digest::hex;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_ul2-prep");
 
+/// Reads on a thread of its own: a pipe that nobody empties would hold the command up.
+fn emptied(mut pipe: impl std::io::Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes).unwrap();
+        bytes
+    })
+}
+
 /// How a command ended, and the most memory that it held, in bytes.
 fn measured(fixture: &Fixture, arguments: &str) -> (Ran, u64) {
     let mut command = Command::new(BINARY);
     command.args(arguments.split(' ')).current_dir(fixture.path("")).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // A pipe that nobody empties would hold the command up.
-    fn emptied(mut pipe: impl std::io::Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
-        std::thread::spawn(move || {
-            let mut bytes = Vec::new();
-            pipe.read_to_end(&mut bytes).unwrap();
-            bytes
-        })
-    }
     let (stdout, stderr) = (emptied(child.stdout.take().unwrap()), emptied(child.stderr.take().unwrap()));
     let proc_status = format!("/proc/{}/status", child.id());
     let mut most = 0;

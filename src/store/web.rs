@@ -113,8 +113,7 @@ fn kind(address: IpAddr) -> Kind {
         IpAddr::V6(address) => match (address.to_ipv4_mapped(), address.segments()) {
             (Some(address), _) => kind(address.into()),
             (None, [0xFE80..=0xFEBF, ..]) => Kind::Link,
-            (None, [0xFC00..=0xFDFF, ..]) => Kind::Private,
-            (None, [0, 0, 0, 0, 0, 0, 0, 0 | 1]) => Kind::Private,
+            (None, [0xFC00..=0xFDFF, ..] | [0, 0, 0, 0, 0, 0, 0, 0 | 1]) => Kind::Private,
             (None, _) if address.is_multicast() => Kind::Link,
             // IPv4 inside: `64:ff9b::/96`, and the oldest form.
             (None, [0x64, 0xFF9B, 0, 0, 0, 0, a, b] | [0, 0, 0, 0, 0, 0, a, b]) => {

@@ -10,10 +10,10 @@ pub(crate) struct Fields {
 pub(crate) fn varint(mut value: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     while value >= 0x80 {
-        bytes.push((value & 0x7F) as u8 | 0x80);
+        bytes.push(u8::try_from(value & 0x7F).unwrap() | 0x80);
         value >>= 7;
     }
-    bytes.push(value as u8);
+    bytes.push(u8::try_from(value).unwrap());
     bytes
 }
 
