@@ -14,10 +14,11 @@ use crate::cli::{
 };
 use crate::inspect::InspectError;
 use crate::inspect::line::LineError;
-use crate::output::data_set::{DataSet, PLAN};
+use crate::output::data_set::PLAN;
 use crate::pipeline::UnitError;
-use crate::pipeline::plans::Plans;
-use crate::pipeline::run::{RunError, finish, run, run_alone};
+use crate::pipeline::plans::{Covered, Plans};
+use crate::pipeline::run::{Job, RunError, finish, run, run_alone};
+use crate::pipeline::units::{committed, states};
 use crate::planned::Ready;
 use crate::reading::shard::RowsError;
 use crate::recipe::{self, Recipe};
@@ -71,8 +72,8 @@ impl From<RunError> for Failure {
 
 fn exit_code(error: &RunError) -> u8 {
     match error {
-        RunError::OtherPlan { .. } | RunError::NotGiven { .. } => EXIT_USAGE,
-        RunError::Interrupted { signal } => EXIT_SIGNAL + u8::try_from(*signal).unwrap_or_default(),
+        RunError::OtherPlan { .. } | RunError::NotGiven { .. } | RunError::NothingToExtend { .. } => EXIT_USAGE,
+        RunError::Interrupted { signal, .. } => EXIT_SIGNAL + u8::try_from(*signal).unwrap_or_default(),
         RunError::OnlyUnit(_) | RunError::Unit { .. } | RunError::Output(_) | RunError::Missing { .. } => EXIT_DATA,
     }
 }
@@ -136,14 +137,45 @@ fn execute_run(args: &RunArgs) -> Result<(), Failure> {
     let out = args.out.as_ref().context("`--out` is missing")?;
     let settings = Settings::new(&args.masking)?;
     report::before(&settings);
+    if !args.extend && is_covered(&settings, out)? {
+        return Ok(());
+    }
     let signals = interruption().context("cannot listen for signals")?;
     let passed_over = settings.passed_over.clone();
     let job = settings.into_job(out, args.extend, args.max_rejects, signals)?;
+    if !args.quiet {
+        say_where_it_begins(&job, None)?;
+    }
     let manifest = {
         let _shown = (!args.quiet).then(|| report::ProgressReport::start(job.progress.clone(), job.plan().bytes()));
         run(&job)?
     };
     report::message(report::summary(&manifest, &passed_over, &out.to_string(), begin.elapsed()).trim_end());
+    Ok(())
+}
+
+/// Whether a data set was extended after the command that is given again, and has all that this asks for: then it says so.
+fn is_covered(settings: &Settings, out: &Location) -> Result<bool> {
+    let covered = Plans::covering(&settings::data_set(out)?, &settings.plan).map_err(RunError::from)?;
+    if let Some(Covered { more, unfinished }) = covered {
+        report::message(&report::units::covered(&out.to_string(), more, unfinished));
+    }
+    Ok(covered.is_some())
+}
+
+/// What earlier runs did, so that a run which goes on is not taken for one that begins.
+fn say_where_it_begins(job: &Job, unit: Option<usize>) -> Result<(), RunError> {
+    if job.plans.replace_others() {
+        report::message("note: nothing is committed of an earlier plan with other settings: this one takes its place");
+    }
+    let units = job.plan().units.len();
+    let text = match unit {
+        Some(unit) => report::units::goes_on_in_unit(committed(&job.data_set, units)?[unit]),
+        None => report::units::goes_on(&committed(&job.data_set, units)?, &states(&job.data_set, units)?),
+    };
+    if let Some(text) = text {
+        report::message(&text);
+    }
     Ok(())
 }
 
@@ -158,6 +190,9 @@ fn execute_planned(args: &RunArgs, plan: &Location) -> Result<(), Failure> {
             return Ok(());
         }
     };
+    if !args.quiet {
+        say_where_it_begins(&job, unit)?;
+    }
     let bytes = unit.map_or_else(|| job.plan().bytes(), |unit| job.plan().unit_bytes(job.plan().units[unit]));
     let shown = (!args.quiet).then(|| report::ProgressReport::start(job.progress.clone(), bytes));
     if let Some(unit) = unit {
@@ -223,22 +258,31 @@ fn execute_plan(args: &PlanArgs) -> Result<()> {
     }
     let mut settings = Settings::new(&masking)?;
     let extend = args.extend.then_some(settings.cutting);
-    let data_set = args.out.as_ref().map(DataSet::open).transpose()?;
-    let differences = match &data_set {
-        Some(data_set) if data_set.read(PLAN)?.is_some() => {
-            match Plans::resolve(data_set, settings.plan.clone(), extend) {
-                Ok(plans) => {
-                    // Its units are what will be made, however they would be cut now.
-                    settings.plan.units.clone_from(&plans.whole().units);
-                    Some(Vec::new())
-                }
-                Err(RunError::OtherPlan { differences, .. }) => Some(differences),
-                Err(error) => return Err(error.into()),
+    let goes_on = match &args.out {
+        None => false,
+        Some(out) => {
+            let data_set = settings::data_set(out)?;
+            if !args.extend && is_covered(&settings, out)? {
+                return Ok(());
             }
+            let is_begun = data_set.read(PLAN)?.is_some();
+            let plans = Plans::resolve(&data_set, settings.plan.clone(), extend)?;
+            // A plan that is written finds its sources where they were.
+            if !args.write {
+                plans.sources(settings.sources.clone(), &data_set)?;
+            }
+            let goes_on = is_begun && !plans.replace_all();
+            if goes_on {
+                // Its units are what will be made, however they would be cut now.
+                settings.plan.units.clone_from(&plans.whole().units);
+            }
+            goes_on
         }
-        _ => None,
     };
-    let text = report::plan(&settings, differences.as_deref());
+    let mut text = report::plan(&settings);
+    if goes_on {
+        text += "\nthe data set in the folder can go on with these settings\n";
+    }
     // What can be said at once is not held back by what takes a second.
     report::data(&text)?;
     if let Some(out) = args.out.as_ref().filter(|_| args.write) {

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Arg, Args, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgMatches, Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::input::reader::Limits;
 use crate::output::encoding::{Compression, TokenEncoding};
@@ -21,6 +22,35 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 }
+
+/// Arguments that are texts, of which an empty one is one as well.
+const TEXTS: [&str; 2] = ["example", "label"];
+
+/// Refuses an argument that is empty, as a variable of the shell makes it that is not set: an empty path would be the current folder.
+///
+/// # Errors
+///
+/// For the first such argument.
+pub fn refuse_empty(matches: &ArgMatches) -> Result<(), clap::Error> {
+    let mut command = Cli::command();
+    command.build();
+    let Some((name, given)) = matches.subcommand() else { return Ok(()) };
+    let Some(command) = command.find_subcommand_mut(name) else { return Ok(()) };
+    let is_empty = |arg: &&Arg| {
+        let id = arg.get_id().as_str();
+        let values = given.try_get_raw(id).ok().flatten();
+        !TEXTS.contains(&id) && values.into_iter().flatten().any(|value| value.is_empty())
+    };
+    let Some(arg) = command.get_arguments().find(is_empty).map(ToString::to_string) else { return Ok(()) };
+    let mut error = clap::Error::new(ErrorKind::InvalidValue).with_cmd(command);
+    error.insert(ContextKind::InvalidArg, ContextValue::String(arg));
+    error.insert(ContextKind::InvalidValue, ContextValue::String(String::new()));
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![UNSET.into()]));
+    Err(error)
+}
+
+/// Where an empty argument comes from.
+const UNSET: &str = "the value is empty: is a variable of the shell not set?";
 
 /// The commands in the order in which a person needs them. A test holds the lines to what the commands say of themselves.
 const HELP: &str = "\
@@ -855,8 +885,60 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_argument_is_a_usage_error_whichever_it_is() {
+        let mut command = Cli::command();
+        command.build();
+        let mut tried = 0;
+        for name in ["run", "plan", "status", "finalize", "verify", "reproduce", "inspect", "stats", "recipes"] {
+            let command = command.find_subcommand(name).unwrap();
+            for arg in command.get_arguments().filter(|arg| arg.get_action().takes_values()) {
+                let id = arg.get_id().as_str();
+                if TEXTS.contains(&id) {
+                    continue;
+                }
+                // What else is needed, that the empty argument is all that is wrong.
+                let mut others: Vec<(&str, &[&str])> = match name {
+                    "run" if matches!(id, "plan" | "unit" | "index_offset") => vec![("plan", &["--plan", "p"])],
+                    "run" | "reproduce" => {
+                        vec![("manifest", &["m"][..]), ("sources", &["s"]), ("out", &["--out", "o"])]
+                    }
+                    "plan" => vec![("sources", &["s"])],
+                    "verify" => vec![("dir", &["d"]), ("sources", &["--sources", "s"])],
+                    "stats" => vec![("dir", &["d"]), ("html", &["--html", "h"])],
+                    "status" => vec![("dir", &["d"]), ("missing", &["--missing"])],
+                    "finalize" => vec![("dir", &["d"])],
+                    "inspect" => vec![("target", &["t"])],
+                    _ => vec![("name", &["ul2"]), ("example", &["--example", "x"])],
+                };
+                others.retain(|(other, _)| *other != id && (name == "reproduce" || *other != "manifest"));
+                let mut line = vec!["ul2-prep".to_owned(), name.to_owned()];
+                let empty = arg.get_long().map_or(String::new(), |long| format!("--{long}="));
+                let (before, after): (Vec<_>, Vec<_>) =
+                    others.into_iter().partition(|(other, _)| arg.is_positional() && *other == "manifest");
+                line.extend(before.iter().flat_map(|(_, words)| words.iter().map(ToString::to_string)));
+                line.push(empty);
+                // Flags with several values would take the positional ones.
+                line.extend(after.iter().flat_map(|(_, words)| words.iter().map(ToString::to_string)));
+                let read = Cli::command().try_get_matches_from(&line).and_then(|matches| refuse_empty(&matches));
+                let error = read.expect_err(&line.join(" "));
+                assert_eq!(error.exit_code(), 2, "{line:?}: {error}");
+                let kinds = [ErrorKind::InvalidValue, ErrorKind::ValueValidation];
+                assert!(kinds.contains(&error.kind()), "{line:?}: {:?}: {error}", error.kind());
+                tried += 1;
+            }
+        }
+        assert!(tried > 80, "{tried} arguments");
+    }
+
+    #[test]
+    fn an_empty_text_is_a_text() {
+        let line = ["ul2-prep", "recipes", "ul2", "--example", ""];
+        let matches = Cli::command().try_get_matches_from(line).unwrap();
+        assert!(refuse_empty(&matches).is_ok());
+    }
+
+    #[test]
     fn the_command_line_is_well_formed() {
-        use clap::CommandFactory as _;
         Cli::command().debug_assert();
     }
 }

@@ -203,6 +203,8 @@ fn run(error: &RunError) -> Option<String> {
         RunError::Missing { .. } => {
             Some("make them with `ul2-prep run --plan DIR --unit K`, then finalize again".into())
         }
+        RunError::NothingToExtend { .. } => Some("without `--extend` the run begins one".into()),
+        RunError::Interrupted { shards: Some(0), .. } => Some("a smaller `--shard-size` commits more often".into()),
         RunError::NotGiven { .. } => Some("finish the data set first, or give all its sources".into()),
         _ => None,
     }
@@ -301,6 +303,7 @@ fn output(error: &OutputError) -> Option<String> {
             Some(format!("put the file back; or remove {removed}, and the same `ul2-prep run` makes both again"))
         }
         OutputError::InTheWay(_) => Some("move the file elsewhere and run the same command again".into()),
+        OutputError::PlanReplaced(_) => Some("name another folder with `--out`, or end the other run first".into()),
         OutputError::Damaged { .. } | OutputError::ForeignRecord { .. } => {
             Some("make the data set anew in another folder".into())
         }

@@ -52,15 +52,20 @@ pub struct Written {
 pub fn write(settings: Settings, out: &Location, tokenizer: &str, extend: bool) -> Result<Written> {
     let data_set = settings::data_set(out)?;
     let plans = Plans::resolve(&data_set, settings.plan, extend.then_some(settings.cutting))?;
-    let mut inputs = read_inputs(&data_set)?.unwrap_or_default();
+    let mut inputs = if plans.replace_all() { Inputs::default() } else { read_inputs(&data_set)?.unwrap_or_default() };
     tokenizer_place(tokenizer)?.clone_into(&mut inputs.tokenizer);
     for source in &settings.sources {
         inputs.sources.insert(source.name.clone(), source_place(&source.place)?);
     }
     data_set.create_folders().map_err(OutputError::from)?;
-    // Whoever finds the plan finds these.
-    data_set.replace(INPUTS, &to_json(&inputs)).map_err(OutputError::from)?;
+    // A unit that finds the plan finds these; those of a plan that gave way are gone before it.
+    if !plans.replace_all() {
+        data_set.replace(INPUTS, &to_json(&inputs)).map_err(OutputError::from)?;
+    }
     plans.write(&data_set)?;
+    if plans.replace_all() {
+        data_set.replace(INPUTS, &to_json(&inputs)).map_err(OutputError::from)?;
+    }
     Ok(Written { place: out.clone(), units: plans.whole().units.len() })
 }
 

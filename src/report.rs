@@ -249,7 +249,7 @@ pub fn equal(made: &Manifest, version: &str) -> String {
 
 /// What `plan` prints.
 #[must_use]
-pub fn plan(settings: &Settings, differences: Option<&[String]>) -> String {
+pub fn plan(settings: &Settings) -> String {
     let Settings { spec, tokenizer: path, sources, passed_over, plan, workers, .. } = settings;
     let fields = spec.fields();
     let mut text = String::new();
@@ -277,16 +277,6 @@ pub fn plan(settings: &Settings, differences: Option<&[String]>) -> String {
     }
     for remark in remarks(settings) {
         let _ = write!(text, "\n{remark}\n");
-    }
-    match differences {
-        None => {}
-        Some([]) => text += "\nthe data set in the folder can go on with these settings\n",
-        Some(differences) => {
-            let _ = write!(text, "\nrefused: the data set in the folder was begun with other settings\n");
-            for difference in differences {
-                let _ = writeln!(text, "  {difference}");
-            }
-        }
     }
     visible(&text).into_owned()
 }

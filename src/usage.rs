@@ -3,7 +3,7 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, CommandFactory as _, FromArgMatches as _};
 
-use crate::cli::Cli;
+use crate::cli::{Cli, refuse_empty};
 
 /// Flags that other tools have, and what does the same here.
 const ELSEWHERE: [(&[&str], &str); 6] = [
@@ -34,6 +34,7 @@ pub fn parse() -> Result<Cli, clap::Error> {
     };
     let command = Cli::command().mut_subcommands(|command| command.mut_args(below_zero));
     let matches = command.try_get_matches().map_err(mended)?;
+    refuse_empty(&matches)?;
     Cli::from_arg_matches(&matches)
 }
 

@@ -208,14 +208,89 @@ fn plan_says_whether_a_data_set_can_go_on() {
     fixture.write("b.jsonl", record("another source"));
     let plan = fixture.ran(&format!("{other} --extend")).succeeded();
     assert_eq!(plan.stdout.lines().last(), Some("the data set in the folder can go on with these settings"));
-    let plan = fixture.ran(other).succeeded();
-    assert!(
-        plan.stdout.contains("refused: the data set in the folder was begun with other settings"),
-        "{}",
-        plan.stdout
-    );
-    let plan = fixture.ran("plan a.jsonl --no-estimate --seed 8 --out masked").succeeded();
-    assert_eq!(plan.stdout.lines().last(), Some("  `spec.seed` is 7 in the data set, but 8 asked for"));
+    fixture.ran(other).failed(2);
+    fixture.ran("plan a.jsonl --no-estimate --seed 8 --out masked").failed(2);
+}
+
+#[test]
+fn plan_refuses_what_run_refuses_with_the_same_words_and_code() {
+    let fixture = small();
+    fixture.write("thesis/chapter.tex", "");
+    fixture.write("b.jsonl", record("another source"));
+    fixture.run("masked", "a.jsonl");
+    for arguments in
+        ["a.jsonl --out thesis", "a.jsonl --out masked --seed 8", "b.jsonl --out masked", "a.jsonl --out new --extend"]
+    {
+        let plan = fixture.ran(&format!("plan {arguments} --no-estimate")).failed(2);
+        assert_eq!(plan, fixture.ran(&format!("run {arguments} --quiet")).failed(2), "{arguments}");
+    }
+    assert!(!fixture.path("new").exists());
+}
+
+#[test]
+fn an_empty_path_is_a_usage_error_and_touches_no_file_of_the_current_folder() {
+    let fixture = small();
+    fixture.write("README.md", "mine");
+    fixture.run("masked", "a.jsonl");
+    for line in [
+        "run a.jsonl --out",
+        "run a.jsonl --out masked --tokenizer",
+        "run --plan",
+        "run --out masked",
+        "plan a.jsonl --out",
+        "reproduce masked a.jsonl --out",
+        "reproduce",
+        "status",
+        "finalize",
+        "inspect",
+        "stats",
+        "stats masked --html",
+        "verify",
+        "verify masked --sources",
+        "inspect a.jsonl:1 --name",
+        "recipes",
+    ] {
+        let mut words: Vec<&str> = line.split(' ').collect();
+        words.push("");
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_ul2-prep"))
+            .args(&words)
+            .current_dir(fixture.path(""))
+            .output()
+            .unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{line}: {message}");
+        let said = ["is a variable of the shell not set?", "a value is required for '--html <FILE>'"];
+        assert!(said.iter().any(|said| message.contains(said)), "{line}: {message}");
+    }
+    assert_eq!(fs::read_to_string(fixture.path("README.md")).unwrap(), "mine");
+    assert!(!fixture.path(".ul2-prep").exists());
+}
+
+#[test]
+fn an_extension_of_nothing_is_an_error() {
+    let fixture = small();
+    let message = fixture.ran("run a.jsonl --out new --extend").failed(2);
+    assert_snapshot!(message, @r"
+    error: `new/` holds no data set that could be extended
+
+    hint: without `--extend` the run begins one
+    ");
+    assert!(!fixture.path("new").exists());
+}
+
+#[test]
+fn after_an_extension_the_first_command_says_what_is_there_and_changes_nothing() {
+    let fixture = small();
+    fixture.write("b.jsonl", record("another source"));
+    fixture.run("masked", "a.jsonl --seed 7");
+    fixture.run("masked", "b.jsonl --seed 7 --extend");
+    let before = fixture.data_set("masked").digests();
+    let ran = fixture.ran("run a.jsonl --seed 7 --out masked").succeeded();
+    assert_snapshot!(ran.stderr, @"note: the data set in `masked` has these sources, finished, and 1 source by `--extend`: nothing to do");
+    fixture.ran("plan a.jsonl --seed 7 --out masked").succeeded();
+    assert_eq!(fixture.data_set("masked").digests(), before);
+    // Other settings are others still.
+    fixture.ran("run a.jsonl --seed 8 --out masked").failed(2);
 }
 
 #[test]

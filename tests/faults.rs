@@ -488,11 +488,12 @@ fn an_interrupted_run_ends_with_its_signal_and_the_same_command_goes_on_to_the_s
             (ran.code != Some(0) && !data_set.path("manifest.json").exists()).then_some((out, ran))
         });
         let (out, ran) = interrupted.unwrap();
-        assert_eq!(
-            ran.failed(code),
-            "error: interrupted: what is committed stays, the same command goes on from there\n"
-        );
         let data_set = fixture.data_set(&out);
+        let kept = match data_set.commits().len() {
+            1 => "1 finished shard is kept, the same command goes on after it".to_owned(),
+            count => format!("{count} finished shards are kept, the same command goes on after them"),
+        };
+        assert_eq!(ran.failed(code), format!("error: interrupted: {kept}\n"));
         assert_nothing_half_written(&data_set);
         assert!(!data_set.commits().is_empty());
         assert_eq!(fixture.run(&out, ARGUMENTS).digests(), *UNINTERRUPTED);
@@ -533,4 +534,85 @@ fn workers_may_be_others_after_a_stop() {
     started.0.kill().unwrap();
     started.0.wait().unwrap();
     assert_eq!(fixture.run("masked", &format!("{ARGUMENTS} --workers 5")).digests(), *UNINTERRUPTED);
+}
+
+#[test]
+fn a_run_that_goes_on_says_so_and_from_where() {
+    let fixture = fixture_with_large_source();
+    let data_set = fixture.data_set("masked");
+    let mut started = Started::new(&fixture, "masked");
+    started.wait_for(&data_set, 2);
+    started.0.kill().unwrap();
+    started.0.wait().unwrap();
+    let kept = data_set.commits().len();
+    let command = format!("run {ARGUMENTS} --out masked");
+    let ran = fixture.ran(&command).succeeded();
+    let expected = format!("note: the run goes on after {kept} finished shards");
+    assert_eq!(ran.stderr.lines().next(), Some(expected.as_str()));
+    assert_eq!(data_set.digests(), *UNINTERRUPTED);
+    let again = fixture.ran(&command).succeeded();
+    assert_eq!(again.stderr.lines().next(), Some("note: the unit is finished, it is not made again"));
+}
+
+// --- first tries ---
+
+#[test]
+fn a_plan_of_which_nothing_is_committed_gives_way_to_a_corrected_command() {
+    let fixture = Fixture::new();
+    fixture.write("a.jsonl", r#"{"body": "a text under another name"}"#.to_owned() + "\n");
+    fixture.write("b.jsonl", "{\n".repeat(30));
+    let first = fixture.ran("run a.jsonl b.jsonl --out masked --max-rejects 0 --quiet").failed(1);
+    assert!(first.contains("--max-rejects"), "{first}");
+    assert_eq!(fixture.data_set("masked").commits().len(), 0);
+    // Other sources, other settings, another size of shards: all that can have been wrong.
+    let corrected = "a.jsonl --text-field body --seed 3 --shard-size 1MiB";
+    let plan = fixture.ran(&format!("plan {corrected} --out masked --no-estimate")).succeeded();
+    assert!(!plan.stdout.contains("refused"), "{}", plan.stdout);
+    let ran = fixture.ran(&format!("run {corrected} --out masked")).succeeded();
+    assert_eq!(
+        ran.stderr.lines().next(),
+        Some("note: nothing is committed of an earlier plan with other settings: this one takes its place")
+    );
+    let anew = fixture.run("anew", corrected).digests();
+    assert_eq!(fixture.data_set("masked").digests(), anew);
+    // Now something is.
+    fixture.ran("run a.jsonl --text-field body --seed 4 --out masked --quiet").failed(2);
+}
+
+#[test]
+fn an_extension_of_which_nothing_is_committed_gives_way_to_one_of_the_mended_source() {
+    let fixture = Fixture::new();
+    fixture.write("a.jsonl", record("a first source"));
+    fixture.write("b.jsonl", "{\n".repeat(30));
+    let before = fixture.run("masked", "a.jsonl").digests();
+    fixture.ran("run b.jsonl --out masked --extend --max-rejects 0 --quiet").failed(1);
+    fixture.write("b.jsonl", record("the source, mended"));
+    let after = fixture.run("masked", "b.jsonl --extend").digests();
+    for (name, digest) in before.iter().filter(|(name, _)| name.starts_with("data/") || name.starts_with(".ul2-prep/"))
+    {
+        assert_eq!(after.get(name), Some(digest), "{name}");
+    }
+    fixture.ran("verify masked --sources a.jsonl b.jsonl").succeeded();
+}
+
+#[test]
+fn a_run_whose_plan_was_replaced_commits_nothing() {
+    use ul2_prep::output::OutputError;
+    use ul2_prep::output::data_set::DataSet;
+    use ul2_prep::pipeline::plans::Plans;
+    let fixture = Fixture::new();
+    fixture.write("a.jsonl", record("a text"));
+    fixture.ran("plan a.jsonl --out masked --seed 1 --write").succeeded();
+    let data_set = DataSet::at(&fixture.path("masked"));
+    let first = Plans::read(&data_set).unwrap().unwrap();
+    fixture.ran("plan a.jsonl --out masked --seed 2 --write").succeeded();
+    let replaced = first.check_in_place(&data_set);
+    assert!(matches!(replaced, Err(OutputError::PlanReplaced(_))), "{replaced:?}");
+    // What is there now is the second plan with its own inputs.
+    fixture.ran("run --plan masked --quiet").succeeded();
+    assert_eq!(fixture.data_set("masked").manifest()["spec"]["seed"], 2);
+    // After its first commit a plan stays.
+    let settled = Plans::read(&data_set).unwrap().unwrap();
+    settled.check_in_place(&data_set).unwrap();
+    fixture.ran("plan a.jsonl --out masked --seed 3 --write").failed(2);
 }

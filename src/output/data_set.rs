@@ -530,6 +530,21 @@ impl DataSet {
         if bytes.len() as u64 > most { Err(bounded::too_large(&shown(), most)) } else { Ok(()) }
     }
 
+    /// Removes a file, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be removed.
+    pub fn remove(&self, relative: &str) -> io::Result<()> {
+        match self.place.join(relative) {
+            Location::Local(path) => match fs::remove_file(path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                removed => removed,
+            },
+            Location::Remote(remote) => remote.remove(),
+        }
+    }
+
     /// Shards and rejects of the first `units` units that are not among `named`, by their names.
     ///
     /// # Errors
@@ -540,18 +555,6 @@ impl DataSet {
         unnamed.extend(self.files(REJECTS, false)?);
         unnamed.retain(|name| unit_of(name).is_some_and(|unit| unit < units) && !named.contains(name.as_str()));
         Ok(unnamed)
-    }
-
-    /// Removes a file.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be removed.
-    pub fn remove(&self, relative: &str) -> io::Result<()> {
-        match self.place.join(relative) {
-            Location::Local(path) => fs::remove_file(path),
-            Location::Remote(remote) => remote.remove(),
-        }
     }
 
     /// Removes what interrupted runs left behind. Files of processes that are alive stay, and all whose names are not those of temporary files. In a

@@ -82,6 +82,9 @@ pub enum OutputError {
     /// Two units read different bytes from one source.
     #[error("{0}: the source changed while the data set was made: its shards are not of the same bytes")]
     SourceChanged(String),
+    /// Another run, with other settings, began in this place before anything was committed.
+    #[error("`{}` was replaced by a run with other settings before this one committed a shard", .0.display())]
+    PlanReplaced(PathBuf),
     /// Not every shard that the plan asks for is committed.
     #[error("unit {0} is not finished")]
     Unfinished(usize),

@@ -50,6 +50,8 @@ pub struct UnitWriter<'a> {
     record: CommitRecord,
     file: Option<OpenFile>,
     rejects: Option<RejectWriter>,
+    /// What is asked before a commit.
+    may_commit: &'a (dyn Fn() -> Result<(), OutputError> + Sync),
 }
 
 struct OpenFile {
@@ -79,7 +81,8 @@ impl Write for Sink {
 }
 
 impl<'a> UnitWriter<'a> {
-    /// A writer that goes on after the shards that are committed. `None` if the unit is finished. `plan` is the fingerprint of the unit's plan.
+    /// A writer that goes on after the shards that are committed. `None` if the unit is finished. `plan` is the fingerprint of the unit's plan;
+    /// `may_commit` is asked before each commit.
     ///
     /// # Errors
     ///
@@ -89,6 +92,7 @@ impl<'a> UnitWriter<'a> {
         options: &'a ShardOptions,
         plan: &str,
         unit: usize,
+        may_commit: &'a (dyn Fn() -> Result<(), OutputError> + Sync),
     ) -> Result<Option<(Self, Vec<CommitRecord>)>, OutputError> {
         let records = CommitRecord::read_unit(data_set, unit)?;
         check_records(data_set, plan, unit, &records)?;
@@ -97,7 +101,7 @@ impl<'a> UnitWriter<'a> {
         }
         let next_batch = records.last().map_or(0, |record| record.end_batch);
         let record = empty_record(plan.to_owned(), unit, records.len(), next_batch);
-        Ok(Some((Self { data_set, options, record, file: None, rejects: None }, records)))
+        Ok(Some((Self { data_set, options, record, file: None, rejects: None, may_commit }, records)))
     }
 
     /// Says where the reader stands before the first batch of the unit, if that is inside a source.
@@ -173,6 +177,7 @@ impl<'a> UnitWriter<'a> {
             unnamed.extend(temporaries);
             record.rejects = Some(files);
         }
+        (self.may_commit)()?;
         record.commit(self.data_set, unnamed)
     }
 }

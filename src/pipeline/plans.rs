@@ -1,45 +1,106 @@
 //! The plans of a data set: the one that it was begun with, and one more for each time that it was extended.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::input::source::Source;
 use crate::output::OutputError;
 use crate::output::commit::CommitRecord;
-use crate::output::data_set::{Created, DataSet, PLAN, extension};
+use crate::output::data_set::{COMMITS, Created, DataSet, INPUTS, MANIFEST, PLAN, PRIVATE, extension};
 
 use super::plan::{Cutting, Plan, PlannedSource};
 use super::run::RunError;
+use super::units::{UnitState, states};
 
 /// Plans, of which each holds all sources and units of the one before it, first. There is one at least.
 pub struct Plans {
     plans: Vec<Plan>,
     fingerprints: Vec<String>,
+    replaced: Option<Replaced>,
+    /// Whether a commit of this process found them in their place: no other run replaces them any more.
+    are_settled: AtomicBool,
+}
+
+/// Plans of which nothing is committed, in the place of which others come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Replaced {
+    /// How many plans before them stay.
+    kept: usize,
+    /// How many plans there are with them.
+    stored: usize,
+}
+
+/// A data set that has all the sources that are asked for, and more by extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Covered {
+    /// How many more sources it has.
+    pub more: usize,
+    /// Units of these that are not finished.
+    pub unfinished: usize,
 }
 
 impl Plans {
-    /// The plans that are in the folder, and the one that is asked for.
+    /// The plans that are in the folder, and the one that is asked for. A plan of which nothing is committed gives way to another one.
     ///
     /// With `extend` sources that are new become units behind the others, cut like this, and sources that are not given are those that the data set
     /// has. Without it there must be neither.
     ///
     /// # Errors
     ///
-    /// [`RunError::OtherPlan`] with all that differs; [`OutputError`] if a plan cannot be read.
+    /// [`RunError::OtherPlan`] with all that differs; [`RunError::NothingToExtend`]; [`OutputError`] if a plan cannot be read.
     pub fn resolve(data_set: &DataSet, asked: Plan, extend: Option<Cutting>) -> Result<Self, RunError> {
         let mut plans = read(data_set)?;
-        let Some(last) = plans.last() else { return Ok(Self::new(vec![asked])) };
-        let passed_over = asked.passed_over;
-        let (known, new) = last.split(asked, extend.is_some());
-        let differences = known.differences_from(last);
-        if !differences.is_empty() {
-            let dir = data_set.path("").display().to_string();
-            let only_new_sources = last.split(known, true).0.differences_from(last).is_empty();
-            return Err(RunError::OtherPlan { dir, differences, only_new_sources });
+        let stored = plans.len();
+        if extend.is_some() && plans.is_empty() {
+            return Err(RunError::NothingToExtend { dir: dir(data_set) });
         }
-        if !new.is_empty() {
-            plans.push(last.extended(new, passed_over, extend.unwrap_or_default()));
+        let mut refusal = None;
+        while let Some(last) = plans.last() {
+            let (known, new) = last.split(asked.clone(), extend.is_some());
+            let differences = known.differences_from(last);
+            let kept = plans.len();
+            if differences.is_empty() {
+                if !new.is_empty() {
+                    plans.push(last.extended(new, asked.passed_over, extend.unwrap_or_default()));
+                }
+                return Ok(Self::new(plans).replacing(kept, stored));
+            }
+            let (others, added) = last.split(asked.clone(), true);
+            let only_new_sources = !added.is_empty() && others.differences_from(last).is_empty();
+            // What is named is how the data set differs as it is.
+            let refused =
+                refusal.unwrap_or_else(|| RunError::OtherPlan { dir: dir(data_set), differences, only_new_sources });
+            // What is to be extended stays.
+            if (kept == 1 && extend.is_some()) || !gives_way(data_set, &plans, &asked)? {
+                return Err(refused);
+            }
+            refusal = Some(refused);
+            plans.pop();
         }
-        Ok(Self::new(plans))
+        Ok(Self::new(vec![asked]).replacing(0, stored))
+    }
+
+    /// Whether a data set that was extended has all the sources that are asked for, with these settings and finished: then there is nothing to do.
+    /// `None` if there is.
+    ///
+    /// # Errors
+    ///
+    /// [`OutputError`] if a plan or a record cannot be read.
+    pub fn covering(data_set: &DataSet, asked: &Plan) -> Result<Option<Covered>, OutputError> {
+        let plans = read(data_set)?;
+        let Some(last) = plans.last().filter(|_| plans.len() > 1) else { return Ok(None) };
+        let (known, new) = last.split(asked.clone(), true);
+        let more = last.sources.len().saturating_sub(asked.sources.len());
+        if more == 0 || !new.is_empty() || !known.differences_from(last).is_empty() {
+            return Ok(None);
+        }
+        let names: BTreeSet<&str> = asked.sources.iter().map(|source| source.name.as_str()).collect();
+        let states = states(data_set, last.units.len())?;
+        let unfinished = last.units.iter().zip(&states).filter(|(_, state)| **state != UnitState::Done);
+        let (asked_for, others): (Vec<_>, Vec<_>) = unfinished.partition(|(unit, _)| {
+            last.sources[unit.range()].iter().any(|source| names.contains(source.name.as_str()))
+        });
+        Ok(asked_for.is_empty().then_some(Covered { more, unfinished: others.len() }))
     }
 
     /// The plans in a folder; `None` if there is no data set.
@@ -54,7 +115,23 @@ impl Plans {
 
     fn new(plans: Vec<Plan>) -> Self {
         let fingerprints = plans.iter().map(Plan::fingerprint).collect();
-        Self { plans, fingerprints }
+        Self { plans, fingerprints, replaced: None, are_settled: AtomicBool::new(false) }
+    }
+
+    fn replacing(self, kept: usize, stored: usize) -> Self {
+        Self { replaced: (kept < stored).then_some(Replaced { kept, stored }), ..self }
+    }
+
+    /// Whether they come in the place of another plan, of which nothing is committed.
+    #[must_use]
+    pub fn replace_others(&self) -> bool {
+        self.replaced.is_some()
+    }
+
+    /// Whether none of the plans that are there stays.
+    #[must_use]
+    pub fn replace_all(&self) -> bool {
+        self.replaced.is_some_and(|replaced| replaced.kept == 0)
     }
 
     /// How many there are.
@@ -82,22 +159,64 @@ impl Plans {
         self.plans.iter().enumerate().map(|(number, plan)| (name(number), plan.to_json()))
     }
 
-    /// Writes the plans that are not written yet; another run may have been faster, with the same ones.
+    /// Writes the plans that are not written yet, and replaces those that give way; another run may have been faster, with the same ones.
     ///
     /// # Errors
     ///
     /// [`RunError::OtherPlan`] if another run wrote another one.
     pub fn write(&self, data_set: &DataSet) -> Result<(), RunError> {
+        if let Some(replaced) = self.replaced {
+            self.replace(data_set, replaced)?;
+        }
         for (number, plan) in self.plans.iter().enumerate() {
             let created = data_set.create_only(&name(number), &plan.to_json()).map_err(OutputError::from)?;
             if let Created::Existing(bytes) = created
                 && bytes != plan.to_json()
             {
                 let existing = parse(data_set, number, &bytes)?;
-                let (dir, differences) = (data_set.path("").display().to_string(), plan.differences_from(&existing));
+                let (dir, differences) = (dir(data_set), plan.differences_from(&existing));
                 return Err(RunError::OtherPlan { dir, differences, only_new_sources: false });
             }
         }
+        Ok(())
+    }
+
+    /// The last plan goes first, so that what is there after a kill are plans of which each holds the one before it.
+    fn replace(&self, data_set: &DataSet, Replaced { kept, stored }: Replaced) -> Result<(), RunError> {
+        for number in (kept..stored).rev() {
+            let there = read(data_set)?;
+            // Another run may have replaced them as well, or may have committed meanwhile: then that decides, when the plans are written.
+            if there.len() != number + 1 || !gives_way(data_set, &there, self.whole())? {
+                return Ok(());
+            }
+            match self.plans.get(number).filter(|_| number == kept) {
+                Some(plan) => data_set.replace(&name(number), &plan.to_json()).map_err(OutputError::from)?,
+                None => data_set.remove(&name(number)).map_err(OutputError::from)?,
+            }
+        }
+        if self.replace_all() {
+            // They were those of its sources.
+            data_set.remove(INPUTS).map_err(OutputError::from)?;
+        }
+        Ok(data_set.sync_folder(PRIVATE).map_err(OutputError::from)?)
+    }
+
+    /// Before the first commit of this process: whether the plans are those that it works by. A run with other settings may have replaced them, while
+    /// nothing was committed.
+    ///
+    /// # Errors
+    ///
+    /// [`OutputError::PlanReplaced`].
+    pub fn check_in_place(&self, data_set: &DataSet) -> Result<(), OutputError> {
+        if self.are_settled.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        for (name, bytes) in self.files() {
+            if data_set.read(&name)?.is_none_or(|there| there != bytes) {
+                return Err(OutputError::PlanReplaced(data_set.path(&name)));
+            }
+        }
+        self.are_settled.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -127,6 +246,35 @@ impl Plans {
         }
         Ok(sources)
     }
+}
+
+/// The folder, for messages.
+fn dir(data_set: &DataSet) -> String {
+    data_set.path("").display().to_string()
+}
+
+/// Whether the last plan may give way to one that is asked for: nothing is committed of its units; or all that is committed is of the one that is
+/// asked for, which another run replaced in the moment of its first commit.
+fn gives_way(data_set: &DataSet, plans: &[Plan], asked: &Plan) -> Result<bool, OutputError> {
+    let before = plans.len().checked_sub(2).map_or(0, |before| plans[before].units.len());
+    let is_first = plans.len() == 1;
+    if is_first && data_set.size(MANIFEST).is_ok() {
+        return Ok(false);
+    }
+    let asked = asked.fingerprint();
+    for file in data_set.files(COMMITS, false)? {
+        let stem = file.rsplit_once('/').map_or(file.as_str(), |(_, name)| name).strip_suffix(".json");
+        let numbers = stem.and_then(|stem| stem.split_once('-'));
+        let Some((Ok(unit), Ok(shard))) = numbers.map(|(unit, shard)| (unit.parse(), shard.parse())) else { continue };
+        if unit < before {
+            continue;
+        }
+        let record = CommitRecord::read(data_set, unit, shard)?;
+        if !is_first || record.is_none_or(|record| record.plan != asked) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The plans in the folder; none if there is no data set.

@@ -13,7 +13,7 @@ use super::plan::Plan;
 use super::plans::Plans;
 use super::progress::Progress;
 use super::unit::{mask_batch, run_unit};
-use super::units::{UnitState, ranges, records, states};
+use super::units::{UnitState, committed, ranges, records, states};
 use super::worker::Shared;
 use super::{LinesRead, UnitError};
 use crate::input::buffers::Buffers;
@@ -104,12 +104,30 @@ pub enum RunError {
     /// The data set cannot be begun or finished.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// An extension of what is not there.
+    #[error("`{dir}` holds no data set that could be extended")]
+    NothingToExtend {
+        /// The folder.
+        dir: String,
+    },
     /// A signal asked to stop.
-    #[error("interrupted: what is committed stays, the same command goes on from there")]
+    #[error("interrupted: {}", kept(*shards))]
     Interrupted {
         /// The signal's number.
         signal: usize,
+        /// Committed shards of the units that were to be made; `None` if the store was not asked any more.
+        shards: Option<usize>,
     },
+}
+
+/// What of a run is not lost.
+fn kept(shards: Option<usize>) -> String {
+    match shards {
+        None => "what is committed stays, the same command goes on from there".to_owned(),
+        Some(0) => "nothing is committed yet, the same command begins again".to_owned(),
+        Some(1) => "1 finished shard is kept, the same command goes on after it".to_owned(),
+        Some(shards) => format!("{shards} finished shards are kept, the same command goes on after them"),
+    }
 }
 
 impl Job {
@@ -194,7 +212,10 @@ fn run_units(job: &Job, wanted: Range<usize>) -> Result<(), RunError> {
     let stopped = |failure: &(usize, UnitError)| matches!(failure.1, UnitError::Stopped);
     match failures.into_iter().filter(|failure| !stopped(failure)).min_by_key(|failure| failure.0) {
         // Whoever waits for a store when a signal comes says that it failed.
-        _ if signal != 0 => Err(RunError::Interrupted { signal }),
+        _ if signal != 0 => Err(RunError::Interrupted {
+            signal,
+            shards: committed(&job.data_set, units).ok().map(|shards| shards[wanted].iter().sum()),
+        }),
         Some((_, error)) if units == 1 => Err(RunError::OnlyUnit(error)),
         Some((unit, source)) => Err(RunError::Unit { unit, units, source }),
         None => Ok(()),

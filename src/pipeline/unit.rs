@@ -22,8 +22,9 @@ use crate::output::shard::{BatchOutput, UnitWriter};
 pub fn run_unit(job: &Job, crew: &UnitCrew<'_>, index: usize) -> Result<(), UnitError> {
     let unit = job.plan().units[index];
     let sources = &job.sources[unit.range()];
+    let may_commit = || job.plans.check_in_place(&job.data_set);
     let Some((mut writer, committed)) =
-        UnitWriter::resume(&job.data_set, &job.shard_options, job.plans.fingerprint(index), index)?
+        UnitWriter::resume(&job.data_set, &job.shard_options, job.plans.fingerprint(index), index, &may_commit)?
     else {
         job.progress.add(Snapshot { file_bytes: job.plan().unit_bytes(unit), ..Snapshot::default() });
         return Ok(());

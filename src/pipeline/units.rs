@@ -26,6 +26,20 @@ const AT_ONCE: usize = 32;
 ///
 /// [`OutputError`] if a record cannot be read.
 pub fn states(data_set: &DataSet, units: usize) -> Result<Vec<UnitState>, OutputError> {
+    let shards = committed(data_set, units)?;
+    each(data_set, &shards, |(unit, shards)| {
+        let Some(last) = shards.checked_sub(1) else { return Ok(UnitState::Missing) };
+        let record = CommitRecord::read(data_set, unit, last)?;
+        Ok(if record.is_some_and(|record| record.last) { UnitState::Done } else { UnitState::Begun(*shards) })
+    })
+}
+
+/// How many shards of each of `units` units are committed, by the names of the records.
+///
+/// # Errors
+///
+/// [`OutputError`] if they cannot be listed.
+pub fn committed(data_set: &DataSet, units: usize) -> Result<Vec<usize>, OutputError> {
     let mut shards = vec![0_usize; units];
     for name in data_set.files(COMMITS, false)? {
         let unit = name.rsplit_once('/').and_then(|(_, name)| name.split_once('-')?.0.parse::<usize>().ok());
@@ -33,11 +47,7 @@ pub fn states(data_set: &DataSet, units: usize) -> Result<Vec<UnitState>, Output
             *shards += 1;
         }
     }
-    each(data_set, &shards, |(unit, shards)| {
-        let Some(last) = shards.checked_sub(1) else { return Ok(UnitState::Missing) };
-        let record = CommitRecord::read(data_set, unit, last)?;
-        Ok(if record.is_some_and(|record| record.last) { UnitState::Done } else { UnitState::Begun(*shards) })
-    })
+    Ok(shards)
 }
 
 /// The records of each of `units` units.

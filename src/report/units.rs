@@ -17,6 +17,50 @@ pub fn written(written: &Written) -> String {
     )
 }
 
+/// What a run says that goes on after others, by the shards that are committed of each unit, and how far each is. Nothing of one that begins.
+#[must_use]
+pub fn goes_on(committed: &[usize], states: &[UnitState]) -> Option<String> {
+    let units = counted(states.len() as u64, "unit");
+    let done = states.iter().filter(|state| **state == UnitState::Done).count();
+    let begun: Vec<usize> = committed
+        .iter()
+        .zip(states)
+        .filter(|(shards, state)| **shards > 0 && **state != UnitState::Done)
+        .map(|(shards, _)| *shards)
+        .collect();
+    let shards = counted(begun.iter().sum::<usize>() as u64, "finished shard");
+    match (done, begun.len()) {
+        (0, 0) => None,
+        (1, _) if states.len() == 1 => Some("note: the unit is finished, it is not made again".to_owned()),
+        (done, _) if done == states.len() => Some(format!("note: all {units} are finished, none is made again")),
+        (0, 1) if states.len() == 1 => Some(format!("note: the run goes on after {shards}")),
+        (done, begun) => Some(format!(
+            "note: the run goes on: {} of {units} done, {shards} in {}",
+            grouped(done as u64),
+            counted(begun as u64, "other unit")
+        )),
+    }
+}
+
+/// The same of one unit.
+#[must_use]
+pub fn goes_on_in_unit(committed: usize) -> Option<String> {
+    (committed > 0).then(|| format!("note: the unit goes on after {}", counted(committed as u64, "finished shard")))
+}
+
+/// What a command says that is given again after its data set was extended.
+#[must_use]
+pub fn covered(out: &str, more: usize, unfinished: usize) -> String {
+    let more = counted(more as u64, "source");
+    let mut text =
+        format!("note: the data set in `{out}` has these sources, finished, and {more} by `--extend`: nothing to do");
+    if unfinished > 0 {
+        let units = counted(unfinished as u64, "unit");
+        let _ = write!(text, "; {units} of the others not finished, the command with `--extend` goes on with them");
+    }
+    text
+}
+
 /// How many units are done, and which are not.
 #[must_use]
 pub fn status(states: &[UnitState]) -> String {

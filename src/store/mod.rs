@@ -58,8 +58,15 @@ impl Location {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it is a URL of another scheme, or no place in its store; what its store needs may be missing in the environment.
+    /// If it is empty; [`StoreError`] if it is a URL of another scheme, or no place in its store; what its store needs may be missing in the environment.
     pub fn parse(text: &str) -> io::Result<Self> {
+        if text.is_empty() {
+            // It would be the folder that the tool happens to be started in.
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the path is empty: is a variable of the shell not set?",
+            ));
+        }
         let Some((scheme, rest)) = scheme(text) else { return Ok(Self::Local(PathBuf::from(text))) };
         match scheme.as_str() {
             "file" if rest.starts_with('/') => Ok(Self::Local(PathBuf::from(rest))),
@@ -151,6 +158,7 @@ mod tests {
         assert_eq!(Location::parse("file:///a/b").unwrap(), Location::Local("/a/b".into()));
         assert_eq!(Location::parse("FILE:///a/B").unwrap(), Location::Local("/a/B".into()));
         for bad in [
+            "",
             "HDFS://a",
             "file://a/b",
             "hdfs://a/b",
