@@ -53,7 +53,8 @@ const EXIT_SIGNAL: u8 = 128;
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         let of_rows = matches!(error.downcast_ref(), Some(InspectError::Rows(_))) || error.is::<RowsError>();
-        let of_data = of_rows || error.is::<LineError>() || error.is::<UnitError>();
+        let of_output = error.is::<report::OutputClosed>();
+        let of_data = of_rows || of_output || error.is::<LineError>() || error.is::<UnitError>();
         let exit_code = match error.downcast_ref::<RunError>() {
             Some(error) => exit_code(error),
             None if of_data => EXIT_DATA,

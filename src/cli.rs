@@ -39,7 +39,7 @@ pub fn refuse_empty(matches: &ArgMatches) -> Result<(), clap::Error> {
     let is_empty = |arg: &&Arg| {
         let id = arg.get_id().as_str();
         let values = given.try_get_raw(id).ok().flatten();
-        !TEXTS.contains(&id) && values.into_iter().flatten().any(|value| value.is_empty())
+        !TEXTS.contains(&id) && values.into_iter().flatten().any(std::ffi::OsStr::is_empty)
     };
     let Some(arg) = command.get_arguments().find(is_empty).map(ToString::to_string) else { return Ok(()) };
     let mut error = clap::Error::new(ErrorKind::InvalidValue).with_cmd(command);

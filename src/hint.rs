@@ -288,7 +288,7 @@ fn input(error: &InputError) -> Option<String> {
             Some("put the old object back, or make the data set anew in another folder".into())
         }
         InputError::Changed { .. } => Some("do not write to sources while they are read".into()),
-        _ => None,
+        InputError::Spool { .. } => None,
     }
 }
 

@@ -26,28 +26,34 @@ use crate::settings::Settings;
 use crate::shown::joined;
 use crate::verify::findings::Report;
 
-/// Prints data to standard output. A reader that has closed it is no error.
+/// Standard output takes no more: no matter of the data set, and of no command's usage.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output: {0}")]
+pub struct OutputClosed(io::Error);
+
+/// Prints data to standard output. A reader that has closed it is not an error.
 ///
 /// # Errors
 ///
 /// If it cannot be written for any other reason.
-pub fn data(text: &str) -> io::Result<()> {
+pub fn data(text: &str) -> Result<(), OutputClosed> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
+        written => written.map_err(OutputClosed),
     }
 }
 
-/// Prints a part of data that comes little by little. Whether more is wanted: a pager that was left is no error.
+/// Prints a part of data that comes little by little. Whether more is wanted: a pager that was left is not an error.
 ///
 /// # Errors
 ///
 /// If it cannot be written for any other reason.
-pub fn part_of_data(text: &str) -> io::Result<ControlFlow<()>> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
+pub fn part_of_data(text: &str) -> Result<ControlFlow<()>, OutputClosed> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
-        written => written.map(|()| ControlFlow::Continue(())),
+        written => written.map(|()| ControlFlow::Continue(())).map_err(OutputClosed),
     }
 }
 

@@ -177,7 +177,7 @@ fn a_file_that_no_tokenizer_is_like_is_refused() {
         ),
         (
             &|file| {
-                file["normalizer"] = json!({ "type": "Sequence", "normalizers": [{ "type": "Precompiled", "precompiled_charsmap": bomb }] })
+                file["normalizer"] = json!({ "type": "Sequence", "normalizers": [{ "type": "Precompiled", "precompiled_charsmap": bomb }] });
             },
             "its charsmap is cut off",
         ),

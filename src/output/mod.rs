@@ -93,12 +93,15 @@ pub enum OutputError {
 /// A disk that is full is no matter of Parquet's, whose message ends with its cause's and so would say it twice.
 impl From<parquet::errors::ParquetError> for OutputError {
     fn from(error: parquet::errors::ParquetError) -> Self {
-        match error {
-            parquet::errors::ParquetError::External(cause) => match cause.downcast::<std::io::Error>() {
-                Ok(error) => Self::Io(*error),
-                Err(cause) => Self::Parquet(parquet::errors::ParquetError::External(cause)),
-            },
-            error => Self::Parquet(error),
-        }
+        system_cause(error).map_or_else(Self::Parquet, Self::Io)
+    }
+}
+
+/// What the system says, if that is all that Parquet has to say.
+fn system_cause(error: parquet::errors::ParquetError) -> Result<std::io::Error, parquet::errors::ParquetError> {
+    use parquet::errors::ParquetError::External;
+    match error {
+        External(cause) => cause.downcast().map(|error| *error).map_err(External),
+        error => Err(error),
     }
 }

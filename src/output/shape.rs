@@ -193,7 +193,7 @@ pub(super) fn check_pages(
         check_headers(file, *column, chunk)?;
         let values = u64::try_from(chunk.num_values()).unwrap_or(u64::MAX);
         let is_list = format.is_list(*column);
-        if !column.is_text() && !(is_list && values > VALUES_AT_ONCE) {
+        if !(column.is_text() || is_list && values > VALUES_AT_ONCE) {
             continue;
         }
         let Longest { items, text } = longest(file, row_group, chunk, is_list, column.is_text())?;

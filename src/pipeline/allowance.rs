@@ -205,7 +205,7 @@ pub fn without_documents(
     if counts.rejected() == 0 || (counts.documents > 0 && document.is_none()) {
         return None;
     }
-    let (source_name, first) = (source.name.clone(), first.clone());
+    let (source_name, first) = (source.name.clone(), Box::new(first.clone()));
     Some(match document {
         Some(document) => UnitError::OneDocument { source_name, place: source.place.to_string(), document, first },
         None => UnitError::NoDocument { source_name, lines: LinesRead::All(counts.lines), first },
@@ -288,6 +288,7 @@ impl<'a> Allowance<'a> {
             }
             if is_too_many {
                 let (source_name, lines) = (name.to_owned(), watched.counts.lines);
+                let first = Box::new(first);
                 return Err(UnitError::TooManyRejects { source_name, rejected, lines, allowed, first });
             }
         }

@@ -214,7 +214,7 @@ impl Estimator<'_> {
         match without_documents(source, &sum.counts, reject, document) {
             None => Ok(()),
             Some(UnitError::NoDocument { source_name, lines: LinesRead::All(lines), first }) if !is_whole => {
-                let first = first.without_line(&source.name);
+                let first = Box::new(first.without_line(&source.name));
                 Err(UnitError::NoDocument { source_name, lines: LinesRead::Sample(lines), first })
             }
             Some(error) => Err(error),

@@ -53,7 +53,7 @@ pub enum UnitError {
         /// How many are allowed.
         allowed: u64,
         /// The first of them.
-        first: First,
+        first: Box<First>,
     },
     /// A source of which nothing can be used.
     #[error("{source_name}: no document in {lines}; the first reject is {first}")]
@@ -63,7 +63,7 @@ pub enum UnitError {
         /// Its lines.
         lines: LinesRead,
         /// The first reject.
-        first: First,
+        first: Box<First>,
     },
     /// A file of JSON that is no JSON lines.
     #[error("{source_name}: the source is one JSON document, not JSON lines; the first reject is {first}")]
@@ -75,7 +75,7 @@ pub enum UnitError {
         /// What it is.
         document: Document,
         /// The first reject.
-        first: First,
+        first: Box<First>,
     },
     /// A source is not the one that the finished shards were made from.
     #[error("{source_name}: the source changed since the first {lines} lines of it were made into shards")]

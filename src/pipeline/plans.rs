@@ -14,7 +14,7 @@ use super::units::{UnitState, states};
 
 /// Plans, of which each holds all sources and units of the one before it, first. There is one at least.
 pub struct Plans {
-    plans: Vec<Plan>,
+    chain: Vec<Plan>,
     fingerprints: Vec<String>,
     replaced: Option<Replaced>,
     /// Whether a commit of this process found them in their place: no other run replaces them any more.
@@ -115,7 +115,7 @@ impl Plans {
 
     fn new(plans: Vec<Plan>) -> Self {
         let fingerprints = plans.iter().map(Plan::fingerprint).collect();
-        Self { plans, fingerprints, replaced: None, are_settled: AtomicBool::new(false) }
+        Self { chain: plans, fingerprints, replaced: None, are_settled: AtomicBool::new(false) }
     }
 
     fn replacing(self, kept: usize, stored: usize) -> Self {
@@ -138,25 +138,25 @@ impl Plans {
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "there is one at least")]
     pub fn len(&self) -> usize {
-        self.plans.len()
+        self.chain.len()
     }
 
     /// All that is to be done.
     #[must_use]
     pub fn whole(&self) -> &Plan {
-        &self.plans[self.plans.len() - 1]
+        &self.chain[self.chain.len() - 1]
     }
 
     /// The fingerprint of the plan that a unit came with.
     #[must_use]
     pub fn fingerprint(&self, unit: usize) -> &str {
-        let plan = self.plans.iter().position(|plan| unit < plan.units.len());
-        &self.fingerprints[plan.unwrap_or(self.plans.len() - 1)]
+        let plan = self.chain.iter().position(|plan| unit < plan.units.len());
+        &self.fingerprints[plan.unwrap_or(self.chain.len() - 1)]
     }
 
     /// The file of each plan, relative to the data set, and its bytes.
     pub fn files(&self) -> impl Iterator<Item = (String, Vec<u8>)> {
-        self.plans.iter().enumerate().map(|(number, plan)| (name(number), plan.to_json()))
+        self.chain.iter().enumerate().map(|(number, plan)| (name(number), plan.to_json()))
     }
 
     /// Writes the plans that are not written yet, and replaces those that give way; another run may have been faster, with the same ones.
@@ -168,7 +168,7 @@ impl Plans {
         if let Some(replaced) = self.replaced {
             self.replace(data_set, replaced)?;
         }
-        for (number, plan) in self.plans.iter().enumerate() {
+        for (number, plan) in self.chain.iter().enumerate() {
             let created = data_set.create_only(&name(number), &plan.to_json()).map_err(OutputError::from)?;
             if let Created::Existing(bytes) = created
                 && bytes != plan.to_json()
@@ -189,7 +189,7 @@ impl Plans {
             if there.len() != number + 1 || !gives_way(data_set, &there, self.whole())? {
                 return Ok(());
             }
-            match self.plans.get(number).filter(|_| number == kept) {
+            match self.chain.get(number).filter(|_| number == kept) {
                 Some(plan) => data_set.replace(&name(number), &plan.to_json()).map_err(OutputError::from)?,
                 None => data_set.remove(&name(number)).map_err(OutputError::from)?,
             }

@@ -303,7 +303,7 @@ fn check_parts(max: MaxRejects, manifest: &Manifest) -> Result<(), RunError> {
     match sources.find(|source| source.counts.documents == 0 && source.counts.rejected() > 0) {
         Some(source) => {
             let (source_name, lines) = (source.name.clone(), LinesRead::All(source.counts.lines));
-            Err(RunError::OnlyUnit(UnitError::NoDocument { source_name, lines, first: First::Earlier }))
+            Err(RunError::OnlyUnit(UnitError::NoDocument { source_name, lines, first: Box::new(First::Earlier) }))
         }
         None => Ok(()),
     }

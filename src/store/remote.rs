@@ -46,7 +46,7 @@ const LISTEN: Duration = Duration::from_millis(100);
 
 /// How long a request may take before a line says so, and how long until the next such line.
 const PATIENCE: Duration = Duration::from_secs(5);
-const AGAIN: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_mins(1);
 
 /// Objects of a listing at most: one that is longer does not end.
 const MOST_OBJECTS: usize = 5_000_000;
@@ -538,7 +538,6 @@ fn retry_seconds() -> u64 {
 }
 
 /// Whether a server of the web may send us on into a private network.
-#[expect(clippy::disallowed_methods, reason = "the usual variables of stores are read beside it")]
 fn are_redirects_allowed() -> bool {
     std::env::var_os("UL2_PREP_PRIVATE_REDIRECTS").is_some_and(|value| value == "1")
 }

@@ -19,13 +19,13 @@ use tokenizers::{
 use super::TokenizeError;
 use super::sentencepiece::{Charsmap, MAX_TIMES};
 
-/// Steps of a normalizer or a pre-tokenizer. DeepSeek's have four.
+/// Steps of a normalizer or a pre-tokenizer. `DeepSeek`'s have four.
 const MAX_STEPS: usize = 64;
 
 /// Bytes of a word's prefix or suffix in a model, which is put to each character; of a `Prepend`, which is put to each text.
 const MAX_AFFIX: usize = 64;
 
-/// Characters of a word that a WordPiece model looks up from both ends. BERT's has 100.
+/// Characters of a word that a `WordPiece` model looks up from both ends. BERT's has 100.
 const MAX_WORD: usize = 1_000;
 
 /// Bytes of a piece, as in a SentencePiece model: each place of a text may look through all of one.
@@ -237,13 +237,11 @@ fn matches(
     matches_with(regex, text, budget, &mut |range, _| found(range))
 }
 
+/// Takes a match, and what is left to be spent.
+type OnMatch<'a> = dyn FnMut(Range<usize>, &Budget) -> Result<(), TokenizeError> + 'a;
+
 /// The matches of an expression, as the crate finds them, with a bound on what they cost.
-fn matches_with(
-    regex: &Regex,
-    text: &str,
-    budget: &mut Budget,
-    found: &mut dyn FnMut(Range<usize>, &Budget) -> Result<(), TokenizeError>,
-) -> Result<(), TokenizeError> {
+fn matches_with(regex: &Regex, text: &str, budget: &mut Budget, found: &mut OnMatch<'_>) -> Result<(), TokenizeError> {
     let (mut from, mut last) = (0, None);
     while from <= text.len() {
         let Some(range) = next_match(regex, text, from, budget)? else { return Ok(()) };
@@ -273,13 +271,11 @@ fn next_match(
     for (place, next) in places {
         let mut steps = FREE_STEPS;
         let found = loop {
-            match search(regex, text, place, next, steps) {
-                Ok(found) => break found,
-                Err(()) => {
-                    steps *= 16;
-                    budget.charge(steps)?;
-                }
+            if let Ok(found) = search(regex, text, place, next, steps) {
+                break found;
             }
+            steps *= 16;
+            budget.charge(steps)?;
         };
         // What begins at the next place is found there.
         if let Some(found) = found.filter(|found| found.start < next) {

@@ -96,9 +96,15 @@ impl Files {
         let of_files: Vec<Findings> = paths.par_iter().map(|path| check(path)).collect();
         let damaged = paths.iter().zip(&of_files).filter(|(_, findings)| findings.count() > 0);
         let damaged = damaged.map(|(path, _)| (*path).clone()).filter(listed).collect();
-        let is_readable = |path: &str| data_set.size(path).is_ok_and(|bytes| bytes <= MOST);
         let mut private = found.iter().filter(|path| is_private(path) && there.contains(*path));
-        let unreadable = private.find(|path| !is_readable(path)).cloned();
+        let unreadable = private.find(|path| match data_set.size(path) {
+            Ok(bytes) => bytes > MOST,
+            Err(error) => {
+                of_sums.add(&format!("`{path}` cannot be read: {error}"));
+                true
+            }
+        });
+        let unreadable = unreadable.cloned();
         if let Some(error) = error {
             of_sums.add(&format!("the folder cannot be listed: {error}"));
         }

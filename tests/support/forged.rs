@@ -137,11 +137,11 @@ pub(crate) fn shard(rows: i64, chunks: &[Chunk]) -> Vec<u8> {
     let root = Fields::default().text(4, "schema").int32(5, i64::try_from(chunks.len()).unwrap());
     let elements = std::iter::once(root).chain(chunks.iter().flat_map(schema)).collect();
     let footer = Fields::default().int32(1, 1).structs(2, elements).int64(3, rows).structs(4, vec![row_group]);
-    closed(file, &footer.end())
+    closed(&file, &footer.end())
 }
 
 /// A file with its footer.
-pub(crate) fn closed(file: Vec<u8>, footer: &[u8]) -> Vec<u8> {
+pub(crate) fn closed(file: &[u8], footer: &[u8]) -> Vec<u8> {
     let size = u32::try_from(footer.len()).unwrap().to_le_bytes();
-    [&file, footer, &size, b"PAR1"].concat()
+    [file, footer, &size, b"PAR1"].concat()
 }
