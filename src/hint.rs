@@ -311,8 +311,13 @@ fn output(error: &OutputError) -> Option<String> {
     }
 }
 
-/// Whether the system said it: a decompressor's words have no number.
+/// Whether the system said it: a decompressor's words have no number, and are of few kinds.
 fn is_of_the_system(error: &std::io::Error) -> bool {
+    let of_a_decompressor =
+        [ErrorKind::InvalidData, ErrorKind::InvalidInput, ErrorKind::UnexpectedEof, ErrorKind::Other];
+    if !of_a_decompressor.contains(&error.kind()) {
+        return true;
+    }
     let mut link: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = link {
         if let Some(error) = error.downcast_ref::<std::io::Error>() {

@@ -2030,16 +2030,3 @@ fn completions_and_the_man_page_know_every_command_and_flag() {
     let script = fixture.write("completions", &texts[1].1);
     assert!(std::process::Command::new("bash").arg("-n").arg(script).status().unwrap().success());
 }
-
-#[test]
-#[cfg(target_os = "linux")]
-fn a_full_standard_output_is_not_a_usage_error() {
-    let fixture = Fixture::new();
-    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ul2-prep"));
-    command.arg("recipes").current_dir(fixture.path("")).stdout(full.into_parts().0);
-    let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(message, "error: cannot write to standard output: No space left on device (os error 28)\n");
-}

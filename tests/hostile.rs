@@ -497,7 +497,9 @@ fn standard_output_may_be_closed() {
     }
     // A disk that is full is another matter.
     let full = Command::new("sh").args(["-c", &format!("{BINARY} recipes > /dev/full")]).output().unwrap();
-    assert_eq!(Ran::new(full).code, Some(2));
+    let full = Ran::new(full);
+    let message = "error: cannot write to standard output: No space left on device (os error 28)\n";
+    assert_eq!((full.code, full.stderr.as_str()), (Some(1), message), "neither usage nor a run that goes on");
     // Standard error may be closed as well.
     let closed = format!("{BINARY} run a.jsonl --out masked 2>&-");
     let ran = Command::new("sh").args(["-c", &closed]).current_dir(fixture.path("")).output().unwrap();

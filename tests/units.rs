@@ -237,11 +237,16 @@ fn a_plan_of_no_sense_is_refused_and_no_panic() {
 }
 
 #[test]
-fn a_plan_that_is_written_is_not_changed() {
+fn a_plan_that_is_written_is_not_changed_after_the_first_commit() {
     let scene = Scene::new();
     scene.planned();
     scene.planned();
-    let refused = scene.ran("plan in --out many --seed 5 --epochs 2 --write");
+    let other = "plan in --out many --seed 5 --epochs 2 --write";
+    let note = scene.ran(other).succeeded().stderr;
+    assert!(note.contains("this one takes its place"), "{note}");
+    scene.planned();
+    scene.ran("run --plan many --unit 0 --quiet").succeeded();
+    let refused = scene.ran(other);
     assert_eq!(refused.code, Some(2));
     assert!(refused.stderr.contains("`spec.seed` is 4 in the data set, but 5 asked for"), "{}", refused.stderr);
 }
