@@ -36,6 +36,9 @@ pub struct Failure {
     pub exit_code: u8,
 }
 
+/// What is said of a plan that gives way.
+const REPLACED: &str = "note: nothing is committed of an earlier plan with other settings: this one takes its place";
+
 /// Usage, recipe or environment.
 const EXIT_USAGE: u8 = 2;
 /// Nothing was wrong.
@@ -167,7 +170,7 @@ fn is_covered(settings: &Settings, out: &Location) -> Result<bool> {
 /// What earlier runs did, so that a run which goes on is not taken for one that begins.
 fn say_where_it_begins(job: &Job, unit: Option<usize>) -> Result<(), RunError> {
     if job.plans.replace_others() {
-        report::message("note: nothing is committed of an earlier plan with other settings: this one takes its place");
+        report::message(REPLACED);
     }
     let units = job.plan().units.len();
     let text = match unit {
@@ -273,6 +276,9 @@ fn execute_plan(args: &PlanArgs) -> Result<()> {
                 plans.sources(settings.sources.clone(), &data_set)?;
             }
             let goes_on = is_begun && !plans.replace_all();
+            if args.write && is_begun && !goes_on {
+                report::message(REPLACED);
+            }
             if goes_on {
                 // Its units are what will be made, however they would be cut now.
                 settings.plan.units.clone_from(&plans.whole().units);

@@ -38,7 +38,8 @@ HARMLESS = {
 NEED_NOT_NAME = {"stat"}
 
 # A fault in these operations need not be noticed: what they do is tidying up, or a question that has another answer.
-MAY_PASS = {"unlink", "lock", "stat", "lost"}
+# `EMLINK` says that a file system has no room for links: a rename that replaces nothing does the same.
+MAY_PASS = {"unlink", "lock", "stat", "lost", "EMLINK"}
 
 
 class Scene:
@@ -146,7 +147,7 @@ def one_fault(scene, tally, operation, action, number, forever):
 def is_tidying(call):
     """Whether the call looks after leftovers, of which a run may be left with none or all; or is the sync of a folder, which is done again before a record
     that is there counts."""
-    return (call[0] in ("open", "list") and "/tmp" in call[3]) or (call[0] == "sync" and "/tmp/" not in call[3])
+    return (call[0] in ("open", "list") and ".ul2-prep/tmp" in call[3]) or (call[0] == "sync" and ".ul2-prep/tmp/" not in call[3])
 
 
 def faults(scene, tally):

@@ -31,9 +31,9 @@ ROOT = pathlib.Path(__file__).parents[2]
 BUCKET = "scale"
 TRANSIENT, PERMANENT = 75, 64
 # Two batches of random words, 15 MB, make a shard; the 17 MiB of the large source make one such and a small one.
-OPTIONS = ["--shard-size", "15MiB", "--seed", "7", "--max-rejects", "10", "--quiet"]
+OPTIONS = ["--shard-size", "15MiB", "--seed", "7", "--encoding", "byte-stream-split", "--max-rejects", "10", "--quiet"]
 # A plan says nothing of how it is carried out.
-PLAN_OPTIONS = OPTIONS[:4]
+PLAN_OPTIONS = OPTIONS[:6]
 SHARDS = ["data/train-00000-00000.parquet", "data/train-00000-00001.parquet"]
 
 
