@@ -145,8 +145,10 @@ def one_fault(scene, tally, operation, action, number, forever):
 
 
 def is_tidying(call):
-    """Whether the call looks after leftovers, of which a run may be left with none or all; or is the sync of a folder, which is done again before a record
-    that is there counts."""
+    """Whether the call looks after leftovers, of which a run may be left with none or all; or is the sync of a folder, or opens one for it: that is done
+    again before a record that is there counts."""
+    if call[0] == "open" and call[3].rsplit("/", 1)[-1] in ("attacked", ".ul2-prep", "commits", "data", "rejects"):
+        return True
     return (call[0] in ("open", "list") and ".ul2-prep/tmp" in call[3]) or (call[0] == "sync" and ".ul2-prep/tmp/" not in call[3])
 
 
