@@ -23,9 +23,8 @@ const TAIL: u64 = 16 << 10;
 ///
 /// [`OutputError::InTheWay`] for the first.
 pub fn check_top(data_set: &DataSet) -> Result<(), OutputError> {
-    let sums = read(data_set, SUMS)?.and_then(|bytes| Sums::from_bytes(&bytes).ok());
-    let sums = sums.filter(|sums| sums.0.contains_key(PLAN) && sums.0.contains_key(MANIFEST));
-    let manifest = read(data_set, MANIFEST)?.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
+    let sums = read(data_set, SUMS)?.and_then(|bytes| our_sums(&bytes));
+    let manifest = read(data_set, MANIFEST)?.and_then(|bytes| our_manifest(&bytes));
     for name in [CARD, MANIFEST, SUMS, SUCCESS] {
         if !data_set.has_name(name)? {
             continue;
@@ -33,8 +32,9 @@ pub fn check_top(data_set: &DataSet) -> Result<(), OutputError> {
         let bytes = read(data_set, name)?;
         let is_ours = bytes.is_some_and(|bytes| match name {
             CARD => is_card(&bytes, sums.as_ref(), manifest.as_ref()),
-            MANIFEST => manifest.is_some(),
-            SUMS => sums.is_some(),
+            // Another process may have written them since they were read above.
+            MANIFEST => our_manifest(&bytes).is_some(),
+            SUMS => our_sums(&bytes).is_some(),
             _ => bytes.is_empty(),
         });
         if !is_ours {
@@ -42,6 +42,14 @@ pub fn check_top(data_set: &DataSet) -> Result<(), OutputError> {
         }
     }
     Ok(())
+}
+
+fn our_sums(bytes: &[u8]) -> Option<Sums> {
+    Sums::from_bytes(bytes).ok().filter(|sums| sums.0.contains_key(PLAN) && sums.0.contains_key(MANIFEST))
+}
+
+fn our_manifest(bytes: &[u8]) -> Option<Manifest> {
+    serde_json::from_slice(bytes).ok()
 }
 
 /// Whether bytes are a card as it was written: one of the list of digests; or, if a run was killed between card and list, one of other rows than the
