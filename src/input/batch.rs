@@ -98,9 +98,9 @@ impl Batch {
         self.bytes.len()
     }
 
-    /// Keeps about `bytes` of its lines, at even distances, numbered anew; all of them if there are not more. Lines put aside are dropped.
+    /// Keeps about `bytes` of its lines, at even distances, numbered anew; all of them if there are not more. Lines that
+    /// are put aside stay.
     pub fn thin(&mut self, bytes: usize) {
-        self.long_lines.clear();
         let every = self.text_bytes().div_ceil(bytes.max(1));
         let Some(first) = self.pieces.first().filter(|_| every > 1) else { return };
         let (source, mut kept, mut lines) = (first.source, Vec::new(), 0);

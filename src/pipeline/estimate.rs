@@ -225,7 +225,8 @@ impl Estimator<'_> {
     fn mask(&self, mut batch: Batch, name: &str, sum: &mut Sum) -> Result<(), UnitError> {
         sum.read += batch.text_bytes() as u64;
         sum.read_lines += lines(&batch);
-        sum.long_lines += batch.long_lines.len() as u64;
+        let long_lines = batch.long_lines.len() as u64;
+        sum.long_lines += long_lines;
         batch.thin(MASKED / BATCHES);
         sum.masked += batch.text_bytes() as u64;
         sum.masked_lines += lines(&batch);
@@ -240,7 +241,7 @@ impl Estimator<'_> {
                 (First::new(&reject, &self.shared.spec), [true, false].map(begun))
             });
         }
-        sum.rejects += of_source.rejected();
+        sum.rejects += of_source.rejected() - long_lines;
         let SourceCounts { documents, tokens, rows, .. } = of_source;
         sum.documents += documents;
         sum.tokens += tokens;
