@@ -13,6 +13,7 @@ use crate::denoise::{Spec, TokenizerId};
 use crate::difference::differences;
 use crate::input::batch::BLOCK_BYTES;
 use crate::input::source::{Source, discover};
+use crate::inputs::{Inputs, tokenizer_place};
 use crate::output::data_set::{DataSet, MANIFEST, PRIVATE};
 use crate::output::manifest::{Manifest, PlanParts, SourceEntry};
 use crate::pipeline::allowance::MaxRejects;
@@ -61,7 +62,8 @@ pub fn verify(args: &VerifyArgs) -> Result<Report> {
         return Ok(report);
     };
     let Described { manifest, spec, format, places: _ } = described;
-    let (tokenizer, other_library) = given_tokenizer(spec, tokenizer.as_deref())?;
+    let inputs = noted(opened.data_set(), tokenizer.as_deref())?;
+    let (tokenizer, other_library) = given_tokenizer(spec, tokenizer.as_deref(), inputs.as_ref())?;
     let sources = discover(sources)?.sources;
     let plan = planned(manifest, spec);
     let (shared, options) = settings::shared(spec.clone(), format.clone(), tokenizer, &plan)?;
@@ -103,7 +105,14 @@ pub fn begin(args: &ReproduceArgs) -> Result<Result<Begun, Vec<String>>> {
     };
     let Described { manifest, spec, format, places: _ } = &described;
     let mut differ = Vec::new();
-    let (mut tokenizer, mut warnings) = match given_tokenizer(spec, tokenizer.as_deref()) {
+    let inputs = match path.parent() {
+        Some(folder) if args.manifest.local().is_some() => {
+            noted(&DataSet::open(&Location::Local(folder.to_owned()))?, tokenizer.as_deref())?
+        }
+        _ => None,
+    };
+    let place = tokenizer.clone().or_else(|| inputs.as_ref().map(|inputs| inputs.tokenizer.clone()));
+    let (mut tokenizer, mut warnings) = match given_tokenizer(spec, tokenizer.as_deref(), inputs.as_ref()) {
         Ok((tokenizer, warning)) => (Some(tokenizer), Vec::from_iter(warning)),
         Err(error) if error.is::<SettingsError>() => {
             differ.push(error.to_string());
@@ -130,6 +139,7 @@ pub fn begin(args: &ReproduceArgs) -> Result<Result<Begun, Vec<String>>> {
         spec: spec.clone(),
         format: format.clone(),
         tokenizer,
+        tokenizer_place: place.map(|place| tokenizer_place(&place)).transpose()?,
         sources,
         passed_over: Vec::new(),
         workers: settings::workers(*workers)?,
@@ -238,23 +248,54 @@ fn is_there(data_set: &DataSet, name: &str) -> Result<bool> {
     }
 }
 
+/// Where the run had its tokenizer, unless another is named. A data set that came from elsewhere must not make this command fetch anything, so only
+/// a place on this machine counts.
+///
+/// # Errors
+///
+/// If what is noted cannot be read.
+pub(crate) fn noted(data_set: &DataSet, named: Option<&str>) -> Result<Option<Inputs>> {
+    if named.is_some() {
+        return Ok(None);
+    }
+    let is_local = |inputs: &Inputs| Location::parse(&inputs.tokenizer).is_ok_and(|place| place.local().is_some());
+    Ok(Inputs::read(data_set)?.filter(is_local))
+}
+
 /// The tokenizer that a spec names, and what is to be said if another version of the library reads it.
-pub(crate) fn given_tokenizer(spec: &Spec, name: Option<&str>) -> Result<(Box<dyn Tokenizer>, Option<String>)> {
-    let file = given_file(spec, name)?;
+pub(crate) fn given_tokenizer(
+    spec: &Spec,
+    name: Option<&str>,
+    inputs: Option<&Inputs>,
+) -> Result<(Box<dyn Tokenizer>, Option<String>)> {
+    let file = given_file(spec, name, inputs)?;
     let (given, recorded) = (settings::names(file.as_ref()).identity(), &spec.fields().tokenizer);
     let warning = (given.library != recorded.library)
         .then(|| format!("that ids are the same: the library was {}, now it is {}", recorded.library, given.library));
     Ok((settings::tokenizer(file, spec, TokenizerPath::Auto), warning))
 }
 
-/// The file of the tokenizer that a spec names; `None` for the embedded one.
+/// The file of the tokenizer that a spec names: the one given, or where the run had it; `None` for the embedded one.
 ///
 /// # Errors
 ///
-/// If it is another one, or cannot be read.
-pub fn given_file(spec: &Spec, name: Option<&str>) -> Result<Option<TokenizerFile>> {
-    let file = settings::tokenizer_file(name.unwrap_or(BYTES))?;
-    let (given, recorded) = (settings::names(file.as_ref()).identity(), &spec.fields().tokenizer);
+/// If it is another one, or cannot be read, or is not known.
+pub fn given_file(spec: &Spec, name: Option<&str>, inputs: Option<&Inputs>) -> Result<Option<TokenizerFile>> {
+    let recorded = &spec.fields().tokenizer;
+    let place = match (name, inputs) {
+        (Some(name), _) => name,
+        (None, _) if recorded.kind == BYTES => BYTES,
+        (None, Some(inputs)) => &inputs.tokenizer,
+        (None, None) => return Err(SettingsError::NoTokenizer(shown(recorded)).into()),
+    };
+    let file = match settings::tokenizer_file(place) {
+        Err(error) if name.is_none() => {
+            let (recorded, place) = (shown(recorded), place.to_owned());
+            return Err(SettingsError::TokenizerGone { recorded, place, source: error.into_boxed_dyn_error() }.into());
+        }
+        file => file?,
+    };
+    let given = settings::names(file.as_ref()).identity();
     if (&given.kind, &given.sha256) != (&recorded.kind, &recorded.sha256) {
         return Err(SettingsError::OtherTokenizer { recorded: shown(recorded), given: shown(&given) }.into());
     }

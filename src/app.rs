@@ -1,11 +1,13 @@
 //! The commands.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use crate::again;
 use crate::cli::{
@@ -16,7 +18,7 @@ use crate::inspect::InspectError;
 use crate::inspect::line::LineError;
 use crate::output::data_set::PLAN;
 use crate::pipeline::UnitError;
-use crate::pipeline::plans::{Covered, Plans};
+use crate::pipeline::plans::{Covered, Earlier, Extend, Plans};
 use crate::pipeline::run::{Job, RunError, finish, run, run_alone};
 use crate::pipeline::units::{committed, states};
 use crate::planned::Ready;
@@ -242,17 +244,28 @@ fn of_a_plan(failure: Failure) -> Failure {
     Failure { error, exit_code }
 }
 
-/// Holds the number of the first signal that asks to stop; the second one ends the process at once.
+/// Holds the number of the first signal that asks to stop. The second one ends the process at once and leaves the terminal clean; the third one ends
+/// it even if the terminal takes no more.
 fn interruption() -> std::io::Result<Arc<AtomicUsize>> {
-    let signal = Arc::new(AtomicUsize::new(0));
-    let again = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    for (number, value) in [(SIGINT, 2), (SIGTERM, 15)] {
-        signal_hook::flag::register_conditional_shutdown(number, i32::from(EXIT_SIGNAL) + number, again.clone())?;
-        signal_hook::flag::register(number, again.clone())?;
-        signal_hook::flag::register_usize(number, signal.clone(), value)?;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let is_ending = Arc::new(AtomicBool::new(false));
+    for number in [SIGINT, SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(number, i32::from(EXIT_SIGNAL) + number, is_ending.clone())?;
     }
-    stop_on(signal.clone());
-    Ok(signal)
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let signal = asked.clone();
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for number in signals.forever() {
+            let first = signal.compare_exchange(0, usize::try_from(number).unwrap_or_default(), Relaxed, Relaxed);
+            if first.is_err() {
+                is_ending.store(true, Relaxed);
+                report::clear();
+                std::process::exit(i32::from(EXIT_SIGNAL) + number);
+            }
+        }
+    })?;
+    stop_on(asked.clone());
+    Ok(asked)
 }
 
 fn execute_plan(args: &PlanArgs) -> Result<()> {
@@ -261,7 +274,9 @@ fn execute_plan(args: &PlanArgs) -> Result<()> {
         masking.split.get_or_insert(Split::OF_PLANS);
     }
     let mut settings = Settings::new(&masking)?;
-    let extend = args.extend.then_some(settings.cutting);
+    // A plan that is written finds its sources where they were.
+    let earlier = if args.write { Earlier::Stays } else { Earlier::GivesWay };
+    let extend = args.extend.then_some(Extend { cutting: settings.cutting, earlier });
     let goes_on = match &args.out {
         None => false,
         Some(out) => {
@@ -271,7 +286,6 @@ fn execute_plan(args: &PlanArgs) -> Result<()> {
             }
             let is_begun = data_set.read(PLAN)?.is_some();
             let plans = Plans::resolve(&data_set, settings.plan.clone(), extend)?;
-            // A plan that is written finds its sources where they were.
             if !args.write {
                 plans.sources(settings.sources.clone(), &data_set)?;
             }
@@ -324,6 +338,9 @@ fn execute_stats(args: &StatsArgs) -> Result<()> {
     let counted = look::Counted::new(args)?;
     if let Some(file) = &args.html {
         fs_err::write(file, counted.page()?)?;
+        if let Some(note) = &counted.note {
+            report::message(&format!("note: {note}"));
+        }
         report::message(&format!("the page is in `{}`", file.display()));
     }
     let text = if args.json {

@@ -340,7 +340,7 @@ pub struct VerifyArgs {
     /// The sources that it was made from: their tokens are compared with those of the rows.
     #[arg(long, value_name = "SOURCE", num_args = 1..)]
     pub sources: Vec<String>,
-    /// The tokenizer that it was made with [default: bytes].
+    /// The tokenizer that it was made with [default: where the run had it].
     #[arg(long, value_name = "FILE|bytes", requires = "sources")]
     pub tokenizer: Option<String>,
     /// Make the rows again and compare them and their bytes: those of SAMPLE batches, or all.
@@ -366,7 +366,7 @@ pub struct ReproduceArgs {
     /// The folder to make it in, or its URL: new, empty, or one that an interrupted command has begun.
     #[arg(long, value_name = "DIR", value_parser = Location::parse)]
     pub out: Location,
-    /// The tokenizer that it was made with [default: bytes].
+    /// The tokenizer that it was made with [default: where the run had it].
     #[arg(long, value_name = "FILE|bytes")]
     pub tokenizer: Option<String>,
     /// Threads [default: one a core].
@@ -435,7 +435,7 @@ pub struct InspectArgs {
     )]
     pub color: When,
 
-    /// The tokenizer that the data set was made with, or that is to be used [default: bytes].
+    /// The tokenizer that the data set was made with [default: where the run had it], or that is to be used for a line [default: bytes].
     #[arg(long, value_name = "FILE|bytes", help_heading = "Text to tokens")]
     pub tokenizer: Option<String>,
     /// What masks a line of a source: a built-in recipe or a TOML file [default: ul2r].
@@ -552,7 +552,7 @@ pub struct StatsArgs {
     /// Write a page with plots and rows to this file: HTML that needs nothing else.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
-    /// The tokenizer that the data set was made with, for the rows of the page [default: bytes, else their ids].
+    /// The tokenizer that the data set was made with, for the rows of the page [default: where the run had it, else their ids].
     #[arg(long, value_name = "FILE|bytes", requires = "html")]
     pub tokenizer: Option<String>,
     /// Threads [default: one a core].

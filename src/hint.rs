@@ -70,7 +70,7 @@ fn settings(error: &SettingsError) -> Option<String> {
         SettingsError::NoDataSet(_) => Some("DIR is what `--out` of `ul2-prep run` was".into()),
         SettingsError::Unfinished(_) => Some("the same `ul2-prep run` goes on where it was interrupted".into()),
         SettingsError::NoTarget(_) => Some("a line is named as `books.jsonl.zst:17`, counted from 1".into()),
-        SettingsError::OtherTokenizer { .. } | SettingsError::NoTokenizer(_) => {
+        SettingsError::OtherTokenizer { .. } | SettingsError::NoTokenizer(_) | SettingsError::TokenizerGone { .. } => {
             Some("name the file with `--tokenizer`".into())
         }
         SettingsError::InDataSet(_) => Some("name a file outside its folder".into()),

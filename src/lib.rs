@@ -28,6 +28,7 @@ pub mod digest;
 pub mod generate;
 pub mod hint;
 pub mod input;
+pub mod inputs;
 pub mod inspect;
 pub mod look;
 pub mod numbers;

@@ -49,6 +49,12 @@ enum Names {
 }
 
 impl Names {
+    /// Those of a data set's tokenizer: the one named, or where the run had it.
+    fn of(data_set: &DataSet, spec: &Spec, named: Option<&str>) -> Result<Self> {
+        let inputs = again::noted(data_set, named)?;
+        Ok(Self::Text(again::given_file(spec, named, inputs.as_ref())?))
+    }
+
     fn shown(&self, ids: &[u32]) -> String {
         match self {
             Self::Text(file) => settings::names(file.as_ref()).shown(ids),
@@ -112,8 +118,7 @@ impl Looking {
             let near = nearest(name, described.places.keys().map(String::as_str)).map(str::to_owned);
             return Err(SettingsError::NoSource { name: name.clone(), near }.into());
         }
-        let names =
-            if args.ids { Names::Ids } else { Names::Text(again::given_file(&spec, args.tokenizer.as_deref())?) };
+        let names = if args.ids { Names::Ids } else { Names::of(&data_set, &spec, args.tokenizer.as_deref())? };
         let lacking: Vec<String> =
             Reach::new(&spec, &described.format).lacks_to_decode().map(|column| column.to_string()).collect();
         if args.inline && !lacking.is_empty() {
@@ -257,6 +262,8 @@ pub struct Counted {
     data_set: DataSet,
     described: Described,
     names: Names,
+    /// Why the page shows no text.
+    pub note: Option<String>,
     /// What was counted.
     pub summary: Summary,
 }
@@ -272,18 +279,22 @@ impl Counted {
         let pool = settings::pool(settings::workers(*workers)?)?;
         let (data_set, described) = again::described(dir)?;
         // What is wrong with the page is said before all rows are read.
-        let is_embedded = described.spec.fields().tokenizer.kind == BYTES;
-        let names = if html.is_some() && (tokenizer.is_some() || is_embedded) {
-            Names::Text(again::given_file(&described.spec, tokenizer.as_deref())?)
-        } else {
-            Names::Ids
+        let mut note = None;
+        let names = match html.as_ref().map(|_| Names::of(&data_set, &described.spec, tokenizer.as_deref())) {
+            None => Names::Ids,
+            // What was made elsewhere is shown all the same.
+            Some(Err(error)) if tokenizer.is_none() => {
+                note = Some(format!("the page shows ids: {error:#}"));
+                Names::Ids
+            }
+            Some(names) => names?,
         };
         if let Some(page) = html.as_ref().filter(|page| dir.local().is_some_and(|dir| is_below(page, dir))) {
             return Err(SettingsError::InDataSet(page.display().to_string()).into());
         }
         let stats: stats::Stats = Stats::count(&data_set, &described, &pool)?;
         let summary = Summary::new(&described, &stats);
-        Ok(Self { data_set, described, names, summary })
+        Ok(Self { data_set, described, names, note, summary })
     }
 
     /// The page, with the first row of each denoiser.
@@ -292,7 +303,7 @@ impl Counted {
     ///
     /// If rows cannot be read.
     pub fn page(&self) -> Result<String> {
-        let Self { data_set, described, names, summary } = self;
+        let Self { data_set, described, names, summary, note: _ } = self;
         let spec = &described.spec;
         let text = |ids: &[u32]| names.shown(ids);
         let mut rows = Vec::new();

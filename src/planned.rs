@@ -1,40 +1,28 @@
 //! A plan that is written, and its units on any machine: for `plan --write`, `run --plan`, `status` and `finalize`.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, absolute};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use anyhow::{Context as _, Result};
-use serde::{Deserialize, Serialize};
 
 use crate::again::given_tokenizer;
 use crate::cli::{FinalizeArgs, LimitArgs, RunArgs, Split};
 use crate::denoise::Spec;
 use crate::input::InputError;
 use crate::input::source::{Source, discover};
+use crate::inputs::{Inputs, source_place, tokenizer_place};
 use crate::output::OutputError;
-use crate::output::commit::{CommitRecord, check_records, to_json};
-use crate::output::data_set::{DataSet, INPUTS};
+use crate::output::commit::{CommitRecord, check_records};
+use crate::output::data_set::DataSet;
 use crate::output::schema::{Column, RowFormat};
 use crate::pipeline::allowance::MaxRejects;
 use crate::pipeline::plan::{Plan, PlannedSource};
-use crate::pipeline::plans::Plans;
+use crate::pipeline::plans::{Earlier, Extend, Plans};
 use crate::pipeline::run::Job;
 use crate::pipeline::units::{UnitState, many_at_once, states};
 use crate::settings::{self, Settings, SettingsError};
 use crate::store::Location;
-use crate::tokenize::file::BYTES;
-
-/// Where what a plan is of was when it was written. It decides no byte of the data set.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Inputs {
-    /// The tokenizer.
-    tokenizer: String,
-    /// The sources, by their names.
-    sources: BTreeMap<String, String>,
-}
 
 /// A plan that is written.
 pub struct Written {
@@ -51,8 +39,9 @@ pub struct Written {
 /// If there is another plan, or it cannot be written.
 pub fn write(settings: Settings, out: &Location, tokenizer: &str, extend: bool) -> Result<Written> {
     let data_set = settings::data_set(out)?;
-    let plans = Plans::resolve(&data_set, settings.plan, extend.then_some(settings.cutting))?;
-    let mut inputs = if plans.replace_all() { Inputs::default() } else { read_inputs(&data_set)?.unwrap_or_default() };
+    let extend = extend.then_some(Extend { cutting: settings.cutting, earlier: Earlier::Stays });
+    let plans = Plans::resolve(&data_set, settings.plan, extend)?;
+    let mut inputs = if plans.replace_all() { Inputs::default() } else { Inputs::read(&data_set)?.unwrap_or_default() };
     tokenizer_place(tokenizer)?.clone_into(&mut inputs.tokenizer);
     for source in &settings.sources {
         inputs.sources.insert(source.name.clone(), source_place(&source.place)?);
@@ -60,11 +49,11 @@ pub fn write(settings: Settings, out: &Location, tokenizer: &str, extend: bool) 
     data_set.create_folders().map_err(OutputError::from)?;
     // A unit that finds the plan finds these; those of a plan that gave way are gone before it.
     if !plans.replace_all() {
-        data_set.replace(INPUTS, &to_json(&inputs)).map_err(OutputError::from)?;
+        inputs.write(&data_set)?;
     }
     plans.write(&data_set)?;
     if plans.replace_all() {
-        data_set.replace(INPUTS, &to_json(&inputs)).map_err(OutputError::from)?;
+        inputs.write(&data_set)?;
     }
     Ok(Written { place: out.clone(), units: plans.whole().units.len() })
 }
@@ -103,7 +92,7 @@ pub fn job(args: &RunArgs, dir: &Location, interrupted: Arc<AtomicUsize>) -> Res
     }
     let given = if masking.sources.is_empty() { None } else { Some(discover(&masking.sources)?.sources) };
     let is_told = given.is_some() && masking.tokenizer.is_some();
-    let inputs = if is_told { None } else { read_inputs(&opened.data_set)? };
+    let inputs = if is_told { None } else { Inputs::read(&opened.data_set)? };
     let sources = opened.sources(unit, given.as_deref(), inputs.as_ref())?;
     let settings = opened.settings(masking.tokenizer.as_deref(), inputs.as_ref(), masking.workers, masking.limits)?;
     let Opened { data_set, plans, .. } = opened;
@@ -119,7 +108,7 @@ pub fn job(args: &RunArgs, dir: &Location, interrupted: Arc<AtomicUsize>) -> Res
 pub fn finalizer(args: &FinalizeArgs, interrupted: Arc<AtomicUsize>) -> Result<Job> {
     let FinalizeArgs { dir, tokenizer } = args;
     let opened = Opened::at(dir)?;
-    let inputs = if tokenizer.is_some() { None } else { read_inputs(&opened.data_set)? };
+    let inputs = if tokenizer.is_some() { None } else { Inputs::read(&opened.data_set)? };
     let settings = opened.settings(tokenizer.as_deref(), inputs.as_ref(), Some(1), LimitArgs::default())?;
     let Opened { data_set, plans, .. } = opened;
     let absent = |planned: &PlannedSource| Source::absent(&planned.name, planned.bytes);
@@ -197,12 +186,7 @@ impl Opened {
         workers: Option<usize>,
         limits: LimitArgs,
     ) -> Result<Settings> {
-        let name = tokenizer.or_else(|| inputs.map(|inputs| inputs.tokenizer.as_str()));
-        let kind = &self.spec.fields().tokenizer.kind;
-        if name.is_none() && kind != BYTES {
-            return Err(SettingsError::NoTokenizer(format!("`{kind}`")).into());
-        }
-        let (tokenizer, other_library) = given_tokenizer(&self.spec, name)?;
+        let (tokenizer, other_library) = given_tokenizer(&self.spec, tokenizer, inputs)?;
         if let Some(other) = other_library {
             return Err(SettingsError::OtherLibrary(other).into());
         }
@@ -210,6 +194,7 @@ impl Opened {
             spec: self.spec.clone(),
             format: self.format.clone(),
             tokenizer,
+            tokenizer_place: None,
             sources: Vec::new(),
             passed_over: Vec::new(),
             plan: self.plans.whole().clone(),
@@ -244,29 +229,4 @@ fn found(planned: &PlannedSource, given: Option<&[Source]>, inputs: Option<&Inpu
         return Err(InputError::OtherTag { source_name: source.name }.into());
     }
     Ok(source)
-}
-
-fn read_inputs(data_set: &DataSet) -> Result<Option<Inputs>> {
-    let Some(bytes) = data_set.read(INPUTS)? else { return Ok(None) };
-    let path = || data_set.path(INPUTS).display().to_string();
-    let damaged = |error: serde_json::Error| SettingsError::Inputs { path: path(), reason: error.to_string() };
-    Ok(Some(serde_json::from_slice(&bytes).map_err(damaged)?))
-}
-
-/// A place that is the same from whatever folder it is looked at.
-fn source_place(place: &Location) -> Result<String> {
-    match place {
-        Location::Local(path) => local_place(path),
-        Location::Remote(_) => Ok(place.to_string()),
-    }
-}
-
-fn tokenizer_place(name: &str) -> Result<String> {
-    if name == BYTES { Ok(name.to_owned()) } else { source_place(&Location::parse(name)?) }
-}
-
-fn local_place(path: &Path) -> Result<String> {
-    let path = absolute(path)?;
-    let text = path.to_str().with_context(|| format!("the path `{}` is not UTF-8", path.display()))?;
-    Ok(text.to_owned())
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde::Deserialize as _;
 
-pub use self::progress::ProgressReport;
+pub use self::progress::{ProgressReport, clear};
 use crate::denoise::{Denoiser, SegmentLength, Spec, TokenizerId};
 use crate::input::source::listed;
 use crate::numbers::exact;

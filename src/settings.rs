@@ -1,6 +1,6 @@
 //! From arguments and recipe to a job. The only reader of the environment.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
@@ -13,6 +13,7 @@ use crate::denoise::{
 };
 use crate::input::reader::Limits;
 use crate::input::source::{Discovered, Source, discover};
+use crate::inputs::{Inputs, noted_place};
 use crate::output::data_set::DataSet;
 use crate::output::encoding::PageFormat;
 use crate::output::faults::Faults;
@@ -22,7 +23,7 @@ use crate::output::shard::ShardOptions;
 use crate::pipeline::allowance::MaxRejects;
 use crate::pipeline::document::Fields;
 use crate::pipeline::plan::{Cutting, Plan};
-use crate::pipeline::plans::Plans;
+use crate::pipeline::plans::{Earlier, Extend, Plans};
 use crate::pipeline::progress::Progress;
 use crate::pipeline::run::Job;
 use crate::pipeline::worker::Shared;
@@ -54,6 +55,8 @@ pub struct Settings {
     pub format: RowFormat,
     /// Text to ids.
     pub tokenizer: Box<dyn Tokenizer>,
+    /// Where it is, to be noted in the data set. `None` if it is embedded, or if the place is a web address, which may hold a secret.
+    pub tokenizer_place: Option<String>,
     /// The sources, in the order of names.
     pub sources: Vec<Source>,
     /// The names of files beside them that look like sources and are none.
@@ -219,8 +222,18 @@ pub enum SettingsError {
         reason: String,
     },
     /// A tokenizer whose place is not known.
-    #[error("the plan is of the tokenizer {0}, and where it was is not written beside it")]
+    #[error("the data set needs the tokenizer {0}, whose location is not recorded")]
     NoTokenizer(String),
+    /// A tokenizer that is not where the run had it.
+    #[error("the data set needs the tokenizer {recorded}, which the run had at `{place}`")]
+    TokenizerGone {
+        /// Of the data set.
+        recorded: String,
+        /// Where it was.
+        place: String,
+        /// Why it cannot be read there.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A source whose place is not known.
     #[error("{source_name}: the source is not among the SOURCEs, and where it was is not written beside the plan")]
     NotGiven {
@@ -272,6 +285,7 @@ impl Settings {
             }
             .into());
         }
+        let tokenizer_place = tokenizer.as_deref().map(noted_place).transpose()?.flatten();
         let tokenizer = self::tokenizer(file, &spec, *tokenizer_path);
         let format = RowFormat::new(&spec, columns.as_deref())?;
         warnings.extend(missing_columns(&format));
@@ -285,6 +299,7 @@ impl Settings {
             spec,
             format,
             tokenizer,
+            tokenizer_place,
             sources,
             passed_over,
             plan,
@@ -309,7 +324,8 @@ impl Settings {
         interrupted: Arc<AtomicUsize>,
     ) -> Result<Job> {
         let data_set = data_set(out)?;
-        let plans = Plans::resolve(&data_set, self.plan.clone(), extend.then_some(self.cutting))?;
+        let extend = extend.then_some(Extend { cutting: self.cutting, earlier: Earlier::GivesWay });
+        let plans = Plans::resolve(&data_set, self.plan.clone(), extend)?;
         let sources = plans.sources(std::mem::take(&mut self.sources), &data_set)?;
         self.job(data_set, plans, sources, max_rejects, interrupted)
     }
@@ -327,7 +343,7 @@ impl Settings {
         max_rejects: MaxRejects,
         interrupted: Arc<AtomicUsize>,
     ) -> Result<Job> {
-        let Self { spec, format, tokenizer, sources: _, plan: _, cutting: _, workers, limits, .. } = self;
+        let Self { spec, format, tokenizer, tokenizer_place, workers, limits, .. } = self;
         let (shared, shard_options) = shared(spec, format, tokenizer, plans.whole())?;
         let pool = pool(workers)?;
         // One lane decompresses and commits for about eight workers; one more, so that they are busy while a unit ends.
@@ -337,6 +353,7 @@ impl Settings {
             plans,
             sources,
             data_set,
+            inputs: tokenizer_place.map(|tokenizer| Inputs { tokenizer, sources: BTreeMap::new() }),
             shared,
             limits,
             max_rejects,

@@ -471,7 +471,8 @@ fn help_of_inspect_stats_and_generate() {
 
     Text to tokens:
           --tokenizer <FILE|bytes>
-              The tokenizer that the data set was made with, or that is to be used [default: bytes]
+              The tokenizer that the data set was made with [default: where the run had it], or that is to be used for a
+              line [default: bytes]
 
           --text-field <FIELD>
               The field of a record that holds the text; `a.b` for a nested one [default: the recipe's, else `text`]
@@ -582,7 +583,8 @@ fn help_of_inspect_stats_and_generate() {
               Write a page with plots and rows to this file: HTML that needs nothing else
 
           --tokenizer <FILE|bytes>
-              The tokenizer that the data set was made with, for the rows of the page [default: bytes, else their ids]
+              The tokenizer that the data set was made with, for the rows of the page [default: where the run had it, else
+              their ids]
 
           --workers <N>
               Threads [default: one a core]
@@ -649,7 +651,7 @@ fn help_of_verify_and_reproduce() {
               The sources that it was made from: their tokens are compared with those of the rows
 
           --tokenizer <FILE|bytes>
-              The tokenizer that it was made with [default: bytes]
+              The tokenizer that it was made with [default: where the run had it]
 
           --reproduce [<SAMPLE>]
               Make the rows again and compare them and their bytes: those of SAMPLE batches, or all
@@ -694,7 +696,7 @@ fn help_of_verify_and_reproduce() {
     Options:
           --out <DIR>               The folder to make it in, or its URL: new, empty, or one that an interrupted command has
                                     begun
-          --tokenizer <FILE|bytes>  The tokenizer that it was made with [default: bytes]
+          --tokenizer <FILE|bytes>  The tokenizer that it was made with [default: where the run had it]
           --workers <N>             Threads [default: one a core]
       -q, --quiet                   Do not show how far it is
       -h, --help                    Print help
@@ -1319,6 +1321,10 @@ fn files_that_look_like_sources_are_never_passed_over_without_a_word() {
     assert!(fixture.ran("verify masked --sources in").succeeded().stdout.starts_with("no finding"));
     fixture.ran("reproduce masked in --out again --quiet").succeeded();
     assert_eq!(fixture.data_set("again").digests(), before);
+    // The same sources named by a glob are the same plan: records and shards are equal.
+    let by_glob = fixture.run("by-glob", "in/*.[jJ]*").digests();
+    let differ: Vec<&String> = before.keys().filter(|name| by_glob.get(*name) != before.get(*name)).collect();
+    assert_eq!(differ, [".ul2-prep/plan.json", "SHA256SUMS", "manifest.json"]);
     // Many machines count them once.
     fixture.ran("plan in --out units --write").succeeded();
     fs::remove_file(fixture.path("in/k.csv")).unwrap();
@@ -1485,6 +1491,24 @@ fn a_source_in_parts_is_asked_for_documents_as_a_whole() {
     );
     assert!(!fixture.path("masked/manifest.json").exists());
     fixture.run("good-masked", "good --split 10MB");
+}
+
+#[test]
+fn a_source_of_nothing_but_lines_that_are_too_long_fails_in_plan_as_in_run() {
+    let fixture = Fixture::new();
+    fixture.write("a.jsonl", record(&"long ".repeat(1000)).repeat(2));
+    let arguments = "a.jsonl --max-line 1KiB";
+    let message = fixture.ran(&format!("run {arguments} --out masked --quiet")).failed(1);
+    assert!(
+        message
+            .starts_with("error: a.jsonl: no document in its 2 lines; the first reject is a.jsonl:1: line-too-long: ")
+    );
+    let plan = fixture.ran(&format!("plan {arguments}"));
+    assert_eq!((plan.code, plan.stderr), (Some(1), message));
+    // One that is not the whole source is counted once.
+    fixture.write("b.jsonl", record(&"long ".repeat(1000)) + &record("short"));
+    let plan = fixture.ran("plan b.jsonl --max-line 1KiB").succeeded().stdout;
+    assert!(plan.contains("\nlines that would be rejected: 1\n"), "{plan}");
 }
 
 #[test]

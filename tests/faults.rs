@@ -582,6 +582,28 @@ fn a_plan_of_which_nothing_is_committed_gives_way_to_a_corrected_command() {
 }
 
 #[test]
+fn an_extension_of_which_nothing_is_committed_gives_way_to_one_by_another_source() {
+    let fixture = Fixture::new();
+    fixture.write("a.jsonl", record("a first source"));
+    fixture.write("wrong.jsonl", "{\n".repeat(30));
+    fixture.write("right.jsonl", record("the source that was meant"));
+    fixture.run("masked", "a.jsonl");
+    fixture.ran("run wrong.jsonl --out masked --extend --max-rejects 0 --quiet").failed(1);
+    let plan = fixture.ran("plan right.jsonl --out masked --extend --no-estimate").succeeded();
+    assert!(!plan.stdout.contains("wrong"), "{}", plan.stdout);
+    let after = fixture.run("masked", "right.jsonl --extend").digests();
+    fixture.run("anew", "a.jsonl");
+    assert_eq!(fixture.run("anew", "right.jsonl --extend").digests(), after);
+    fixture.ran("verify masked --sources a.jsonl right.jsonl").succeeded();
+    // One of which something is committed stays, and says what it lacks.
+    fixture.write("more.jsonl", record("first").repeat(20_000) + &"{\n".repeat(30));
+    fixture.write("last.jsonl", record("never masked"));
+    let stopped = "run more.jsonl --out masked --extend --max-rejects 0 --shard-size 4KiB --quiet";
+    let message = fixture.ran(stopped).failed(2);
+    assert!(message.contains("shard_bytes"), "{message}");
+}
+
+#[test]
 fn an_extension_of_which_nothing_is_committed_gives_way_to_one_of_the_mended_source() {
     let fixture = Fixture::new();
     fixture.write("a.jsonl", record("a first source"));

@@ -489,3 +489,58 @@ fn a_page_of_any_recipe_can_be_made() {
         assert!(fs::read_to_string(fixture.path("page.html")).unwrap().contains("</html>"), "{recipe}");
     }
 }
+
+#[test]
+fn rows_are_shown_with_the_tokenizer_from_where_the_run_had_it_if_its_digest_fits() {
+    let fixture = sources();
+    let tokenizer = fixture.path("tokenizer/tokenizer.json");
+    for name in ["tokenizer.json", "tokenizer_config.json"] {
+        let from = repository("fixtures/tokenizer").join(name);
+        if from.exists() {
+            fixture.write(&format!("tokenizer/{name}"), fs_err::read(from).unwrap());
+        }
+    }
+    let data_set = fixture.run("out", "in --tokenizer tokenizer --recipe t5 --max-rejects 10");
+    let before = data_set.digests();
+    let named = fixture.ran("inspect out --tokenizer tokenizer").succeeded();
+    assert_eq!(fixture.ran("inspect out").succeeded().stdout, named.stdout);
+    fixture.ran("verify out --sources in --reproduce").succeeded();
+    fixture.ran("reproduce out in --out again --quiet").succeeded();
+    fixture.ran("inspect again").succeeded();
+    fixture.ran("stats out --html named.html --tokenizer tokenizer").succeeded();
+    assert_eq!(fixture.ran("stats out --html page.html").succeeded().stderr, "the page is in `page.html`\n");
+    assert_eq!(fs_err::read(fixture.path("page.html")).unwrap(), fs_err::read(fixture.path("named.html")).unwrap());
+
+    // Another file there: its digest does not fit.
+    let file = fs_err::read_to_string(&tokenizer).unwrap();
+    fs_err::write(&tokenizer, file.clone() + "\n").unwrap();
+    let refused = fixture.ran("inspect out").failed(2);
+    assert!(refused.contains("was made with the tokenizer `tokenizer.json` of SHA-256 "), "{refused}");
+    assert!(refused.ends_with("hint: name the file with `--tokenizer`\n"), "{refused}");
+
+    // No file there.
+    fs_err::remove_dir_all(fixture.path("tokenizer")).unwrap();
+    for command in ["inspect out", "verify out --sources in", "stats out --html page.html --tokenizer tokenizer"] {
+        assert!(fixture.ran(command).failed(2).contains("tokenizer"), "{command}");
+    }
+    let gone = fixture.ran("inspect out").failed(2);
+    assert!(
+        gone.contains(", which the run had at `") && gone.contains("hint: name the file with `--tokenizer`"),
+        "{gone}"
+    );
+    let shown = fixture.ran("stats out --html ids.html").succeeded().stderr;
+    assert!(shown.starts_with("note: the page shows ids: the data set needs the tokenizer "), "{shown}");
+    fixture.ran("inspect out --ids").succeeded();
+
+    // Nothing notes it, or a place that would be fetched.
+    let inputs = data_set.path(".ul2-prep/inputs.json");
+    fs_err::write(&inputs, r#"{"tokenizer": "http://127.0.0.1:9/tokenizer.json"}"#).unwrap();
+    let message = "error: the data set needs the tokenizer `tokenizer.json` of SHA-256 ";
+    assert!(fixture.ran("inspect out").failed(2).starts_with(message));
+    fs_err::remove_file(&inputs).unwrap();
+    let unknown = fixture.ran("inspect out").failed(2);
+    assert!(unknown.starts_with(message) && unknown.contains(", whose location is not recorded"), "{unknown}");
+    assert_eq!(data_set.digests(), before);
+    fixture.write("tokenizer/tokenizer.json", file);
+    fixture.ran("inspect out --tokenizer tokenizer").succeeded();
+}

@@ -39,6 +39,24 @@ pub struct Covered {
     pub unfinished: usize,
 }
 
+/// How a data set is extended by sources that it does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extend {
+    /// How they become units.
+    pub cutting: Cutting,
+    /// What becomes of an earlier extension by sources that are not asked for.
+    pub earlier: Earlier,
+}
+
+/// What becomes of an extension of which nothing is committed, by sources that are not asked for again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Earlier {
+    /// It gives way: it was a mistake, as its sources are not given to be read.
+    GivesWay,
+    /// It stays: it is written where its sources are.
+    Stays,
+}
+
 impl Plans {
     /// The plans that are in the folder, and the one that is asked for. A plan of which nothing is committed gives way to another one.
     ///
@@ -48,11 +66,16 @@ impl Plans {
     /// # Errors
     ///
     /// [`RunError::OtherPlan`] with all that differs; [`RunError::NothingToExtend`]; [`OutputError`] if a plan cannot be read.
-    pub fn resolve(data_set: &DataSet, asked: Plan, extend: Option<Cutting>) -> Result<Self, RunError> {
+    pub fn resolve(data_set: &DataSet, asked: Plan, extend: Option<Extend>) -> Result<Self, RunError> {
         let mut plans = read(data_set)?;
         let stored = plans.len();
         if extend.is_some() && plans.is_empty() {
             return Err(RunError::NothingToExtend { dir: dir(data_set) });
+        }
+        if extend.is_some_and(|extend| extend.earlier == Earlier::GivesWay) {
+            while lacks_of_extension(&plans, &asked) && gives_way(data_set, &plans, &asked)? {
+                plans.pop();
+            }
         }
         let mut refusal = None;
         while let Some(last) = plans.last() {
@@ -60,8 +83,8 @@ impl Plans {
             let differences = known.differences_from(last);
             let kept = plans.len();
             if differences.is_empty() {
-                if !new.is_empty() {
-                    plans.push(last.extended(new, asked.passed_over, extend.unwrap_or_default()));
+                if let Some(Extend { cutting, .. }) = extend.filter(|_| !new.is_empty()) {
+                    plans.push(last.extended(new, asked.passed_over, cutting));
                 }
                 return Ok(Self::new(plans).replacing(kept, stored));
             }
@@ -246,6 +269,13 @@ impl Plans {
         }
         Ok(sources)
     }
+}
+
+/// Whether the last plan is an extension by a source that is not asked for.
+fn lacks_of_extension(plans: &[Plan], asked: &Plan) -> bool {
+    let [.., before, last] = plans else { return false };
+    let asked: BTreeSet<&str> = asked.sources.iter().map(|source| source.name.as_str()).collect();
+    last.sources[before.sources.len()..].iter().any(|source| !asked.contains(source.name.as_str()))
 }
 
 /// The folder, for messages.

@@ -19,6 +19,7 @@ use super::{LinesRead, UnitError};
 use crate::input::buffers::Buffers;
 use crate::input::reader::Limits;
 use crate::input::source::Source;
+use crate::inputs::Inputs;
 use crate::numbers::exact;
 use crate::output::OutputError;
 use crate::output::card::card;
@@ -37,6 +38,8 @@ pub struct Job {
     pub sources: Vec<Source>,
     /// Where to.
     pub data_set: DataSet,
+    /// Where the tokenizer is, to be noted in the data set.
+    pub inputs: Option<Inputs>,
     /// What shards have in common.
     pub shard_options: ShardOptions,
     /// What workers share.
@@ -159,6 +162,9 @@ pub fn run(job: &Job) -> Result<Manifest, RunError> {
         check_top(&job.data_set)?;
     }
     job.plans.write(&job.data_set)?;
+    if let Some(inputs) = &job.inputs {
+        inputs.note(&job.data_set)?;
+    }
     job.data_set.settle().map_err(OutputError::from)?;
     run_units(job, 0..job.plan().units.len())?;
     finish(job)

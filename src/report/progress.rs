@@ -24,7 +24,7 @@ const COLUMNS: usize = 80;
 static IS_DRAWN: AtomicBool = AtomicBool::new(false);
 
 /// Clears the line, if one is drawn. It comes again at the next change.
-pub(super) fn clear() {
+pub fn clear() {
     if IS_DRAWN.swap(false, Ordering::Relaxed) {
         let _ = write!(io::stderr().lock(), "\r\u{1B}[K"); // nowhere left to report a closed stderr
     }

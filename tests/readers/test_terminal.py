@@ -8,6 +8,7 @@ import re
 import signal
 import struct
 import termios
+import time
 
 import pytest
 
@@ -23,8 +24,8 @@ def sources(tmp_path_factory):
     return folder
 
 
-def on_a_terminal(command, columns, interrupt):
-    """What the command writes to a terminal of so many columns, and its exit code. Ctrl-C comes after the first line."""
+def on_a_terminal(command, columns, interrupts):
+    """What the command writes to a terminal of so many columns, and its exit code. So many Ctrl-C come after the first line."""
     pid, terminal = pty.fork()
     if pid == 0:
         # The size has to be known before the first line is drawn.
@@ -39,9 +40,10 @@ def on_a_terminal(command, columns, interrupt):
         if not read:
             break
         out += read
-        if interrupt and b"%" in out:
+        while interrupts and b"%" in out:
             os.kill(pid, signal.SIGINT)
-            interrupt = False
+            interrupts -= 1
+            time.sleep(0.01)
     _, status = os.waitpid(pid, 0)
     os.close(terminal)
     return out.decode(), os.waitstatus_to_exitcode(status)
@@ -52,7 +54,7 @@ def test_the_line_fits_and_nothing_of_it_stays(tool, sources, tmp_path, columns,
     source = sources / ("bad" if ending == "failed" else "good")
     options = ["--max-rejects", "0", "--workers", "1"]
     command = [str(tool), "run", str(source), "--out", str(tmp_path / "out"), *options]
-    out, code = on_a_terminal(command, columns, ending == "interrupted")
+    out, code = on_a_terminal(command, columns, 1 if ending == "interrupted" else 0)
     assert code == {"done": 0, "interrupted": 130, "failed": 1}[ending], out
     drawn = re.findall(r"\r([^\r\n]*)\x1b\[K", out)
     assert any("%" in line for line in drawn), out
@@ -61,3 +63,11 @@ def test_the_line_fits_and_nothing_of_it_stays(tool, sources, tmp_path, columns,
     assert drawn[-1] == ""
     rest = out[out.rindex("\x1b[K") :]
     assert "%," not in rest and "\r\n" in rest
+
+
+def test_a_second_ctrl_c_ends_the_run_at_once_and_leaves_nothing_of_the_line(tool, sources, tmp_path):
+    command = [str(tool), "run", str(sources / "good"), "--out", str(tmp_path / "out"), "--workers", "1"]
+    out, code = on_a_terminal(command, 80, 2)
+    assert code == 130, out
+    drawn = re.findall(r"\r([^\r\n]*)\x1b\[K", out)
+    assert any("%" in line for line in drawn) and drawn[-1] == "", out

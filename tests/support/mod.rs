@@ -268,7 +268,9 @@ impl DataSet {
 
     /// Every file by its path with the digest of its bytes: what a failed comparison can show.
     pub(crate) fn digests(&self) -> BTreeMap<String, String> {
-        self.files().into_iter().map(|(name, bytes)| (name, hex(&Sha256::digest(bytes)))).collect()
+        let decides = |name: &String| name != ".ul2-prep/inputs.json";
+        let files = self.files().into_iter().filter(|(name, _)| decides(name));
+        files.map(|(name, bytes)| (name, hex(&Sha256::digest(bytes)))).collect()
     }
 }
 

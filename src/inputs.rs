@@ -1,0 +1,103 @@
+//! Where the tokenizer and the sources of a data set were when it was made: `.ul2-prep/inputs.json`, which decides no byte of the data set.
+
+use std::collections::BTreeMap;
+use std::path::{Path, absolute};
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::output::OutputError;
+use crate::output::commit::to_json;
+use crate::output::data_set::{DataSet, INPUTS, MANIFEST};
+use crate::settings::SettingsError;
+use crate::store::Location;
+use crate::tokenize::file::BYTES;
+
+/// Places of what a data set is made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inputs {
+    /// The tokenizer's file or folder, or `bytes`.
+    pub tokenizer: String,
+    /// The sources by their names, where a plan was written for units on other machines.
+    #[serde(default)]
+    pub sources: BTreeMap<String, String>,
+}
+
+impl Inputs {
+    /// What stands in a data set; `None` if nothing does.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError::Inputs`] if it cannot be read as such.
+    pub fn read(data_set: &DataSet) -> Result<Option<Self>> {
+        let Some(bytes) = data_set.read(INPUTS)? else { return Ok(None) };
+        let path = || data_set.path(INPUTS).display().to_string();
+        let damaged = |error: serde_json::Error| SettingsError::Inputs { path: path(), reason: error.to_string() };
+        Ok(Some(serde_json::from_slice(&bytes).map_err(damaged)?))
+    }
+
+    /// Notes where a run has its tokenizer. Where sources are, which a written plan says, stays. A data set that is finished is left as it is.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read or written.
+    pub fn note(&self, data_set: &DataSet) -> Result<(), OutputError> {
+        if data_set.has_name(MANIFEST)? {
+            return Ok(());
+        }
+        let there = data_set.read(INPUTS)?.and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
+        let sources = there.map(|there| there.sources).unwrap_or_default();
+        Self { sources, ..self.clone() }.write(data_set)
+    }
+
+    /// Writes them into a data set that has its folders.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be written.
+    pub fn write(&self, data_set: &DataSet) -> Result<(), OutputError> {
+        let bytes = to_json(self);
+        if data_set.read(INPUTS)?.is_some_and(|there| there == bytes) {
+            return Ok(());
+        }
+        Ok(data_set.replace(INPUTS, &bytes)?)
+    }
+}
+
+/// The place of a run's tokenizer that is noted in its data set: none for the embedded one, nor for a web address, which may hold a secret.
+///
+/// # Errors
+///
+/// If its path is not UTF-8.
+pub fn noted_place(name: &str) -> Result<Option<String>> {
+    let is_web = name.starts_with("http://") || name.starts_with("https://");
+    (name != BYTES && !is_web).then(|| tokenizer_place(name)).transpose()
+}
+
+/// A source's place, the same from whatever folder it is looked at.
+///
+/// # Errors
+///
+/// If its path is not UTF-8.
+pub fn source_place(place: &Location) -> Result<String> {
+    match place {
+        Location::Local(path) => local_place(path),
+        Location::Remote(_) => Ok(place.to_string()),
+    }
+}
+
+/// A tokenizer's place, the same from whatever folder it is looked at.
+///
+/// # Errors
+///
+/// If its path is not UTF-8.
+pub fn tokenizer_place(name: &str) -> Result<String> {
+    if name == BYTES { Ok(name.to_owned()) } else { source_place(&Location::parse(name)?) }
+}
+
+fn local_place(path: &Path) -> Result<String> {
+    let path = absolute(path)?;
+    let text = path.to_str().with_context(|| format!("the path `{}` is not UTF-8", path.display()))?;
+    Ok(text.to_owned())
+}
