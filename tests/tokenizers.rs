@@ -134,7 +134,7 @@ fn a_text_that_a_file_makes_too_much_of_is_rejected() {
     let replace =
         |pattern: Value, content: String| json!({ "type": "Replace", "pattern": pattern, "content": content });
     let times = "the normalized text has more than 32 times the bytes of the text";
-    let steps = "an expression of the tokenizer takes too many steps for the text";
+    let steps = "takes too many steps for the text";
     for (part, value, reason) in [
         ("normalizer", replace(json!({ "String": "a" }), "b".repeat(128_000)), times),
         ("normalizer", replace(json!({ "Regex": "." }), "b".repeat(1000)), times),
@@ -204,15 +204,44 @@ fn a_file_that_no_tokenizer_is_like_is_refused() {
             "`max_input_chars_per_word` is 1000000",
         ),
         (&|file| file["pre_tokenizer"] = json!({ "type": "Sequence", "pretokenizers": metaspaces }), "times as long"),
-        (&|file| file["pre_tokenizer"] = split("(a|aa)+$"), "may take too many steps"),
-        (&|file| file["pre_tokenizer"] = split(r"\w*\w*\d"), "may take too many steps"),
         (
-            &|file| file["normalizer"] = json!({ "type": "Replace", "pattern": { "Regex": "(a+)+c" }, "content": "" }),
-            "may take too many steps",
+            &|file| file["pre_tokenizer"] = split(r"(a)\1"),
+            r"the steps of `\1` in the expression `(a)\1` cannot be counted",
+        ),
+        (&|file| file["pre_tokenizer"] = split(&"a".repeat(2001)), "a pattern has 2001 bytes, more than 2000"),
+        (
+            &|file| {
+                file["normalizer"] = json!({ "type": "Replace", "pattern": { "Regex": "(?<=a+)c" }, "content": "" })
+            },
+            "cannot be counted",
+        ),
+        (
+            &|file| file["decoder"] = json!({ "type": "Replace", "pattern": { "Regex": "(a+)+c" }, "content": "" }),
+            "its decoder looks for `(a+)+c`",
         ),
     ] {
         let message = scene(change).ran(PLAN).failed(2);
         assert!(message.contains(reason), "{message}");
+    }
+}
+
+#[test]
+fn an_expression_that_takes_too_many_steps_costs_the_line_and_is_named() {
+    let replace = |pattern: &str| json!({ "type": "Replace", "pattern": { "Regex": pattern }, "content": "" });
+    let many = |letter: &str| record(&(letter.repeat(20_000) + "!xb"));
+    let lines = ["a", " ", "1"].map(many).concat();
+    for (part, pattern) in [
+        ("pre_tokenizer", r"\w*\w*(\d)x"),
+        ("pre_tokenizer", "(a|aa)+$"),
+        ("pre_tokenizer", r"\w++[?]|(?>a+)b"),
+        ("normalizer", "(a+)+b[!?]"),
+    ] {
+        let value = if part == "normalizer" { replace(pattern) } else { split(pattern) };
+        let fixture = scene(|file| file[part] = value.clone());
+        fixture.write("a.jsonl", record("ab ab ab ab ab ab ab ab ab ab") + &lines + "{}\n");
+        fixture.ran(&format!("{RUN} out --eos-token <eos>")).succeeded();
+        let rejects = std::fs::read_to_string(fixture.path("out/rejects/train-00000-00000.jsonl")).unwrap();
+        assert!(rejects.contains("takes too many steps for the text"), "{pattern}: {rejects}");
     }
 }
 

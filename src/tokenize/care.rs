@@ -5,9 +5,7 @@
 //! once more beforehand, each step asked what it would do.
 
 use std::fmt;
-use std::ops::Range;
 
-use onig::{MatchParam, Regex, Region, SearchOptions};
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
@@ -17,6 +15,7 @@ use tokenizers::{
 };
 
 use super::TokenizeError;
+use super::expression::{Expression, check_length, is_linear};
 use super::sentencepiece::{Charsmap, MAX_TIMES};
 
 /// Steps of a normalizer or a pre-tokenizer. `DeepSeek`'s have four.
@@ -31,36 +30,19 @@ const MAX_WORD: usize = 1_000;
 /// Bytes of a piece, as in a SentencePiece model: each place of a text may look through all of one.
 const MAX_PIECE: usize = 8_000;
 
-/// Steps back that an expression may take at one place without being charged.
-const FREE_STEPS: u64 = 256;
-
-/// Steps back that may be charged for each byte of a text.
-const STEPS_PER_BYTE: u64 = 64;
-
-/// Steps back that may be charged in a text beside those.
+/// Steps that expressions may take in a text beside those that each has for its length.
 const SPARE_STEPS: u64 = 100_000;
-
-/// Expressions of files in use. Each takes a number of steps that grows with the text: what their first alternatives give up, a later one takes.
-const KNOWN: [&str; 7] = [
-    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-    r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"##,
-    r"\p{N}{1,3}",
-];
 
 /// What a file's normalizer and pre-tokenizer may do, if it can be too much.
 pub(super) struct Care {
     normalizers: Vec<Normalizer>,
-    pre_tokenizers: Vec<(PreTokenizerWrapper, Option<Regex>)>,
+    pre_tokenizers: Vec<(PreTokenizerWrapper, Option<Expression>)>,
 }
 
 struct Normalizer {
     wrapper: NormalizerWrapper,
     /// What a `Replace` looks for.
-    regex: Option<Regex>,
+    expression: Option<Expression>,
     growth: Growth,
 }
 
@@ -95,7 +77,7 @@ impl Care {
                 return Err(format!("its normalizer has more than {MAX_STEPS} steps"));
             }
             // Nothing to look at in a text.
-            if times <= MAX_TIMES && care.normalizers.iter().all(|step| step.regex.is_none()) {
+            if times <= MAX_TIMES && care.normalizers.iter().all(|step| step.expression.is_none()) {
                 care.normalizers.clear();
             }
             for token in added_tokens.iter().filter(|token| token.normalized.unwrap_or(!token.special.unwrap_or(false)))
@@ -124,7 +106,9 @@ impl Care {
             return Err(format!("its pre-tokenizer may make a text {times} times as long"));
         }
         check_model(tokenizer.get_model())?;
-        if steps.iter().any(|(_, regex)| regex.is_some()) {
+        let decoder = serde_json::to_value(tokenizer.get_decoder()).map_err(|error| error.to_string())?;
+        check_decoder(&decoder)?;
+        if steps.iter().any(|(_, expression)| expression.is_some()) {
             self.pre_tokenizers = steps;
         }
         Ok((!self.normalizers.is_empty() || !self.pre_tokenizers.is_empty()).then_some(self))
@@ -153,12 +137,14 @@ impl Care {
             step.wrapper.normalize(&mut normalized).map_err(|error| TokenizeError::Library(error.to_string()))?;
             budget.hold(normalized.get().len())?;
         }
-        budget.bytes = budget.bytes.saturating_sub(normalized.get().len());
+        let length = normalized.get().len();
+        budget.bytes = budget.bytes.saturating_sub(length);
         let mut cut = PreTokenizedString::from(normalized);
-        for (step, regex) in &self.pre_tokenizers {
-            if let Some(regex) = regex {
+        for (step, expression) in &self.pre_tokenizers {
+            if let Some(expression) = expression {
+                budget.steps = budget.steps.saturating_add(expression.steps(length));
                 for (piece, ..) in cut.get_splits(OffsetReferential::Normalized, OffsetType::Byte) {
-                    matches(regex, piece, budget, |_| Ok(()))?;
+                    expression.matches(piece, &mut budget.steps, &mut |_| Ok(()))?;
                 }
             }
             step.pre_tokenize(&mut cut).map_err(|error| TokenizeError::Library(error.to_string()))?;
@@ -174,15 +160,14 @@ impl Normalizer {
             Growth::Times(_) => Ok(()),
             Growth::Front(bytes) => budget.hold(text.len() + bytes),
             Growth::Content(content) => {
+                let Budget { bytes, steps } = budget;
+                let Some(expression) = &self.expression else { return Ok(()) };
+                *steps = steps.saturating_add(expression.steps(text.len()));
                 let mut becomes = text.len();
-                let mut add = |range: Range<usize>, budget: &Budget| {
+                expression.matches(text, steps, &mut |range| {
                     becomes = (becomes + content).saturating_sub(range.len());
-                    budget.hold(becomes.saturating_sub(text.len()))
-                };
-                match &self.regex {
-                    Some(regex) => matches_with(regex, text, budget, &mut add),
-                    None => budget.hold(text.len().saturating_mul(content.max(1))),
-                }
+                    hold(*bytes, becomes.saturating_sub(text.len()))
+                })
             }
             Growth::Charsmap(times) if text.len().saturating_mul(times) <= budget.bytes => Ok(()),
             Growth::Charsmap(_) => {
@@ -207,92 +192,19 @@ struct Budget {
 
 impl Budget {
     fn new(text: &str) -> Self {
-        let bytes = MAX_TIMES * text.len() + MAX_AFFIX;
-        Self { bytes, steps: STEPS_PER_BYTE * text.len() as u64 + SPARE_STEPS }
+        Self { bytes: MAX_TIMES * text.len() + MAX_AFFIX, steps: SPARE_STEPS }
     }
 
     fn hold(&self, bytes: usize) -> Result<(), TokenizeError> {
-        if bytes <= self.bytes {
-            return Ok(());
-        }
-        Err(TokenizeError::Library(format!(
-            "the normalized text has more than {MAX_TIMES} times the bytes of the text"
-        )))
-    }
-
-    fn charge(&mut self, steps: u64) -> Result<(), TokenizeError> {
-        self.steps = self.steps.checked_sub(steps).ok_or_else(|| {
-            TokenizeError::Library("an expression of the tokenizer takes too many steps for the text".to_owned())
-        })?;
-        Ok(())
+        hold(self.bytes, bytes)
     }
 }
 
-fn matches(
-    regex: &Regex,
-    text: &str,
-    budget: &mut Budget,
-    mut found: impl FnMut(Range<usize>) -> Result<(), TokenizeError>,
-) -> Result<(), TokenizeError> {
-    matches_with(regex, text, budget, &mut |range, _| found(range))
-}
-
-/// Takes a match, and what is left to be spent.
-type OnMatch<'a> = dyn FnMut(Range<usize>, &Budget) -> Result<(), TokenizeError> + 'a;
-
-/// The matches of an expression, as the crate finds them, with a bound on what they cost.
-fn matches_with(regex: &Regex, text: &str, budget: &mut Budget, found: &mut OnMatch<'_>) -> Result<(), TokenizeError> {
-    let (mut from, mut last) = (0, None);
-    while from <= text.len() {
-        let Some(range) = next_match(regex, text, from, budget)? else { return Ok(()) };
-        if range.is_empty() && last == Some(range.end) {
-            from = range.end.max(from) + text[range.end..].chars().next().map_or(1, char::len_utf8);
-            continue;
-        }
-        from = range.end;
-        last = Some(range.end);
-        found(range, budget)?;
+fn hold(most: usize, bytes: usize) -> Result<(), TokenizeError> {
+    if bytes <= most {
+        return Ok(());
     }
-    Ok(())
-}
-
-fn next_match(
-    regex: &Regex,
-    text: &str,
-    from: usize,
-    budget: &mut Budget,
-) -> Result<Option<Range<usize>>, TokenizeError> {
-    if let Ok(found) = search(regex, text, from, text.len(), FREE_STEPS) {
-        return Ok(found);
-    }
-    // Some place takes more: one after the other, each charged for what it is allowed.
-    let places =
-        text[from..].char_indices().map(|(place, character)| (from + place, from + place + character.len_utf8()));
-    for (place, next) in places {
-        let mut steps = FREE_STEPS;
-        let found = loop {
-            if let Ok(found) = search(regex, text, place, next, steps) {
-                break found;
-            }
-            steps *= 16;
-            budget.charge(steps)?;
-        };
-        // What begins at the next place is found there.
-        if let Some(found) = found.filter(|found| found.start < next) {
-            return Ok(Some(found));
-        }
-    }
-    Ok(None)
-}
-
-/// The first match that begins from one place to another, if no place takes more steps back.
-fn search(regex: &Regex, text: &str, from: usize, to: usize, steps: u64) -> Result<Option<Range<usize>>, ()> {
-    let mut limit = MatchParam::default();
-    limit.set_retry_limit_in_match(u32::try_from(steps).unwrap_or(u32::MAX));
-    let mut region = Region::new();
-    let options = SearchOptions::SEARCH_OPTION_NONE;
-    let found = regex.search_with_param(text, from, to, options, Some(&mut region), limit).map_err(drop)?;
-    Ok(found.and_then(|_| region.pos(0)).map(|(start, end)| start..end))
+    Err(TokenizeError::Library(format!("the normalized text has more than {MAX_TIMES} times the bytes of the text")))
 }
 
 fn add_normalizers(value: &Value, steps: &mut Vec<Normalizer>, times: &mut usize) -> Result<(), String> {
@@ -306,7 +218,7 @@ fn add_normalizers(value: &Value, steps: &mut Vec<Normalizer>, times: &mut usize
         charsmap = Some(read.most_times());
     }
     let Ok(wrapper) = serde_json::from_value::<NormalizerWrapper>(value.clone()) else { return Ok(()) };
-    let (growth, regex) = match &wrapper {
+    let (growth, expression) = match &wrapper {
         NormalizerWrapper::Precompiled(_) => (Growth::Charsmap(charsmap.unwrap_or(usize::MAX)), None),
         NormalizerWrapper::Replace(replace) => {
             let regex = || value.pointer("/pattern/Regex").and_then(Value::as_str);
@@ -314,12 +226,14 @@ fn add_normalizers(value: &Value, steps: &mut Vec<Normalizer>, times: &mut usize
             let least = literal.map_or_else(|| regex().map_or(0, least_match), str::len);
             let content = replace.content.len();
             let most = if least == 0 { content + 1 } else { content.div_ceil(least).max(1) };
-            let pattern = regex().map_or_else(|| literal.map(escaped), |pattern| Some(pattern.to_owned()));
-            regex().map_or(Ok(()), check_expression)?;
+            regex().or(literal).map_or(Ok(()), check_length)?;
             let is_harmless = most <= MAX_TIMES && regex().is_none_or(is_linear);
-            let compiled = pattern.and_then(|pattern| Regex::new(&pattern).ok());
-            let growth = Growth::Content(content);
-            (if is_harmless { Growth::Times(most) } else { growth }, compiled.filter(|_| !is_harmless))
+            let expression = match (regex(), literal) {
+                _ if is_harmless => None,
+                (Some(pattern), _) => Some(Expression::new(pattern)?),
+                (None, literal) => Some(Expression::of_text(literal.unwrap_or_default())?),
+            };
+            (if is_harmless { Growth::Times(most) } else { Growth::Content(content) }, expression)
         }
         NormalizerWrapper::Prepend(prepend) if prepend.prepend.len() > MAX_AFFIX => {
             return Err(format!("it puts {} bytes in front of each text", prepend.prepend.len()));
@@ -336,33 +250,46 @@ fn add_normalizers(value: &Value, steps: &mut Vec<Normalizer>, times: &mut usize
         Growth::Content(_) => usize::MAX,
         Growth::Front(_) => *times,
     };
-    steps.push(Normalizer { wrapper, regex, growth });
+    steps.push(Normalizer { wrapper, expression, growth });
     Ok(())
 }
 
 fn add_pre_tokenizers(
     wrapper: &PreTokenizerWrapper,
-    steps: &mut Vec<(PreTokenizerWrapper, Option<Regex>)>,
+    steps: &mut Vec<(PreTokenizerWrapper, Option<Expression>)>,
     times: &mut usize,
 ) -> Result<(), String> {
-    let mut regex = None;
+    let mut expression = None;
     match wrapper {
         PreTokenizerWrapper::Sequence(sequence) => {
             return sequence.as_ref().iter().try_for_each(|step| add_pre_tokenizers(step, steps, times));
         }
         PreTokenizerWrapper::Split(split) => {
             let pattern = serde_json::to_value(&split.pattern).map_err(|error| error.to_string())?;
-            if let Some(pattern) = pattern.get("Regex").and_then(Value::as_str).filter(|pattern| !is_linear(pattern)) {
-                check_expression(pattern)?;
-                regex = Some(Regex::new(pattern).map_err(|error| error.to_string())?);
-            }
+            let regex = pattern.get("Regex").and_then(Value::as_str);
+            regex.or_else(|| pattern.get("String").and_then(Value::as_str)).map_or(Ok(()), check_length)?;
+            expression = regex.filter(|regex| !is_linear(regex)).map(Expression::new).transpose()?;
         }
         PreTokenizerWrapper::Metaspace(_) => *times = times.saturating_mul(5),
         PreTokenizerWrapper::ByteLevel(_) => *times = times.saturating_mul(3),
         _ => {}
     }
-    steps.push((wrapper.clone(), regex));
+    steps.push((wrapper.clone(), expression));
     Ok(())
+}
+
+/// What a decoder looks for, wherever in it that is said: nothing else bounds what is shown.
+fn check_decoder(decoder: &Value) -> Result<(), String> {
+    match decoder {
+        Value::Object(fields) => fields.iter().try_for_each(|(name, value)| match value.as_str() {
+            Some(pattern) if name == "Regex" && !is_linear(pattern) => {
+                Err(format!("its decoder looks for `{pattern}`, which may take too many steps"))
+            }
+            _ => check_decoder(value),
+        }),
+        Value::Array(values) => values.iter().try_for_each(check_decoder),
+        _ => Ok(()),
+    }
 }
 
 /// Numbers of the model that let a text take much more time than others.
@@ -389,65 +316,6 @@ fn check_model(model: &ModelWrapper) -> Result<(), String> {
     }
 }
 
-/// Whether an expression is known to take a number of steps that grows with the text: one of files in use, or one with at most one
-/// repetition, at its end.
-fn is_linear(pattern: &str) -> bool {
-    let simple = |pattern: &str| {
-        let repeats = pattern.strip_suffix(['+', '*', '}']).unwrap_or(pattern);
-        let inner = repeats.rsplit_once('{').filter(|_| pattern.ends_with('}')).map_or(repeats, |(before, _)| before);
-        inner.len() <= 1_000 && !inner.contains(['(', '+', '*', '{', '?', '|'])
-    };
-    KNOWN.contains(&pattern) || simple(&without_properties(pattern))
-}
-
-/// Refuses an expression whose steps may grow faster than the text: a repeated group that repeats or chooses inside, or two repetitions
-/// without an end in a branch that goes on after them.
-fn check_expression(pattern: &str) -> Result<(), String> {
-    let refused = || Err(format!("the expression `{pattern}` may take too many steps"));
-    if is_linear(pattern) {
-        return Ok(());
-    }
-    let pattern = without_properties(pattern);
-    // Of each open group: repetitions of the branch at hand, and whether there is a repetition or a choice in the group.
-    let mut groups = vec![(0_u32, false)];
-    let mut ended = None;
-    let (mut in_class, mut escaped) = (0_u32, false);
-    let mut before = ' ';
-    for letter in pattern.chars() {
-        let before = std::mem::replace(&mut before, letter);
-        let group_before = std::mem::take(&mut ended);
-        let depth = groups.len();
-        let Some((repetitions, varies)) = groups.last_mut() else { return Ok(()) };
-        match letter {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '[' => in_class += 1,
-            ']' if in_class > 0 => in_class -= 1,
-            _ if in_class > 0 => continue,
-            '|' => (*repetitions, *varies) = (0, true),
-            '(' => groups.push((0, false)),
-            ')' if depth > 1 => ended = groups.pop().map(|(_, varies)| varies),
-            // Possessive: it gives nothing back.
-            '+' if "*+".contains(before) => *repetitions = repetitions.saturating_sub(1),
-            '+' if "?}".contains(before) => {}
-            '*' | '+' if group_before == Some(true) => return refused(),
-            '*' | '+' => (*repetitions, *varies) = (*repetitions + 1, true),
-            _ => {}
-        }
-        if groups.last().is_some_and(|(repetitions, _)| *repetitions >= 2) && !"*+?[()|\\".contains(letter) {
-            return refused();
-        }
-    }
-    Ok(())
-}
-
-/// The expression with a letter in the place of each `\p{…}`, whose brace repeats nothing.
-fn without_properties(pattern: &str) -> String {
-    let mut parts = pattern.split(r"\p{");
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| text + "p" + part.split_once('}').map_or(part, |(_, behind)| behind))
-}
-
 /// Bytes that a match has at least, where that is easily seen: `x{2,}` with one ASCII character.
 fn least_match(pattern: &str) -> usize {
     let counted = |pattern: &str| -> Option<usize> {
@@ -456,11 +324,6 @@ fn least_match(pattern: &str) -> usize {
         count.parse().ok().filter(|_| is_plain)
     };
     counted(pattern).unwrap_or_default()
-}
-
-/// An expression for a text.
-fn escaped(text: &str) -> String {
-    text.chars().flat_map(|letter| letter.is_ascii_punctuation().then_some('\\').into_iter().chain([letter])).collect()
 }
 
 /// The bytes that base64 stands for.

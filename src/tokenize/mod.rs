@@ -6,6 +6,7 @@
 pub mod bytes;
 mod care;
 pub mod config;
+mod expression;
 pub mod fast;
 pub mod file;
 pub mod guard;
