@@ -25,7 +25,7 @@ test *args:
 vectors:
     UL2_PREP_BLESS=1 cargo test --profile ci --locked --test vectors
 
-# Write the measured table of docs/recipes.md and the schema of recipes anew.
+# Write the measured table of docs/reference/recipes.md and the schema of recipes anew.
 recipes:
     UL2_PREP_BLESS=1 cargo test --profile ci --locked --test recipes
 

@@ -21,14 +21,14 @@ import random
 MB = 1e6
 MIB, GIB = 1 << 20, 1 << 30
 
-# Measured: docs/performance.md, bytes of text.
+# Measured: docs/internals/performance.md, bytes of text.
 CORE_RATE = 52.9 * MB  # a second, a whole run on one core, T5 v1.1, English, one source ("Other tokenizers and shards")
 READ_RATE = 783 * MB  # a second, reading alone: decompress, digest, lines, blocks, in one thread ("Stages")
 START_SECONDS = 0.29  # of a process, with T5's tokenizer ("Start-up")
 # 1.28 bytes an id on disk ("T5 v1.1, two English shards"), 1.09 ids a token (the same set's manifest), 137.2 M tokens in 466 MB of text.
 OUTPUT_RATIO = 1.28 * 1.09 * 137.2 / 466
 
-# The tool's own: docs/scale-out.md and its help.
+# The tool's own: docs/reference/scale-out.md and its help.
 PIECE = 8 * MIB  # of a GET, and of a part of a PUT
 SHARD = 256 * MIB
 SHARD_REQUESTS = 2 + 2  # begin and end of an upload in parts; the commit record is asked for and put

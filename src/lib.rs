@@ -53,22 +53,26 @@ pub mod verify;
 /// The pages of `docs/`, as they are.
 #[allow(clippy::doc_markdown, reason = "prose for readers outside rustdoc as well")]
 pub mod documentation {
-    #[doc = include_str!("../docs/masking.md")]
+    #[doc = include_str!("../docs/reference/masking.md")]
     pub mod masking {}
-    #[doc = include_str!("../docs/recipes.md")]
+    #[doc = include_str!("../docs/reference/recipes.md")]
     pub mod recipes {}
-    #[doc = include_str!("../docs/format.md")]
+    #[doc = include_str!("../docs/reference/format.md")]
     pub mod format {}
-    #[doc = include_str!("../docs/reproducibility.md")]
+    #[doc = include_str!("../docs/reference/reproducibility.md")]
     pub mod reproducibility {}
-    #[doc = include_str!("../docs/reliability.md")]
+    #[doc = include_str!("../docs/internals/reliability.md")]
     pub mod reliability {}
-    #[doc = include_str!("../docs/scale-out.md")]
+    #[doc = include_str!("../docs/reference/scale-out.md")]
     pub mod scale_out {}
-    #[doc = include_str!("../docs/verify.md")]
+    #[doc = include_str!("../docs/reference/verify.md")]
     pub mod verify {}
-    #[doc = include_str!("../docs/inspect.md")]
+    #[doc = include_str!("../docs/reference/inspect.md")]
     pub mod inspect {}
-    #[doc = include_str!("../docs/design.md")]
+    #[doc = include_str!("../docs/internals/design.md")]
     pub mod design {}
+    #[doc = include_str!("../docs/internals/tokenization.md")]
+    pub mod tokenization {}
+    #[doc = include_str!("../docs/internals/performance.md")]
+    pub mod performance {}
 }

@@ -1,6 +1,6 @@
 //! A recipe file: a mixture of denoisers and the rows it is meant for, by name or as a TOML file.
 //!
-//! The built-in recipes are such files, in `src/recipe/`; `ul2r.toml` explains every key, `docs/recipes.md` every recipe.
+//! The built-in recipes are such files, in `src/recipe/`; `ul2r.toml` explains every key, `docs/reference/recipes.md` every recipe.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -297,7 +297,7 @@ fn tokenizer(id: &TokenizerId) -> String {
 }
 
 /// What a run holds beside the tokenizer. At most one batch more than there are workers is on its way; each is its text, its encoded rows,
-/// its ids where rows are held until their places are known, and a worker's share of the tokenizer's cache (docs/performance.md).
+/// its ids where rows are held until their places are known, and a worker's share of the tokenizer's cache (docs/internals/performance.md).
 fn memory(spec: &Spec, workers: usize) -> String {
     const BATCH: u64 = 80 << 20;
     const HELD: u64 = 64 << 20;

@@ -217,7 +217,7 @@ fn table(page: &str, column: &str) -> Vec<Vec<String>> {
 
 #[test]
 fn the_page_of_the_format_says_what_a_file_has() {
-    let page = fs::read_to_string(repository("docs/format.md")).unwrap();
+    let page = fs::read_to_string(repository("docs/reference/format.md")).unwrap();
     let said: Vec<(String, String)> =
         table(&page, "Parquet").into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
     let cell = |key: &str| {

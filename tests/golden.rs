@@ -309,7 +309,7 @@ fn counts_of_noise_are_those_of_numpy_everywhere_and_those_of_t5_but_for_its_flo
 
 #[test]
 fn float32_differs_from_exact_rounding_at_81_lengths_up_to_8192_for_density_0_15() {
-    // The numbers of `docs/masking.md`, section 1.
+    // The numbers of `docs/reference/masking.md`, section 1.
     let density = Ratio::from_decimal(0.15).unwrap();
     let mut different = Vec::new();
     for length in 2..=8192_u16 {

@@ -1,4 +1,4 @@
-//! Laws of the core, for arbitrary denoisers, lengths and documents (`docs/masking.md`; the pipeline's laws are in
+//! Laws of the core, for arbitrary denoisers, lengths and documents (`docs/reference/masking.md`; the pipeline's laws are in
 //! `determinism.rs` and `faults.rs`).
 //!
 //! Counts are computed here a second time, from the page, so that a formula that is wrong in `src/` is not its own witness. Cases

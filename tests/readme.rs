@@ -1,7 +1,7 @@
 //! README and the pages of `docs/`: what they show is what the tool does, what they link to is there.
 //!
 //! Console blocks are run by `trycmd` in a copy of what they read, so no data set is left in the tree. `TRYCMD=overwrite` changes the
-//! copy, not the page.
+//! copy, not the page. Blocks of other languages (`sh` for commands that need the network or another program) are not run.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -20,7 +20,7 @@ use ul2_prep::recipe::{BUILT_IN, Recipe};
 const EXAMPLE_SEED: u64 = 382_009;
 
 /// What pages may read: console blocks are run where copies of these are.
-const READ_BY_PAGES: [&str; 2] = ["fixtures/shards", "tests/readme"];
+const READ_BY_PAGES: [&str; 4] = ["fixtures/shards", "fixtures/records", "fixtures/tokenizer", "tests/readme"];
 
 fn page(relative: &str) -> String {
     fs::read_to_string(repository(relative)).unwrap()
@@ -28,10 +28,18 @@ fn page(relative: &str) -> String {
 
 /// README, changelog and every page of `docs/`, by their paths in the repository.
 fn pages() -> Vec<String> {
-    let docs = fs::read_dir(repository("docs")).unwrap().map(|entry| entry.unwrap().path());
-    let docs = docs.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
-    let docs = docs.map(|path| format!("docs/{}", path.file_name().unwrap().to_str().unwrap()));
-    let mut pages: Vec<String> = ["README.md", "CHANGELOG.md"].into_iter().map(str::to_owned).chain(docs).collect();
+    let mut pages = vec!["README.md".to_owned(), "CHANGELOG.md".to_owned()];
+    let mut folders = vec!["docs".to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(repository(&folder)).unwrap() {
+            let path = format!("{folder}/{}", entry.unwrap().file_name().to_str().unwrap());
+            if repository(&path).is_dir() {
+                folders.push(path);
+            } else if Path::new(&path).extension().is_some_and(|extension| extension == "md") {
+                pages.push(path);
+            }
+        }
+    }
     pages.sort();
     pages
 }
@@ -50,6 +58,16 @@ fn blocks(page: &str, language: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// The files that a page tells its reader to write: fenced blocks whose info string is a language and a name, such as `toml half.toml`.
+fn files(page: &str) -> Vec<(String, String)> {
+    let info = page.lines().filter_map(|line| line.strip_prefix("```")).filter(|info| info.contains(' '));
+    let file = |info: &str| {
+        let (_, name) = info.split_once(' ').unwrap();
+        (name.to_owned(), blocks(page, info).concat())
+    };
+    info.map(file).collect()
 }
 
 /// A page without its fenced blocks.
@@ -86,22 +104,17 @@ fn console_blocks_give_what_they_show() {
         }
         commands += shown;
         let fixture = Fixture::new();
-        for folder in READ_BY_PAGES {
-            copy_folder(&repository(folder), &fixture.path(folder));
+        let copy = fixture.write(Path::new(&name).file_name().unwrap().to_str().unwrap(), &text);
+        // `trycmd` runs the commands of `PAGE.md` in `PAGE.in`.
+        let folder = copy.with_extension("in");
+        for read in READ_BY_PAGES {
+            copy_folder(&repository(read), &folder.join(read));
         }
-        let copy = fixture.write(Path::new(&name).file_name().unwrap().to_str().unwrap(), text);
-        // `trycmd` runs commands in the package's folder: what another run has left there would go on.
-        let clear = || {
-            for left in ["masked", "masked-again"].map(repository) {
-                if left.exists() {
-                    fs::remove_dir_all(&left).unwrap();
-                }
-            }
-        };
-        clear();
+        for (file, block) in files(&text) {
+            fs::write(folder.join(file), block).unwrap();
+        }
         let cases = trycmd::TestCases::new();
         cases.register_bin("ul2-prep", Path::new(env!("CARGO_BIN_EXE_ul2-prep"))).case(copy).run();
-        clear();
     }
     assert!(commands > 0, "the README shows a run");
 }
@@ -250,7 +263,7 @@ fn the_format_page_names_every_key() {
     data_set.rejects().iter().for_each(|(entry, _)| keys(entry, &mut found));
     found.sort();
     found.dedup();
-    let format = page("docs/format.md");
+    let format = page("docs/reference/format.md");
     let missing: Vec<&String> = found.iter().filter(|key| !format.contains(&format!("`{key}`"))).collect();
     assert_eq!(missing, Vec::<&String>::new());
 }

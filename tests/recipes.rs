@@ -4,7 +4,7 @@
 //! is packed, shuffled or padded is the same as without. The tokenizers of the repository are always tried; `real_tokenizers_…` takes
 //! a folder of others (`UL2_PREP_TOKENIZERS`), which `tests/run` looks for.
 //!
-//! The table of `docs/recipes.md` and the schema of recipes are made here: `UL2_PREP_BLESS=1` writes them (`just recipes`).
+//! The table of `docs/reference/recipes.md` and the schema of recipes are made here: `UL2_PREP_BLESS=1` writes them (`just recipes`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -437,7 +437,7 @@ fn assert_committed(path: &Path, text: &str) {
 
 #[test]
 fn the_schema_of_recipes_is_the_committed_one() {
-    assert_committed(&repository("docs/recipe.schema.json"), &format!("{:#}\n", schema()));
+    assert_committed(&repository("docs/reference/recipe.schema.json"), &format!("{:#}\n", schema()));
 }
 
 /// The measured table: what each denoiser made of the fixtures.
@@ -495,7 +495,7 @@ fn measured() -> String {
 fn the_measured_table_is_what_the_fixtures_give() {
     const BEGIN: &str = "<!-- measured: begin -->\n";
     const END: &str = "<!-- measured: end -->";
-    let path = repository("docs/recipes.md");
+    let path = repository("docs/reference/recipes.md");
     let page = fs::read_to_string(&path).unwrap();
     let (before, rest) = page.split_once(BEGIN).unwrap();
     let (_, after) = rest.split_once(END).unwrap();

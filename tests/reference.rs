@@ -114,7 +114,7 @@ fn stream(length: u32, line: u64) -> Stream {
     Seed(11).denoise_key("reference", "a.jsonl").stream(address)
 }
 
-/// T5's array, drawn from the same stream in the order of `docs/masking.md`: noise, kept, offset.
+/// T5's array, drawn from the same stream in the order of `docs/reference/masking.md`: noise, kept, offset.
 fn reference_mask(law: RandomSpans, length: u32, stream: &mut Stream) -> Vec<bool> {
     let counts = law.counts(length);
     let noise = random_segmentation(counts.noise, counts.spans, stream);

@@ -22,7 +22,7 @@ use ul2_prep::denoise::{
 
 const FILE: &str = "tests/vectors/v1.json";
 
-const COMMENT: &str = "Test vectors of docs/masking.md, version 1. tests/vectors.rs makes this file, \
+const COMMENT: &str = "Test vectors of docs/reference/masking.md, version 1. tests/vectors.rs makes this file, \
                        tests/oracle/check_vectors.py recomputes it.";
 
 /// The name of one stream.

@@ -1,4 +1,4 @@
-//! Any text has the same ids on the fast path and by the `tokenizers` crate (`docs/tokenization.md`).
+//! Any text has the same ids on the fast path and by the `tokenizers` crate (`docs/internals/tokenization.md`).
 
 #![no_main]
 

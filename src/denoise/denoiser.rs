@@ -1,4 +1,4 @@
-//! How to corrupt one segment: R, S and X as data (`docs/masking.md`, sections 5 and 6).
+//! How to corrupt one segment: R, S and X as data (`docs/reference/masking.md`, sections 5 and 6).
 
 use std::fmt;
 use std::num::NonZeroU32;

@@ -1,4 +1,4 @@
-//! From a segment and its mask to a row, and back (`docs/masking.md`, section 7).
+//! From a segment and its mask to a row, and back (`docs/reference/masking.md`, section 7).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Which tokens of a segment are noise, and how such masks are drawn (`docs/masking.md`, sections 5 and 8).
+//! Which tokens of a segment are noise, and how such masks are drawn (`docs/reference/masking.md`, sections 5 and 8).
 //!
 //! Masks are lists of spans, not booleans: the laws hold by construction, encoding is one pass over the spans,
 //! and sentinels are numbered by the span, so inputs and labels cannot disagree.

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Nothing here opens a file, reads a clock or the environment, starts a thread or logs. The normative text
-//! is [`docs/masking.md`](crate::documentation::masking); each module names the section it implements.
+//! is [`docs/reference/masking.md`](crate::documentation::masking); each module names the section it implements.
 
 pub mod denoiser;
 pub mod encode;

@@ -1,4 +1,4 @@
-//! Several examples in one row: first fit (`docs/masking.md`, section 9).
+//! Several examples in one row: first fit (`docs/reference/masking.md`, section 9).
 
 /// Places examples in rows of bounded lengths: each in the first row that has room for it, else in a new one.
 ///

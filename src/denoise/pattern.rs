@@ -1,4 +1,4 @@
-//! Which tokens of a segment become noise, as data: the patterns, their exact counts and their bounds (`docs/masking.md`,
+//! Which tokens of a segment become noise, as data: the patterns, their exact counts and their bounds (`docs/reference/masking.md`,
 //! sections 5, 6 and 8). [`mask`](super::mask) draws them.
 
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Fractions in millionths with one rounding rule (`docs/masking.md`, section 1).
+//! Fractions in millionths with one rounding rule (`docs/reference/masking.md`, section 1).
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Records of two fields: what becomes of a text and its label (`docs/masking.md`, section 8).
+//! Records of two fields: what becomes of a text and its label (`docs/reference/masking.md`, section 8).
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! From documents to segments, each with its denoiser (`docs/masking.md`, section 4).
+//! From documents to segments, each with its denoiser (`docs/reference/masking.md`, section 4).
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Everything that decides rows, validated (`docs/masking.md`, sections 4 and 6).
+//! Everything that decides rows, validated (`docs/reference/masking.md`, sections 4 and 6).
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use super::segment::{Segmenting, Window};
 use super::stream::{Seed, Stream, StreamKey};
 use super::vocabulary::Vocabulary;
 
-/// The version of `docs/masking.md`. Raised by every change that moves a row.
+/// The version of `docs/reference/masking.md`. Raised by every change that moves a row.
 pub const MASKING_VERSION: u32 = 1;
 
 /// Most ids of `input_ids` or `labels`: a segment then has at most 2^18 tokens, half of its stream's words.

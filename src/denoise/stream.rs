@@ -1,4 +1,4 @@
-//! Addressable random streams and their samplers (`docs/masking.md`, sections 2 and 3).
+//! Addressable random streams and their samplers (`docs/reference/masking.md`, sections 2 and 3).
 //!
 //! A stream has a name, not a history: whoever knows the seed, the denoiser, the source, the line, the epoch
 //! and the segment can draw the same words again, alone. This is the only file that names `ChaCha`.

@@ -1,4 +1,4 @@
-//! A document's ids, checked against the vocabulary (`docs/masking.md`, section 7).
+//! A document's ids, checked against the vocabulary (`docs/reference/masking.md`, section 7).
 
 use super::vocabulary::Vocabulary;
 

@@ -1,4 +1,4 @@
-//! Picks rows of a data set and takes them apart, to be looked at (`docs/inspect.md`).
+//! Picks rows of a data set and takes them apart, to be looked at (`docs/reference/inspect.md`).
 
 pub mod line;
 

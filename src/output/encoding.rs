@@ -87,7 +87,7 @@ impl Compression {
     /// The levels of Zstandard, without those below 1, which hardly compress ids.
     pub const LEVELS: RangeInclusive<u8> = 1..=22;
 
-    /// The level if none is named: docs/performance.md has what it was chosen by.
+    /// The level if none is named: docs/internals/performance.md has what it was chosen by.
     pub const LEVEL: u8 = 1;
 
     /// What shards had before plans and manifests said it.

@@ -16,7 +16,7 @@ use crate::denoise::{MASKING_VERSION, Shortening, Spec};
 /// The version of the manifest's own format.
 pub const MANIFEST_VERSION: u32 = 1;
 
-/// The manifest of a finished data set (`docs/format.md`).
+/// The manifest of a finished data set (`docs/reference/format.md`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// [`MANIFEST_VERSION`].
@@ -85,7 +85,7 @@ pub struct Unit {
     pub part: Option<Part>,
 }
 
-/// A part of a source: the blocks before which the reader has taken so many bytes of the file, read-ahead included (`docs/scale-out.md`, "Large
+/// A part of a source: the blocks before which the reader has taken so many bytes of the file, read-ahead included (`docs/reference/scale-out.md`, "Large
 /// sources").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {

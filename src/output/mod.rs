@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Only this module names Arrow or Parquet. A file with its final name is complete and described by a commit record
-//! (`docs/format.md`).
+//! (`docs/reference/format.md`).
 
 pub mod card;
 pub mod commit;

@@ -1,4 +1,4 @@
-//! A data set on one page: HTML with its plots in it, and nothing that would have to be fetched (`docs/inspect.md`).
+//! A data set on one page: HTML with its plots in it, and nothing that would have to be fetched (`docs/reference/inspect.md`).
 
 #![expect(clippy::cast_precision_loss, reason = "what is drawn has a few digits")]
 

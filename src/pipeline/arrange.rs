@@ -1,4 +1,4 @@
-//! From examples to rows: one each, or packed and shuffled (`docs/masking.md`, sections 9 and 10).
+//! From examples to rows: one each, or packed and shuffled (`docs/reference/masking.md`, sections 9 and 10).
 
 use std::ops::Range;
 

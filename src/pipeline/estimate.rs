@@ -1,4 +1,4 @@
-//! What a run would make, from the beginning of some sources (`docs/inspect.md`, "What `plan` estimates").
+//! What a run would make, from the beginning of some sources (`docs/reference/inspect.md`, "What `plan` estimates").
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! How many noise spans of each length masks have on average (`docs/inspect.md`, "The law of span lengths").
+//! How many noise spans of each length masks have on average (`docs/reference/inspect.md`, "The law of span lengths").
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! What the rows of a data set are, counted (`docs/inspect.md`).
+//! What the rows of a data set are, counted (`docs/reference/inspect.md`).
 
 pub mod histogram;
 pub mod law;

@@ -1,5 +1,5 @@
 //! What a `tokenizer.json` may do to a text: how much longer its normalizer may make it, how long its expressions may look at it
-//! (`docs/tokenization.md`, Limits).
+//! (`docs/internals/tokenization.md`, Limits).
 //!
 //! Most files can do no harm: that is seen once, when they are read, and costs a text nothing. Through the steps of any other each text goes
 //! once more beforehand, each step asked what it would do.

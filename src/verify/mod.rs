@@ -1,4 +1,4 @@
-//! Holds a data set to its laws (`docs/verify.md`).
+//! Holds a data set to its laws (`docs/reference/verify.md`).
 //!
 //! ```text
 //! SHA256SUMS ──▶ files ─┐

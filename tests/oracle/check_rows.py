@@ -184,7 +184,7 @@ def expected_rows(manifest, root, tokenize, sample, columns):
 
 
 def has_type(name, arrow_type, spec):
-    """Whether a column has the type that docs/format.md and the spec give it."""
+    """Whether a column has the type that docs/reference/format.md and the spec give it."""
     import pyarrow
     if name in PER_EXAMPLE and not spec.get("pack", False) or name in ("source", "epoch"):
         return name in TEXTS or str(arrow_type) == INTEGERS[name]

@@ -1,4 +1,4 @@
-"""A second implementation of docs/masking.md, made from that page alone.
+"""A second implementation of docs/reference/masking.md, made from that page alone.
 
 It is written to be compared with the page, not to be fast. The section numbers are the page's. It needs Python 3.11
 and the package `cryptography`.

@@ -2,8 +2,8 @@
 
     python -m pytest tests/readers/test_arranged.py --data-set DIR
 
-DIR is a finished data set with the columns that it has without `--columns`. What they hold is in docs/format.md,
-section "Shards", and docs/masking.md, sections 7, 9 and 10. What needs a feature that the set has not is skipped. Plain
+DIR is a finished data set with the columns that it has without `--columns`. What they hold is in docs/reference/format.md,
+section "Shards", and docs/reference/masking.md, sections 7, 9 and 10. What needs a feature that the set has not is skipped. Plain
 rows are read by test_readers.py; test_the_set_is_arranged fails on them. All rows are held in memory: give a small set.
 """
 
@@ -479,7 +479,7 @@ def test_fill_rate(manifest, rows, form):
 
 
 def test_manifest_describes_every_shard(data_set, files, manifest, form, examples_of_rows):
-    """Names, bytes, rows, and the digest of the rows, which docs/format.md defines."""
+    """Names, bytes, rows, and the digest of the rows, which docs/reference/format.md defines."""
     shards = {shard["path"]: shard for shard in manifest["shards"]}
     assert sorted(shards) == [path.relative_to(data_set).as_posix() for path in files], "shards of the manifest"
 

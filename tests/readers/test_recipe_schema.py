@@ -1,4 +1,4 @@
-"""docs/recipe.schema.json, with which editors check recipes: the built-in recipes are valid, wrong ones are not.
+"""docs/reference/recipe.schema.json, with which editors check recipes: the built-in recipes are valid, wrong ones are not.
 
 python -m pytest tests/readers/test_recipe_schema.py
 """

@@ -95,7 +95,7 @@ def batches_of(path, monkeypatch, cache):
 
 
 def examples_of(path):
-    """(input_ids, labels) of each example, without padding, taken from the shard by what docs/format.md says of the columns."""
+    """(input_ids, labels) of each example, without padding, taken from the shard by what docs/reference/format.md says of the columns."""
     causal = "prefix_length" in pyarrow.parquet.read_schema(next((path / "data").glob("*.parquet"))).names
     for row in pyarrow.parquet.read_table(path / "data").to_pylist():
         of_inputs = row.get("input_segment_ids") or row.get("attention_mask") or [1] * len(row["input_ids"])

@@ -1,4 +1,4 @@
-//! The BPE fast path (`docs/tokenization.md`): words that the merges provably cannot join, a cache, and merges of our own.
+//! The BPE fast path (`docs/internals/tokenization.md`): words that the merges provably cannot join, a cache, and merges of our own.
 //!
 //! ```text
 //! byte-level (GPT-2)   raw text ──GPT-2's expression, by the classes of characters──▶ words ──▶ cache, else bytes ──▶ merges

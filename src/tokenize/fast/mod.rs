@@ -2,7 +2,7 @@
 //!
 //! The crate carries every character through `NormalizedString` and every piece through `String`. These paths read the raw text
 //! once, split it into chunks, and ask a cache (chunk bytes to ids) or a model of their own. They claim nothing about the file that they
-//! have not asked the file's own normalizer and pre-tokenizer; what they cannot prove local, they give to them (docs/tokenization.md).
+//! have not asked the file's own normalizer and pre-tokenizer; what they cannot prove local, they give to them (docs/internals/tokenization.md).
 
 mod bpe;
 pub(in crate::tokenize) mod cache;

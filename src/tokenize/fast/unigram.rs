@@ -1,4 +1,4 @@
-//! Chunks, windows and the Viterbi of the Unigram fast path (`docs/tokenization.md`).
+//! Chunks, windows and the Viterbi of the Unigram fast path (`docs/internals/tokenization.md`).
 //!
 //! ```text
 //! raw text ──cut at separators between plain characters──▶ windows

@@ -1,4 +1,4 @@
-//! From a text to what the model is asked for (`docs/tokenization.md`, Normalizer).
+//! From a text to what the model is asked for (`docs/internals/tokenization.md`, Normalizer).
 
 use std::sync::Arc;
 
