@@ -337,7 +337,9 @@ fn execute_inspect(args: &InspectArgs) -> Result<()> {
 fn execute_stats(args: &StatsArgs) -> Result<()> {
     let counted = look::Counted::new(args)?;
     if let Some(file) = &args.html {
-        fs_err::write(file, counted.page()?)?;
+        let page = counted.page()?;
+        look::check_page(file)?;
+        fs_err::write(file, page)?;
         if let Some(note) = &counted.note {
             report::message(&format!("note: {note}"));
         }

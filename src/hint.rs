@@ -74,6 +74,7 @@ fn settings(error: &SettingsError) -> Option<String> {
             Some("name the file with `--tokenizer`".into())
         }
         SettingsError::InDataSet(_) => Some("name a file outside its folder".into()),
+        SettingsError::ForeignFile(_) => Some("name another file with `--html`, or move this one elsewhere".into()),
         SettingsError::NoSource { near: Some(near), .. } => Some(format!("there is a source `{near}`")),
         SettingsError::NoSource { near: None, .. } => Some("`manifest.json` lists the sources by their names".into()),
         SettingsError::NoPlan(_) => Some("`ul2-prep plan … --out DIR --write` writes one".into()),

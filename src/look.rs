@@ -1,11 +1,13 @@
 //! From the arguments of `inspect` and `stats` to rows and counts.
 
+use std::io::Read as _;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
 use crate::again;
+use crate::bounded;
 use crate::cli::{InspectArgs, MaskingArgs, StatsArgs, Target};
 use crate::denoise::{Seed, Spec};
 use crate::input::source::check_name;
@@ -292,6 +294,7 @@ impl Counted {
         if let Some(page) = html.as_ref().filter(|page| dir.local().is_some_and(|dir| is_below(page, dir))) {
             return Err(SettingsError::InDataSet(page.display().to_string()).into());
         }
+        html.as_deref().map_or(Ok(()), check_page)?;
         let stats: stats::Stats = Stats::count(&data_set, &described, &pool)?;
         let summary = Summary::new(&described, &stats);
         Ok(Self { data_set, described, names, note, summary })
@@ -318,6 +321,23 @@ impl Counted {
         }
         Ok(page::page(&described.manifest, summary, &rows))
     }
+}
+
+/// Refuses to replace a file that is not a page of ours. A pipe or a device is written to, and an empty file has nothing to lose.
+///
+/// # Errors
+///
+/// [`SettingsError::ForeignFile`], or if the file cannot be read.
+pub fn check_page(file: &Path) -> Result<()> {
+    if !fs_err::metadata(file).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0) {
+        return Ok(());
+    }
+    let mut beginning = Vec::new();
+    bounded::open(file)?.take(page::BEGINNING.len() as u64).read_to_end(&mut beginning)?;
+    if beginning == page::BEGINNING.as_bytes() {
+        return Ok(());
+    }
+    Err(SettingsError::ForeignFile(file.display().to_string()).into())
 }
 
 /// Whether a file would stand in a folder or below it.

@@ -158,6 +158,9 @@ pub enum SettingsError {
     /// A page that would be a file of the data set.
     #[error("`{0}` would be a file of the data set")]
     InDataSet(String),
+    /// A page in the place of a file of someone else.
+    #[error("`{0}` is in the way: the tool did not write it")]
+    ForeignFile(String),
     /// A source that a data set was not made from.
     #[error("the data set has no source `{name}`")]
     NoSource {

@@ -444,6 +444,28 @@ fn a_page_is_refused_before_rows_are_counted_if_it_cannot_be_made() {
 }
 
 #[test]
+fn a_page_replaces_a_page_and_no_other_file() {
+    let fixture = sources();
+    fixture.run("out", "in --max-rejects 10");
+    for foreign in
+        ["# my notes\n", "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>mine</title>"]
+    {
+        fixture.write("README.md", foreign);
+        let message = fixture.ran("stats out --html README.md").failed(2);
+        assert!(message.contains("`README.md` is in the way: the tool did not write it"), "{message}");
+        assert!(message.contains("hint: name another file with `--html`, or move this one elsewhere"), "{message}");
+        assert_eq!(fs::read_to_string(fixture.path("README.md")).unwrap(), foreign);
+    }
+    fixture.write("page.html", "");
+    fixture.ran("stats out --html page.html").succeeded();
+    let page = fs::read(fixture.path("page.html")).unwrap();
+    fixture.write("page.html", [&page[..], b"more"].concat());
+    fixture.ran("stats out --html page.html").succeeded();
+    assert_eq!(fs::read(fixture.path("page.html")).unwrap(), page);
+    fixture.ran("stats out --html /dev/null").succeeded();
+}
+
+#[test]
 fn the_page_has_every_plot_and_asks_for_nothing() {
     let fixture = sources();
     let data_set = fixture.run("out", "in --seed 5 --recipe ul2 --max-rejects 10");

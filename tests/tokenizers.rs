@@ -211,7 +211,7 @@ fn a_file_that_no_tokenizer_is_like_is_refused() {
         (&|file| file["pre_tokenizer"] = split(&"a".repeat(2001)), "a pattern has 2001 bytes, more than 2000"),
         (
             &|file| {
-                file["normalizer"] = json!({ "type": "Replace", "pattern": { "Regex": "(?<=a+)c" }, "content": "" })
+                file["normalizer"] = json!({ "type": "Replace", "pattern": { "Regex": "(?<=a+)c" }, "content": "" });
             },
             "cannot be counted",
         ),

@@ -16,6 +16,9 @@ use crate::stats::histogram::Histogram;
 use crate::stats::law::Origin;
 use crate::stats::{DenoiserSummary, Lengths, Summary};
 
+/// How each page begins: what does not is a file of someone else, and not replaced.
+pub const BEGINNING: &str = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"generator\" content=\"ul2-prep stats\">\n";
+
 /// Sources whose documents are drawn.
 const MOST_SOURCES: usize = 30;
 
@@ -53,8 +56,7 @@ pub fn page(manifest: &Manifest, summary: &Summary, rows: &[RowShown]) -> String
     body += &rejects(summary);
     body += &examples(rows);
     format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+        "{BEGINNING}<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <link rel=\"icon\" href=\"data:,\">\n<title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n",
         escape(&title)
     )
