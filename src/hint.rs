@@ -338,6 +338,10 @@ fn is_of_a_store(error: &std::io::Error) -> bool {
 }
 
 fn system(error: &std::io::Error) -> Option<String> {
+    let of_store = error.get_ref().and_then(|error| error.downcast_ref::<StoreError>());
+    if let Some(hint) = of_store.and_then(StoreError::hint) {
+        return Some(hint.into());
+    }
     match error.kind() {
         _ if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<NoNewNames>) => {
             Some("make the data set on another file system, and copy it there when it is finished".into())

@@ -13,6 +13,7 @@ pub struct StoreError {
     what: String,
     kind: ErrorKind,
     is_transient: bool,
+    hint: Option<&'static str>,
 }
 
 impl StoreError {
@@ -20,20 +21,32 @@ impl StoreError {
     #[must_use]
     pub fn url(url: &str, what: &str) -> Self {
         let url = without_secrets(url.split(['?', '#']).next().unwrap_or_default());
-        Self { url, what: what.to_owned(), kind: ErrorKind::InvalidInput, is_transient: false }
+        Self { url, what: what.to_owned(), kind: ErrorKind::InvalidInput, is_transient: false, hint: None }
     }
 
     /// An object of more bytes than one of its kind may have.
     #[cfg(feature = "object-store")]
     pub(super) fn too_large(url: &str, most: u64) -> Self {
         let what = format!("it has more than the {most} bytes that such a file may have");
-        Self { url: url.to_owned(), what, kind: ErrorKind::FileTooLarge, is_transient: false }
+        Self { url: url.to_owned(), what, kind: ErrorKind::FileTooLarge, is_transient: false, hint: None }
     }
 
     /// What the store said.
     #[cfg(any(test, feature = "object-store"))]
     pub(super) fn new(url: String, what: String, kind: ErrorKind, is_transient: bool) -> Self {
-        Self { url, what, kind, is_transient }
+        Self { url, what, kind, is_transient, hint: None }
+    }
+
+    /// The same with what to do about it.
+    #[cfg(feature = "object-store")]
+    pub(super) fn with_hint(self, hint: Option<&'static str>) -> Self {
+        Self { hint, ..self }
+    }
+
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        self.hint
     }
 }
 

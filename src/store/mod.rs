@@ -3,6 +3,8 @@
 //! A store is used as a folder that has no folders: objects with names, put whole, read in pieces. Everything here waits until it is done: the
 //! threads that read and write are those of the run.
 
+#[cfg(feature = "object-store")]
+mod answer;
 mod error;
 #[cfg(feature = "object-store")]
 mod remote;

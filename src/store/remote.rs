@@ -25,8 +25,9 @@ use object_store::{
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
+use super::answer::Connector;
 use super::error::without_secrets;
-use super::web::{Web, is_final};
+use super::web::{Web, hint, is_final};
 use super::{Created, Object, SCHEMES, StoreError, is_stopped, tell};
 
 /// Bytes of an object that are asked for, or put, at a time. Stores take parts of 5 MiB at least.
@@ -376,7 +377,7 @@ impl Remote {
             }
             (error, _) => (ErrorKind::Other, said(error)),
         };
-        StoreError::new(self.to_string(), what, kind, may_pass(error)).into()
+        StoreError::new(self.to_string(), what, kind, may_pass(error)).with_hint(hint(error)).into()
     }
 }
 
@@ -491,13 +492,27 @@ impl Store {
         let backoff = BackoffConfig { init_backoff: WAIT.0, max_backoff: WAIT.1, base: 2.0 };
         let retries = RetryConfig { backoff, max_retries: 1_000_000, retry_timeout: retry };
         let client: Arc<dyn ObjectStore> = match scheme {
-            "s3" => Arc::new(AmazonS3Builder::from_env().with_bucket_name(authority).with_retry(retries).build()?),
-            "gs" => {
-                Arc::new(GoogleCloudStorageBuilder::from_env().with_bucket_name(authority).with_retry(retries).build()?)
-            }
-            "az" => {
-                Arc::new(MicrosoftAzureBuilder::from_env().with_container_name(authority).with_retry(retries).build()?)
-            }
+            "s3" => Arc::new(
+                AmazonS3Builder::from_env()
+                    .with_http_connector(Connector)
+                    .with_bucket_name(authority)
+                    .with_retry(retries)
+                    .build()?,
+            ),
+            "gs" => Arc::new(
+                GoogleCloudStorageBuilder::from_env()
+                    .with_http_connector(Connector)
+                    .with_bucket_name(authority)
+                    .with_retry(retries)
+                    .build()?,
+            ),
+            "az" => Arc::new(
+                MicrosoftAzureBuilder::from_env()
+                    .with_http_connector(Connector)
+                    .with_container_name(authority)
+                    .with_retry(retries)
+                    .build()?,
+            ),
             _ => {
                 let options = ClientOptions::new().with_allow_http(scheme == "http");
                 let web = Web::new(authority, scheme == "https", are_redirects_allowed(), proxies());

@@ -17,6 +17,8 @@ use object_store::client::{
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::{Attempt, Policy};
 
+use super::answer::{Asked, TooLong, bounded};
+
 /// Redirects that are followed, one after the other.
 const MOST_REDIRECTS: usize = 10;
 
@@ -171,15 +173,28 @@ impl HttpService for Service {
         Self: 'b,
     {
         Box::pin(async move {
-            self.0
-                .execute(request)
-                .await
-                .map_err(|error| if is_final(&error) { HttpError::new(HttpErrorKind::Unknown, error) } else { error })
+            let asked = Asked::of(&request);
+            let answer = self.0.execute(request).await;
+            let answer =
+                answer.map_err(
+                    |error| if is_final(&error) { HttpError::new(HttpErrorKind::Unknown, error) } else { error },
+                )?;
+            bounded(asked, answer).await
         })
     }
 }
 
-/// Whether another try would fail in the same way: a redirect that is not followed, a certificate that is not known.
+/// What lets a redirect into a private network be followed.
+const HINT: &str = "set `UL2_PREP_PRIVATE_REDIRECTS=1` if you trust the server";
+
+/// What to do about a redirect that is not followed.
+pub(super) fn hint(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    std::iter::successors(Some(error), |error| error.source())
+        .any(<dyn std::error::Error>::is::<Refused>)
+        .then_some(HINT)
+}
+
+/// Whether another try would fail in the same way: a redirect that is not followed, a certificate that is not known, an answer that is too long.
 pub(super) fn is_final(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut link = Some(error);
     while let Some(error) = link {
@@ -187,7 +202,12 @@ pub(super) fn is_final(error: &(dyn std::error::Error + 'static)) -> bool {
         let of_tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()).or_else(|| error.downcast_ref());
         let is_known = matches!(of_tls, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::InvalidMessage(_)));
         let text = error.to_string();
-        if is_known || error.is::<Refused>() || text == "too many redirects" || text.starts_with("invalid ") {
+        if is_known
+            || error.is::<Refused>()
+            || error.is::<TooLong>()
+            || text == "too many redirects"
+            || text.starts_with("invalid ")
+        {
             return true;
         }
         link = error.source();

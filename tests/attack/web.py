@@ -8,6 +8,7 @@ rows of the file. The last line is `N passed, N failed`; the exit code is 1 if o
 """
 
 import argparse
+import gzip
 import http.server
 import json
 import os
@@ -20,6 +21,7 @@ import threading
 import time
 
 BODY = b"".join(json.dumps({"text": f"line {number} of a file that lies on a server"}).encode() + b"\n" for number in range(200))
+ZIPPED = gzip.compress(bytes(1 << 26), 9)
 MOST_MEMORY = 400 << 20
 
 
@@ -51,8 +53,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for _ in range(200_000):
             self.wfile.write(chunk)
 
+    def error(self):
+        """An endless body of an error, chunked."""
+        self.head(403, ("Transfer-Encoding", "chunked"))
+        self.endless(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+
+    def do_PUT(self):
+        self.error()
+
+    def do_POST(self):
+        self.error()
+
     def do_HEAD(self):
         mode = self.server.mode
+        if "." not in self.path:
+            return self.head(404, ("Content-Length", "0"))
         if mode == "redirect loop":
             return self.head(302, ("Location", self.path), ("Content-Length", "0"))
         if mode.startswith("redirect to "):
@@ -71,7 +86,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
         part = BODY[first : last + 1]
         range_ = ("Content-Range", f"bytes {first}-{last}/{len(BODY)}")
         size = ("Content-Length", str(len(part)))
+        if "list-type=2" in self.path or "comp=list" in self.path:
+            if mode == "an endless error":
+                return self.error()
+            self.head(200, ("Transfer-Encoding", "chunked"))
+            return self.endless(b"10000\r\n" + b"<" + b"x" * 65535 + b"\r\n")
         match mode:
+            case "an endless error":
+                self.error()
+            case "an endless compressed error":
+                self.head(403, ("Transfer-Encoding", "chunked"), ("Content-Encoding", "gzip"))
+                self.endless(b"10000\r\n" + (ZIPPED * 64)[:65536] + b"\r\n")
+            case "compressed":
+                # A gigabyte if it were unfolded on the way.
+                self.head(206, range_, ("Content-Length", str(len(ZIPPED))), ("Content-Encoding", "gzip"))
+                self.wfile.write(ZIPPED)
             case "more than the range":
                 self.head(206, range_, ("Content-Length", str(10 << 30)))
                 self.wfile.write(part)
@@ -119,9 +148,13 @@ CASES = [
     ("another size", "another object now than it was", 20, 1),
     ("another object", "another object now than it was", 20, 1),
     ("redirect loop", "too many redirects", 20, 2),
-    ("redirect to 169.254.169.254", "is in a private network", 20, 2),
+    ("redirect to 169.254.169.254", "hint: set `UL2_PREP_PRIVATE_REDIRECTS=1` if you trust the server", 20, 2),
     ("endless head", "", 40, 2),
     ("a cut body", "", 40, 1),
+    ("an endless error", "more than 1048576 bytes where an error is expected", 20, 1),
+    ("an endless compressed error", "more than 1048576 bytes where an error is expected", 20, 1),
+    ("compressed", "sends more than the", 20, 1),
+    ("an endless listing", "more than 67108864 bytes where a part of a listing is expected", 40, 2),
 ]
 LONG = [("a slow drip", "", 90, 1)]
 
@@ -133,6 +166,11 @@ def attacked(tool, server, case, folder):
     environment = {**os.environ, "UL2_PREP_RETRY_SECONDS": "8", "NO_PROXY": "127.0.0.1"}
     faults = []
     commands = [["run", url, "--out", str(folder / mode.replace(" ", "-")), "--quiet", "--workers", "1"]]
+    stores = {"AWS_ENDPOINT_URL": url.removesuffix("/a.jsonl"), "AWS_ALLOW_HTTP": "true", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    if "endless" in mode and "head" not in mode and "compressed" not in mode:
+        environment |= stores
+        listing = ["run", "s3://bucket/in/", *commands[0][2:]]
+        commands = [listing] if "listing" in mode else [*commands, listing]
     if mode == "more than the range":
         commands.append(["recipes", "--tokenizer", url.replace("a.jsonl", "tokenizer.json")])
     for command in commands:
@@ -146,7 +184,7 @@ def attacked(tool, server, case, folder):
         killer.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
         took, memory = time.monotonic() - begin, usage.ru_maxrss << 10
-        expected = 2 if command[0] == "recipes" else code
+        expected = 2 if command[0] == "recipes" or "s3://" in command[1] else code
         if process.returncode != expected:
             faults.append(f"exit code {process.returncode}, expected {expected}, after {took:.1f} s")
         if words not in said or "panicked" in said:

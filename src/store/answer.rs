@@ -1,0 +1,102 @@
+//! A bound on what a store answers where no file was asked for: listings, errors, and what it says of uploads. The library holds such an answer in
+//! memory as a whole; files are bounded where they are read.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use futures_util::StreamExt as _;
+use object_store::ClientOptions;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
+    ReqwestConnector,
+};
+
+/// Bytes of one part of a listing. Stores send at most 5,000 names of at most 1,024 bytes in one.
+const MOST_LISTING: usize = 64 << 20;
+
+/// Bytes of any other answer that is not a file.
+const MOST_OTHER: usize = 1 << 20;
+
+/// An answer of more bytes than one of its kind may have.
+#[derive(Debug, thiserror::Error)]
+#[error("the store answers with more than {most} bytes where {what} is expected")]
+pub(super) struct TooLong {
+    most: usize,
+    what: &'static str,
+}
+
+/// Speaks to a store whose answers are bounded.
+#[derive(Debug)]
+pub(super) struct Connector;
+
+impl HttpConnector for Connector {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(Bounded(ReqwestConnector::default().connect(options)?)))
+    }
+}
+
+#[derive(Debug)]
+struct Bounded(HttpClient);
+
+impl HttpService for Bounded {
+    fn call<'a, 'b>(
+        &'a self,
+        request: HttpRequest,
+    ) -> Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'b>>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        Box::pin(async move {
+            let asked = Asked::of(&request);
+            bounded(asked, self.0.execute(request).await?).await
+        })
+    }
+}
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// A file or a part of one.
+    File,
+    Listing,
+    Other,
+}
+
+impl Asked {
+    pub(super) fn of(request: &HttpRequest) -> Self {
+        let mut query = request.uri().query().unwrap_or_default().split('&');
+        // S3 and GCS; Azure.
+        let is_listing = query.any(|part| matches!(part, "list-type=2" | "comp=list"));
+        match request.method().as_str() {
+            "GET" if is_listing => Self::Listing,
+            "GET" | "HEAD" => Self::File,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The same answer, unless it is too long.
+///
+/// # Errors
+///
+/// [`TooLong`] as soon as it is.
+pub(super) async fn bounded(asked: Asked, answer: HttpResponse) -> Result<HttpResponse, HttpError> {
+    let (most, what) = match (answer.status().is_success(), asked) {
+        (true, Asked::File) => return Ok(answer),
+        (true, Asked::Listing) => (MOST_LISTING, "a part of a listing"),
+        (true, Asked::Other) => (MOST_OTHER, "a short answer"),
+        (false, _) => (MOST_OTHER, "an error"),
+    };
+    let (head, body) = answer.into_parts();
+    let mut stream = body.bytes_stream();
+    let mut bytes = Vec::new();
+    while let Some(part) = stream.next().await {
+        let part = part?;
+        if bytes.len() + part.len() > most {
+            return Err(HttpError::new(HttpErrorKind::Unknown, TooLong { most, what }));
+        }
+        bytes.extend_from_slice(&part);
+    }
+    Ok(HttpResponse::from_parts(head, HttpResponseBody::from(bytes)))
+}
