@@ -354,6 +354,29 @@ fn a_shard_that_says_more_than_its_rows_can_have_is_refused_before_it_is_read() 
 }
 
 #[test]
+fn a_tiny_shard_that_says_very_many_rows_is_refused_before_it_is_read() {
+    let rows = 1_000_000_000_u64;
+    let said = i64::try_from(rows).unwrap();
+    let of_one_page = [dictionary(&[0; 4]), page(rows, Some(&run(rows, 0)), None)].concat();
+    let fixture = Fixture::new();
+    small_data_set(&fixture, "input_ids,labels");
+    for (what, values, pages, expected) in [
+        (
+            "a page of all rows",
+            said,
+            of_one_page,
+            "`input_ids` has 1000000000 rows in 1 page, expected 40000 rows in a page at most",
+        ),
+        ("rows of nothing", 0, vec![], "`input_ids` has 1000000000 rows in 0 pages"),
+    ] {
+        let chunk = |name| Chunk { name, is_text: false, said: values, pages: pages.clone() };
+        let bytes = shard(said, &["input_ids", "labels"].map(chunk));
+        assert!(bytes.len() < 2_000, "{what}");
+        assert_refused(&fixture, what, &bytes, expected);
+    }
+}
+
+#[test]
 fn a_text_that_a_dictionary_repeats_takes_no_memory() {
     let fixture = Fixture::new();
     small_data_set(&fixture, "input_ids,labels,source");

@@ -16,6 +16,7 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use super::read::{PlainFile, ReadError};
 use super::schema::{Column, RowFormat};
 use super::thrift::{Kind, Malformed, Thrift};
+use crate::numbers::counted;
 
 /// Most bytes of a footer: 32,767 row groups, which Parquet's own numbers allow, need less.
 const MOST_FOOTER: u64 = 128 << 20;
@@ -28,6 +29,10 @@ const MOST_COLUMNS: u64 = 64;
 
 /// Most bytes of a page before compression. Pages are closed at 1 MiB.
 const MOST_PAGE: i64 = 16 << 20;
+
+/// Most rows of a page: one is closed when it has 20,000 or more, and at most so many are added at once. So the rows of a file, and the time that they
+/// take, are bounded by its bytes.
+const MOST_PAGE_ROWS: u64 = 40_000;
 
 /// Bytes in which a page header ends; ours have no statistics.
 const HEADER: [u64; 2] = [256, 1 << 16];
@@ -190,7 +195,14 @@ pub(super) fn check_pages(
     }
     let mut rows_at_once = at_once as u64;
     for (column, chunk) in format.columns.iter().zip(row_group.columns()) {
-        check_headers(file, *column, chunk)?;
+        let pages = check_headers(file, *column, chunk)?;
+        let rows = u64::try_from(row_group.num_rows()).unwrap_or(u64::MAX);
+        if rows > pages.saturating_mul(MOST_PAGE_ROWS) {
+            let pages = counted(pages, "page");
+            return refused(format!(
+                "`{column}` has {rows} rows in {pages}, expected {MOST_PAGE_ROWS} rows in a page at most"
+            ));
+        }
         let values = u64::try_from(chunk.num_values()).unwrap_or(u64::MAX);
         let is_list = format.is_list(*column);
         if !(column.is_text() || is_list && values > VALUES_AT_ONCE) {
@@ -221,11 +233,11 @@ struct PageClaims {
     is_data: bool,
 }
 
-/// Looks at the headers of all pages of a chunk.
-fn check_headers(file: &PlainFile, column: Column, chunk: &ColumnChunkMetaData) -> Result<(), ReadError> {
+/// Looks at the headers of all pages of a chunk. How many of them are of data.
+fn check_headers(file: &PlainFile, column: Column, chunk: &ColumnChunkMetaData) -> Result<u64, ReadError> {
     let (start, length) = chunk.byte_range();
     let (mut place, end) = (start, start + length);
-    let mut values = 0_i64;
+    let (mut values, mut pages) = (0_i64, 0);
     while place < end && values < chunk.num_values() {
         let (header, claims) = header(file, place, end)?;
         let PageClaims { bytes, compressed, values: of_page, encoding, is_data } = claims;
@@ -241,6 +253,7 @@ fn check_headers(file: &PlainFile, column: Column, chunk: &ColumnChunkMetaData) 
         }
         if is_data {
             values = values.saturating_add(of_page);
+            pages += 1;
         }
         place += header + compressed.unsigned_abs();
     }
@@ -250,7 +263,7 @@ fn check_headers(file: &PlainFile, column: Column, chunk: &ColumnChunkMetaData) 
             chunk.num_values()
         ));
     }
-    Ok(())
+    Ok(pages)
 }
 
 /// The length of the page header at a place, and what it says.
