@@ -1,7 +1,7 @@
 //! README and the pages of `docs/`: what they show is what the tool does, what they link to is there.
 //!
-//! Console blocks are run by `trycmd` in a copy of what they read, so no data set is left in the tree. `TRYCMD=overwrite` changes the
-//! copy, not the page. Blocks of other languages (`sh` for commands that need the network or another program) are not run.
+//! Console blocks are run by `trycmd` in a copy of what they read, so no data set is left in the tree. `TRYCMD=overwrite` writes what they
+//! give now into the pages. Blocks of other languages (`sh` for commands that need the network or another program) are not run.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -114,7 +114,10 @@ fn console_blocks_give_what_they_show() {
             fs::write(folder.join(file), block).unwrap();
         }
         let cases = trycmd::TestCases::new();
-        cases.register_bin("ul2-prep", Path::new(env!("CARGO_BIN_EXE_ul2-prep"))).case(copy).run();
+        cases.register_bin("ul2-prep", Path::new(env!("CARGO_BIN_EXE_ul2-prep"))).case(&copy).run();
+        if std::env::var_os("TRYCMD").is_some_and(|mode| mode == "overwrite") {
+            fs::copy(&copy, repository(&name)).unwrap();
+        }
     }
     assert!(commands > 0, "the README shows a run");
 }
@@ -227,6 +230,20 @@ fn every_relative_link_leads_somewhere() {
         }
     }
     assert!(followed > 0, "the README links to the pages");
+}
+
+#[test]
+fn the_guide_to_training_makes_batches_as_the_card_does() {
+    let fixture = Fixture::new();
+    fixture.write_source("a.jsonl", support::record("a text with a few words in it"));
+    let cards = ["", "--recipe t5 --layout causal --pack"].map(|rows| {
+        let data_set = fixture.run(&format!("masked{}", rows.len()), &format!("a.jsonl {rows}"));
+        fs::read_to_string(data_set.path("README.md")).unwrap().replace("PATH/OF/THIS/FOLDER", "masked")
+    });
+    let guide = page("docs/guide/training.md");
+    let batches = blocks(&guide, "python").into_iter().filter(|block| block.contains("def batch"));
+    let held: Vec<bool> = batches.map(|block| cards.iter().any(|card| card.contains(&block))).collect();
+    assert_eq!(held, [true, true]);
 }
 
 /// The keys of a JSON file of ours. Maps whose keys are names of sources or denoisers are looked into, not listed.
