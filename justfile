@@ -29,6 +29,11 @@ vectors:
 recipes:
     UL2_PREP_BLESS=1 cargo test --profile ci --locked --test recipes
 
+# Write what the pages show of the tool anew: the help of every command, and what console blocks give.
+pages:
+    UL2_PREP_BLESS=1 cargo test --profile ci --locked --test command_line
+    TRYCMD=overwrite cargo test --profile ci --locked --test readme console_blocks
+
 # Ids of the fast paths against the `tokenizers` crate, then against the Python package: every document of the shards in SHARDS and 100,000
 # generated ones, for every `tokenizer.json` in TOKENIZERS; those of the `.model` files there against the package `sentencepiece`.
 identity tokenizers shards: peers
