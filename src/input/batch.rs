@@ -24,6 +24,13 @@ use crate::reject::{AsideBytes, AsideFile};
 /// Decompressed bytes at which a block or a batch ends: a row group of 8 to 80 MB of ids, whatever the tokenizer.
 pub const BLOCK_BYTES: usize = 8 << 20;
 
+/// Permits that a batch weighs whose longest line has `line` bytes: one for each [`BLOCK_BYTES`] of that line, rounded up. What else it holds
+/// is less than two blocks, and takes what one permit stands for.
+#[must_use]
+pub fn weight(line: usize) -> usize {
+    line.div_ceil(BLOCK_BYTES).max(1)
+}
+
 /// Bytes asked of the decompressor at a time.
 const CHUNK: usize = 1 << 18;
 
@@ -96,6 +103,13 @@ impl Batch {
     #[must_use]
     pub fn text_bytes(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// What it weighs, in permits: more than one if a line of it is longer than a block. Such a line ends its block, so it is the last.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let lines = self.bytes.strip_suffix(b"\n").unwrap_or(&self.bytes);
+        weight(lines.len() - memrchr(b'\n', lines).map_or(0, |end| end + 1))
     }
 
     /// Keeps about `bytes` of its lines, at even distances, numbered anew; all of them if there are not more. Lines that
@@ -437,6 +451,19 @@ mod tests {
     use super::super::source::discover;
     use super::*;
     use crate::store::Location;
+
+    #[test]
+    fn a_batch_weighs_a_permit_for_each_block_of_its_longest_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = |blocks: usize, more: usize| "x".repeat(blocks * BLOCK_BYTES + more) + "\n";
+        let lines = [line(0, 7), line(0, BLOCK_BYTES - 9), line(1, 0), line(0, 9), line(1, 1), line(3, 1), line(0, 2)];
+        fs::write(folder.path().join("a.jsonl"), lines.concat()).unwrap();
+        let sources = discover(&[folder.path().to_str().unwrap().to_owned()]).unwrap().sources;
+        let buffers = Arc::default();
+        let mut reader = BatchReader::new(&sources, 1 << 26, folder.path(), &buffers);
+        let weights: Vec<_> = std::iter::from_fn(|| reader.next_batch().unwrap()).map(|batch| batch.weight()).collect();
+        assert_eq!(weights, [1, 1, 2, 4, 1]);
+    }
 
     /// Every line of every source of a unit, as batches see them: (source, line, bytes), long ones by their length.
     fn read_all(folder: &Path, max_line: u64) -> (Vec<(usize, u64, String)>, Vec<usize>) {

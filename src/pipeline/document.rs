@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::worker::Shared;
 use crate::denoise::{Spec, TokenError, label_fits};
+use crate::input::batch::BLOCK_BYTES;
 use crate::input::jsonl::{self, FieldPath};
 use crate::numbers::exact;
 use crate::reject::{Reason, Rejected};
@@ -151,6 +152,10 @@ fn append(
         ids.extend_from_slice(tokens.ids());
         Ok(())
     });
+    if text.len() > BLOCK_BYTES {
+        // It would stay as large as this text made it, beside the texts of all batches to come.
+        *scratch = tokenizer.scratch();
+    }
     appended.unwrap_or_else(|message| {
         // Memory that a panic left half changed may give the next document other ids.
         *scratch = tokenizer.scratch();

@@ -2,6 +2,15 @@
 //!
 //! Every thread works on batches. Some of them, the *lanes*, also read and commit; while a lane can do neither, it works like all others. So
 //! `--workers` is the number of threads that are busy, with one source and with many.
+//!
+//! Permits bound memory. A batch weighs as many as its memory asks for, but at most all there are, and is *admitted* when it gets them. Batches
+//! are admitted in the order in which they were read: one that is heavy waits for its permits, and those read after it wait for it. A lane
+//! reads on only when all that it has read is admitted.
+//!
+//! No lane waits for ever. It waits for the result of its oldest batch and for nothing else, and works meanwhile. If that batch is
+//! admitted, some thread in [`Crew::until`] works on it, the lane itself if need be, and then the lane commits it and gives its permits back.
+//! So while the first batch of the queue is not admitted, those that hold permits become fewer until there is none; then all permits are
+//! free, and no batch weighs more. A lane that fails takes what it has in the queue with it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,32 +25,51 @@ type Ticket = u64;
 pub struct Crew<'a, Batch, Output> {
     desk: Mutex<Desk<Batch, Output>>,
     changed: Condvar,
+    /// How many permits there are.
+    permits: usize,
+    weigh: Box<dyn Fn(&Batch) -> usize + Sync + 'a>,
     work: Box<dyn Fn(Batch) -> Result<Output, UnitError> + Sync + 'a>,
 }
 
 /// What changes hands. It is held for a moment, a few times a batch.
 struct Desk<Batch, Output> {
+    /// Batches that are not admitted yet, and what they weigh: at most one of each lane.
+    queue: VecDeque<(Ticket, usize, Batch)>,
+    /// Batches that are admitted and that no thread works on yet.
     waiting: VecDeque<(Ticket, Batch)>,
     ready: BTreeMap<Ticket, Result<Output, UnitError>>,
     next_ticket: Ticket,
-    /// How many more batches may be in memory.
+    /// Those that are free.
     permits: usize,
     /// Lanes that may still bring batches.
     lanes: usize,
 }
 
 impl<'a, Batch: Send, Output: Send> Crew<'a, Batch, Output> {
-    /// A crew that does `work` on each batch, with that many batches in memory at once, over all lanes: at least one.
-    pub fn new(lanes: usize, permits: usize, work: impl Fn(Batch) -> Result<Output, UnitError> + Sync + 'a) -> Self {
-        let desk =
-            Desk { waiting: VecDeque::new(), ready: BTreeMap::new(), next_ticket: 0, permits: permits.max(1), lanes };
-        Self { desk: Mutex::new(desk), changed: Condvar::new(), work: Box::new(work) }
+    /// A crew that does `work` on each batch. Of all lanes' batches, no more are on their way at once than weigh `permits` by `weigh`, or one
+    /// that weighs more; beside them each lane has read one at most.
+    pub fn new(
+        lanes: usize,
+        permits: usize,
+        weigh: impl Fn(&Batch) -> usize + Sync + 'a,
+        work: impl Fn(Batch) -> Result<Output, UnitError> + Sync + 'a,
+    ) -> Self {
+        let permits = permits.max(1);
+        let desk = Desk {
+            queue: VecDeque::new(),
+            waiting: VecDeque::new(),
+            ready: BTreeMap::new(),
+            next_ticket: 0,
+            permits,
+            lanes,
+        };
+        Self { desk: Mutex::new(desk), changed: Condvar::new(), permits, weigh: Box::new(weigh), work: Box::new(work) }
     }
 
     /// For a lane: reads batch after batch with `next`, has them worked on, and hands the results to `commit` in the order of reading.
     ///
-    /// `next` and `commit` run on the calling thread. A batch is read only while a permit is free, so memory is bounded by the
-    /// permits, however slow `commit` is or however large the sources are.
+    /// `next` and `commit` run on the calling thread. The next batch is read when the one before it is admitted, so memory is bounded by the
+    /// permits and the lanes, however slow `commit` is or however large the sources are.
     ///
     /// # Errors
     ///
@@ -51,20 +79,19 @@ impl<'a, Batch: Send, Output: Send> Crew<'a, Batch, Output> {
         mut next: impl FnMut() -> Result<Option<Batch>, UnitError>,
         mut commit: impl FnMut(Output) -> Result<(), UnitError>,
     ) -> Result<(), UnitError> {
-        let mut in_flight = InFlight { crew: self, tickets: VecDeque::new(), permits: 0 };
+        let mut in_flight = InFlight { crew: self, batches: VecDeque::new() };
         let mut at_end = false;
         loop {
-            while !at_end && in_flight.take_permit() {
+            while !at_end && !in_flight.is_queued() {
                 match next()? {
-                    Some(batch) => in_flight.tickets.push_back(self.bring(batch)),
+                    Some(batch) => in_flight.bring(batch),
                     None => at_end = true,
                 }
             }
-            let Some(oldest) = in_flight.tickets.front().copied() else { return Ok(()) };
+            let Some(oldest) = in_flight.oldest() else { return Ok(()) };
             let output = self.until(|desk| desk.ready.remove(&oldest))?;
-            in_flight.tickets.pop_front();
             commit(output)?;
-            in_flight.give_permit_back();
+            in_flight.end_oldest();
         }
     }
 
@@ -101,51 +128,55 @@ impl<'a, Batch: Send, Output: Send> Crew<'a, Batch, Output> {
         }
     }
 
-    fn bring(&self, batch: Batch) -> Ticket {
-        let mut desk = self.desk();
-        let ticket = desk.next_ticket;
-        desk.next_ticket += 1;
-        desk.waiting.push_back((ticket, batch));
-        self.changed.notify_all();
-        ticket
-    }
-
     fn desk(&self) -> MutexGuard<'_, Desk<Batch, Output>> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The batches of one lane, oldest first, and the permits that it holds for them and for the next one.
+impl<Batch, Output> Desk<Batch, Output> {
+    /// Admits batches as long as the permits of the next one are free.
+    fn admit(&mut self) {
+        while let Some((ticket, weight, batch)) = self.queue.pop_front_if(|(_, weight, _)| *weight <= self.permits) {
+            self.permits -= weight;
+            self.waiting.push_back((ticket, batch));
+        }
+    }
+}
+
+/// The batches that a lane has read and not committed, oldest first, and what they weigh.
 struct InFlight<'c, 'a, Batch: Send, Output: Send> {
     crew: &'c Crew<'a, Batch, Output>,
-    tickets: VecDeque<Ticket>,
-    permits: usize,
+    batches: VecDeque<(Ticket, usize)>,
 }
 
 impl<Batch: Send, Output: Send> InFlight<'_, '_, Batch, Output> {
-    /// Whether there is a permit for one more batch. A lane that has none in flight works until there is: it comes from the others.
-    fn take_permit(&mut self) -> bool {
-        if self.permits > self.tickets.len() {
-            return true;
-        }
-        let take = |desk: &mut Desk<Batch, Output>| {
-            let free = desk.permits > 0;
-            desk.permits -= usize::from(free);
-            free.then_some(())
-        };
-        let taken = if self.tickets.is_empty() {
-            self.crew.until(take);
-            true
-        } else {
-            take(&mut self.crew.desk()).is_some()
-        };
-        self.permits += usize::from(taken);
-        taken
+    fn bring(&mut self, batch: Batch) {
+        let weight = (self.crew.weigh)(&batch).clamp(1, self.crew.permits);
+        let mut desk = self.crew.desk();
+        let ticket = desk.next_ticket;
+        desk.next_ticket += 1;
+        desk.queue.push_back((ticket, weight, batch));
+        desk.admit();
+        self.batches.push_back((ticket, weight));
+        self.crew.changed.notify_all();
     }
 
-    fn give_permit_back(&mut self) {
-        self.permits -= 1;
-        self.crew.desk().permits += 1;
+    /// Whether the batch that was read last is not admitted yet.
+    fn is_queued(&self) -> bool {
+        let newest = self.batches.back().map(|(ticket, _)| *ticket);
+        newest.is_some_and(|newest| self.crew.desk().queue.iter().any(|(ticket, ..)| *ticket == newest))
+    }
+
+    fn oldest(&self) -> Option<Ticket> {
+        self.batches.front().map(|(ticket, _)| *ticket)
+    }
+
+    /// Gives back the permits of the oldest batch, which is committed.
+    fn end_oldest(&mut self) {
+        let Some((_, weight)) = self.batches.pop_front() else { return };
+        let mut desk = self.crew.desk();
+        desk.permits += weight;
+        desk.admit();
         self.crew.changed.notify_all();
     }
 }
@@ -154,9 +185,16 @@ impl<Batch: Send, Output: Send> Drop for InFlight<'_, '_, Batch, Output> {
     fn drop(&mut self) {
         let mut desk = self.crew.desk();
         // Nobody wants what a failed lane has brought.
-        desk.waiting.retain(|(ticket, _)| !self.tickets.contains(ticket));
-        desk.ready.retain(|ticket, _| !self.tickets.contains(ticket));
-        desk.permits += self.permits;
+        for (ticket, weight) in &self.batches {
+            let queued = desk.queue.len();
+            desk.queue.retain(|(other, ..)| other != ticket);
+            if desk.queue.len() == queued {
+                desk.permits += weight;
+            }
+            desk.waiting.retain(|(other, _)| other != ticket);
+            desk.ready.remove(ticket);
+        }
+        desk.admit();
         self.crew.changed.notify_all();
     }
 }
@@ -174,7 +212,7 @@ mod tests {
         work: impl Fn(u64) -> Result<Output, UnitError> + Sync,
         mut commit: impl FnMut(Output) -> Result<(), UnitError> + Send,
     ) -> (Result<(), UnitError>, usize) {
-        let crew = Crew::new(lanes, permits, work);
+        let crew = Crew::new(lanes, permits, |_| 1, work);
         let result = std::thread::scope(|scope| {
             let lane = scope.spawn(|| {
                 let mut numbers = 0..count;
@@ -218,6 +256,66 @@ mod tests {
             assert_eq!(free, permits, "all permits are given back");
             assert_eq!(seen, (0..200).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn batches_that_are_heavier_than_all_permits_go_alone_and_none_waits_for_ever() {
+        for (threads, lanes, permits) in [(1, 1, 2), (1, 1, 5), (3, 1, 4), (2, 2, 3), (5, 2, 6), (4, 4, 5)] {
+            // The last of a lane may be heavy, and so may the first of all.
+            let weight = |number: u64| if number.is_multiple_of(3) { 9 } else { usize::try_from(number % 4).unwrap() };
+            let (held, most) = (Mutex::new(0), Mutex::new(0));
+            let crew = Crew::new(
+                lanes,
+                permits,
+                |number| weight(*number),
+                |number| {
+                    let mut held = held.lock().unwrap();
+                    *held += weight(number).clamp(1, permits);
+                    let mut most = most.lock().unwrap();
+                    *most = (*held).max(*most);
+                    drop(held);
+                    std::thread::sleep(std::time::Duration::from_micros((number * 7919) % 300));
+                    Ok(number)
+                },
+            );
+            let lane = |first: u64| {
+                let (mut numbers, mut seen) = (first..first + 40, Vec::new());
+                let result = crew.in_order(
+                    || Ok(numbers.next()),
+                    |number| {
+                        *held.lock().unwrap() -= weight(number).clamp(1, permits);
+                        seen.push(number);
+                        Ok(())
+                    },
+                );
+                crew.leave();
+                crew.help();
+                assert!(result.is_ok());
+                assert_eq!(seen, (first..first + 40).collect::<Vec<_>>());
+            };
+            std::thread::scope(|scope| {
+                for thread in 0..threads {
+                    let (lane, crew) = (&lane, &crew);
+                    scope.spawn(move || if thread < lanes { lane(thread as u64) } else { crew.help() });
+                }
+            });
+            assert_eq!(crew.desk().permits, permits, "all permits are given back");
+            assert!(*most.lock().unwrap() <= permits, "no more are on their way than there are permits for");
+        }
+    }
+
+    #[test]
+    fn a_lane_that_fails_with_a_batch_in_the_queue_takes_it_along() {
+        // The batch of weight 4 is worked on and fails in `commit` while the next stands in the queue.
+        let crew = Crew::new(2, 4, |number: &u64| usize::try_from(*number).unwrap(), Ok);
+        let mut numbers = [4, 3].into_iter();
+        let failed = crew.in_order(|| Ok(numbers.next()), |_| Err(UnitError::Stopped));
+        assert!(matches!(failed, Err(UnitError::Stopped)));
+        crew.leave();
+        let mut numbers = 1..9;
+        assert!(crew.in_order(|| Ok(numbers.next()), |_| Ok(())).is_ok());
+        let desk = crew.desk();
+        assert_eq!((desk.permits, desk.queue.len(), desk.waiting.len(), desk.ready.len()), (4, 0, 0, 0));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::ordered::Crew;
 use super::plan::Plan;
 use super::plans::Plans;
 use super::progress::Progress;
-use super::unit::{mask_batch, run_unit};
+use super::unit::{UnitBatch, mask_batch, run_unit};
 use super::units::{UnitState, committed, ranges, records, states};
 use super::worker::Shared;
 use super::{LinesRead, UnitError};
@@ -50,7 +50,7 @@ pub struct Job {
     pub max_rejects: MaxRejects,
     /// The workers: all threads of the run.
     pub pool: ThreadPool,
-    /// Batches in memory at once.
+    /// What batches on their way weigh together, at most ([`Batch::weight`](crate::input::batch::Batch::weight)).
     pub permits: usize,
     /// Workers that also read and commit.
     pub lanes: usize,
@@ -186,7 +186,7 @@ fn run_units(job: &Job, wanted: Range<usize>) -> Result<(), RunError> {
     let next = AtomicUsize::new(wanted.start);
     let units = job.plan().units.len();
     let lanes = job.lanes.min(wanted.len());
-    let crew = Crew::new(lanes, job.permits, |batch| mask_batch(job, batch));
+    let crew = Crew::new(lanes, job.permits, UnitBatch::weight, |batch| mask_batch(job, batch));
     let lane = || {
         loop {
             let unit = next.fetch_add(1, Ordering::Relaxed);

@@ -61,6 +61,14 @@ pub struct UnitBatch {
     batch: Batch,
 }
 
+impl UnitBatch {
+    /// What it weighs, in permits.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.batch.weight()
+    }
+}
+
 /// On any thread: the rows of a batch as a row group, and how far the unit is with it.
 ///
 /// # Errors

@@ -49,6 +49,14 @@ pub struct Task {
     pub is_masked: bool,
 }
 
+impl Task {
+    /// What it weighs, in permits.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.batch.weight()
+    }
+}
+
 /// What a batch gave.
 pub struct Outcome {
     /// What is wrong.

@@ -44,7 +44,7 @@ pub struct Again<'a> {
     pub rows: RowsAgain,
     /// A folder for lines that are too long.
     pub spool: PathBuf,
-    /// Batches in memory at once.
+    /// What batches on their way weigh together, at most.
     pub permits: usize,
     /// What a source may ask for.
     pub limits: Limits,
@@ -198,7 +198,7 @@ impl Checker<'_> {
     fn check_units(&self, pool: &ThreadPool, report: &mut Report) {
         let next = AtomicUsize::new(0);
         let lanes = pool.current_num_threads().min(self.units).max(1);
-        let crew = Crew::new(lanes, self.laws.again.permits, |task| self.laws.check(task));
+        let crew = Crew::new(lanes, self.laws.again.permits, Task::weight, |task| self.laws.check(task));
         let lane = || {
             let mut reports = Vec::new();
             loop {
