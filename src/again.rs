@@ -17,6 +17,7 @@ use crate::inputs::{Inputs, tokenizer_place};
 use crate::output::data_set::{DataSet, MANIFEST, PRIVATE};
 use crate::output::manifest::{Manifest, PlanParts, SourceEntry};
 use crate::pipeline::allowance::MaxRejects;
+use crate::pipeline::memory;
 use crate::pipeline::plan::{Cutting, PLAN_VERSION, Plan, PlannedSource};
 use crate::reading::Described;
 use crate::reading::manifest::{ManifestError, read};
@@ -79,7 +80,7 @@ pub fn verify(args: &VerifyArgs) -> Result<Report> {
         sources,
         rows,
         spool: spool.path().to_owned(),
-        permits: workers + 1,
+        permits: memory::permits(workers),
         limits: limits.limits(),
     };
     let mut report = verify_data_set(opened, Some(&again), &pool);

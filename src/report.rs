@@ -20,6 +20,7 @@ use crate::input::source::listed;
 use crate::numbers::exact;
 pub use crate::numbers::{counted, grouped};
 use crate::output::manifest::Manifest;
+use crate::pipeline::memory::{self, USUAL_LINE};
 use crate::pipeline::plan::Plan;
 use crate::preview::{Left, RecipePreview, Shown, realised_density};
 use crate::settings::Settings;
@@ -275,7 +276,7 @@ pub fn plan(settings: &Settings) -> String {
     line("path", path.path());
     line("vocabulary", vocabulary(spec));
     line("workers", workers.to_string());
-    line("memory", memory(spec, *workers));
+    line("memory", memory(settings));
     let _ = writeln!(text);
     text += &denoiser_table(spec);
     for shortening in spec.shortenings() {
@@ -296,14 +297,17 @@ fn tokenizer(id: &TokenizerId) -> String {
     }
 }
 
-/// What a run holds beside the tokenizer. At most one batch more than there are workers is on its way; each is its text, its encoded rows,
-/// its ids where rows are held until their places are known, and a worker's share of the tokenizer's cache (docs/internals/performance.md).
-fn memory(spec: &Spec, workers: usize) -> String {
-    const BATCH: u64 = 80 << 20;
-    const HELD: u64 = 64 << 20;
-    let held = if spec.fields().pack || spec.fields().shuffle { HELD } else { 0 };
-    let batches = workers as u64 + 1;
-    format!("about {} beside the tokenizer, whatever the size of the sources", bytes(batches * (BATCH + held)))
+/// What a run holds beside the tokenizer's tables: with lines as most sources have them, and with those that are allowed.
+fn memory(settings: &Settings) -> String {
+    let Settings { spec, format, plan, sources, workers, .. } = settings;
+    let most = |line| bytes(memory::most(spec, format, plan.pages().compression, sources, *workers, line));
+    let longest = spec.fields().max_line;
+    let mut text =
+        format!("up to {} beside the tokenizer, whatever the size of the sources", most(longest.min(USUAL_LINE)));
+    if longest > USUAL_LINE {
+        let _ = write!(text, "; {} if lines are as long as `--max-line` allows", most(longest));
+    }
+    text
 }
 
 fn units(plan: &Plan) -> String {

@@ -22,6 +22,7 @@ use crate::output::schema::{self, Column, RowFormat};
 use crate::output::shard::ShardOptions;
 use crate::pipeline::allowance::MaxRejects;
 use crate::pipeline::document::Fields;
+use crate::pipeline::memory;
 use crate::pipeline::plan::{Cutting, Plan};
 use crate::pipeline::plans::{Earlier, Extend, Plans};
 use crate::pipeline::progress::Progress;
@@ -349,8 +350,6 @@ impl Settings {
         let Self { spec, format, tokenizer, tokenizer_place, workers, limits, .. } = self;
         let (shared, shard_options) = shared(spec, format, tokenizer, plans.whole())?;
         let pool = pool(workers)?;
-        // One lane decompresses and commits for about eight workers; one more, so that they are busy while a unit ends.
-        let lanes = workers.min(1 + workers.div_ceil(8));
         Ok(Job {
             shard_options,
             plans,
@@ -361,8 +360,8 @@ impl Settings {
             limits,
             max_rejects,
             pool,
-            permits: workers + 1,
-            lanes,
+            permits: memory::permits(workers),
+            lanes: memory::lanes(workers),
             buffers: Arc::default(),
             progress: Arc::new(Progress::default()),
             interrupted,

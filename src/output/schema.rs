@@ -236,6 +236,12 @@ impl RowFormat {
         }
     }
 
+    /// The columns with a value for each id.
+    #[must_use]
+    pub fn id_columns(&self) -> usize {
+        self.columns.iter().filter(|column| matches!(column.per(), Per::Id)).count()
+    }
+
     /// Whether a value of the column is a list.
     pub(super) fn is_list(&self, column: Column) -> bool {
         match column.per() {

@@ -14,6 +14,7 @@ pub mod allowance;
 pub mod arrange;
 pub mod document;
 pub mod estimate;
+pub mod memory;
 pub mod ordered;
 pub mod plan;
 pub mod plans;
