@@ -53,26 +53,48 @@ pub mod verify;
 /// The pages of `docs/`, as they are.
 #[allow(clippy::doc_markdown, reason = "prose for readers outside rustdoc as well")]
 pub mod documentation {
-    #[doc = include_str!("../docs/reference/masking.md")]
-    pub mod masking {}
+    #[doc = include_str!("../docs/guide/first-data-set.md")]
+    pub mod first_data_set {}
+    #[doc = include_str!("../docs/guide/recipes.md")]
+    pub mod write_your_own_recipe {}
+    #[doc = include_str!("../docs/guide/decoder-only.md")]
+    pub mod decoder_only {}
+    #[doc = include_str!("../docs/guide/several-machines.md")]
+    pub mod several_machines {}
+    #[doc = include_str!("../docs/guide/resuming.md")]
+    pub mod resume_and_check {}
+    #[doc = include_str!("../docs/guide/looking-at-rows.md")]
+    pub mod looking_at_rows {}
+    #[doc = include_str!("../docs/guide/training.md")]
+    pub mod training {}
+    #[doc = include_str!("../docs/reference/command-line.md")]
+    pub mod command_line {}
     #[doc = include_str!("../docs/reference/recipes.md")]
     pub mod recipes {}
     #[doc = include_str!("../docs/reference/format.md")]
     pub mod format {}
+    #[doc = include_str!("../docs/reference/masking.md")]
+    pub mod masking {}
     #[doc = include_str!("../docs/reference/reproducibility.md")]
     pub mod reproducibility {}
-    #[doc = include_str!("../docs/internals/reliability.md")]
-    pub mod reliability {}
-    #[doc = include_str!("../docs/reference/scale-out.md")]
-    pub mod scale_out {}
+    #[doc = include_str!("../docs/reference/resuming.md")]
+    pub mod resuming {}
     #[doc = include_str!("../docs/reference/verify.md")]
     pub mod verify {}
     #[doc = include_str!("../docs/reference/inspect.md")]
     pub mod inspect {}
+    #[doc = include_str!("../docs/reference/scale-out.md")]
+    pub mod scale_out {}
     #[doc = include_str!("../docs/internals/design.md")]
     pub mod design {}
     #[doc = include_str!("../docs/internals/tokenization.md")]
     pub mod tokenization {}
     #[doc = include_str!("../docs/internals/performance.md")]
     pub mod performance {}
+    #[doc = include_str!("../docs/internals/reliability.md")]
+    pub mod reliability {}
+    #[doc = include_str!("../docs/internals/testing.md")]
+    pub mod testing {}
+    #[doc = include_str!("../docs/internals/scale-out.md")]
+    pub mod how_scale_out_was_tried {}
 }

@@ -422,7 +422,7 @@ pub fn unit(asked: Option<usize>, offset: Option<usize>) -> Result<Option<usize>
     if offset.is_some() { Err(SettingsError::NoIndex) } else { Ok(None) }
 }
 
-/// The fault that a test asks for (`docs/internals/reliability.md`); none otherwise.
+/// The fault that a test asks for (`docs/internals/testing.md`); none otherwise.
 #[expect(clippy::disallowed_methods, reason = "the only reader of the environment")]
 fn faults() -> Result<Faults> {
     match std::env::var("UL2_PREP_FAULT") {

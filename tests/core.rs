@@ -1,5 +1,5 @@
 //! Laws of the core that segments alone do not show: records of two fields, rows of several examples, joined documents, small choices of
-//! denoisers, what a spec refuses. Most were first met by changing the code and seeing no test fail (`docs/internals/reliability.md`, "Mutants").
+//! denoisers, what a spec refuses. Most were first met by changing the code and seeing no test fail (`docs/internals/testing.md`, "Mutants").
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -246,6 +246,21 @@ fn the_guide_to_training_makes_batches_as_the_card_does() {
     assert_eq!(held, [true, true]);
 }
 
+#[test]
+fn the_documentation_of_the_crate_leaves_no_page_out() {
+    let library = page("src/lib.rs");
+    let left_out = |name: &String| !library.contains(&format!("include_str!(\"../{name}\")"));
+    let index = "docs/README.md";
+    let missing: Vec<String> =
+        pages().into_iter().filter(|name| name.starts_with("docs/") && name != index).filter(left_out).collect();
+    assert_eq!(missing, Vec::<String>::new());
+    let linked = page(index);
+    let missing = |name: &String| !linked.contains(&format!("]({})", name.strip_prefix("docs/").unwrap()));
+    let missing: Vec<String> =
+        pages().into_iter().filter(|name| name.starts_with("docs/") && name != index).filter(missing).collect();
+    assert_eq!(missing, Vec::<String>::new(), "the index has every page");
+}
+
 /// The keys of a JSON file of ours. Maps whose keys are names of sources or denoisers are looked into, not listed.
 fn keys(value: &Value, found: &mut Vec<String>) {
     match value {

@@ -1,7 +1,7 @@
 //! Faults on purpose: what a power cut, a kill, a full disk or a lost reply does, at a step that a test picks.
 //!
 //! The steps of a file are numbered as they come. A run with one worker takes them in the same order each time, so a test can go
-//! through all of them (`docs/internals/reliability.md`).
+//! through all of them (`docs/internals/testing.md`).
 
 use std::fmt;
 use std::io;

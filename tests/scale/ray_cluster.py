@@ -28,7 +28,7 @@ UNIT_BYTES = "70000"  # most of the fixtures' shards are larger, so that there a
 PATIENCE = 180  # seconds for a launch
 
 # What the launcher takes for the tool: it writes down who begins which unit, lets the first attempt at one unit fail if it was told to, or go wrong
-# inside the tool (docs/internals/reliability.md), takes its time, and becomes the tool. It is one process, as the tool is: only that one is tied to the worker.
+# inside the tool (docs/internals/testing.md), takes its time, and becomes the tool. It is one process, as the tool is: only that one is tied to the worker.
 WRAPPER = """#!{python} -IS
 import os, sys, time
 if "--unit" in sys.argv:
