@@ -71,8 +71,14 @@ pub mod documentation {
     pub mod command_line {}
     #[doc = include_str!("../docs/reference/recipes.md")]
     pub mod recipes {}
+    #[doc = include_str!("../docs/reference/sources.md")]
+    pub mod sources {}
+    #[doc = include_str!("../docs/reference/tokens.md")]
+    pub mod tokens {}
     #[doc = include_str!("../docs/reference/format.md")]
     pub mod format {}
+    #[doc = include_str!("../docs/reference/manifest.md")]
+    pub mod manifest {}
     #[doc = include_str!("../docs/reference/masking.md")]
     pub mod masking {}
     #[doc = include_str!("../docs/reference/reproducibility.md")]

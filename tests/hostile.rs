@@ -1,7 +1,7 @@
 //! What nobody would do by mistake, and what systems do all the same: bombs, sources that change while they are read, names that a
 //! terminal obeys, a reader that has gone away.
 //!
-//! A limit (`docs/reference/format.md`, section Limits) is an error that names the source and the flag; what is committed stays. Memory is what the
+//! A limit (`docs/reference/sources.md`, section Limits) is an error that names the source and the flag; what is committed stays. Memory is what the
 //! system says of the process.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]

@@ -281,7 +281,7 @@ fn keys(value: &Value, found: &mut Vec<String>) {
 }
 
 #[test]
-fn the_format_page_names_every_key() {
+fn the_pages_of_the_formats_name_every_key() {
     let fixture = Fixture::new();
     let good = [r#"{"text":"a text with a few words in it"}"#, r#"{"text":"x"}"#];
     let bad = ["{", "[]", "{}", r#"{"text":1}"#, r#"{"text":""}"#];
@@ -295,7 +295,7 @@ fn the_format_page_names_every_key() {
     data_set.rejects().iter().for_each(|(entry, _)| keys(entry, &mut found));
     found.sort();
     found.dedup();
-    let format = page("docs/reference/format.md");
+    let format = ["format", "manifest", "sources"].map(|name| page(&format!("docs/reference/{name}.md"))).concat();
     let missing: Vec<&String> = found.iter().filter(|key| !format.contains(&format!("`{key}`"))).collect();
     assert_eq!(missing, Vec::<&String>::new());
 }

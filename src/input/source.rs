@@ -110,7 +110,7 @@ impl Compression {
     }
 }
 
-/// Whether a file that is no source looks like a part of a corpus, by its ending (`docs/reference/format.md`, "Sources").
+/// Whether a file that is no source looks like a part of a corpus, by its ending (`docs/reference/sources.md`, "Sources").
 fn is_of_a_corpus(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     match name.rsplit_once('.') {

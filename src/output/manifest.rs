@@ -16,7 +16,7 @@ use crate::denoise::{MASKING_VERSION, Shortening, Spec};
 /// The version of the manifest's own format.
 pub const MANIFEST_VERSION: u32 = 1;
 
-/// The manifest of a finished data set (`docs/reference/format.md`).
+/// The manifest of a finished data set (`docs/reference/manifest.md`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// [`MANIFEST_VERSION`].

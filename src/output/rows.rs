@@ -346,7 +346,7 @@ impl RowGroupBuilder<'_> {
     }
 }
 
-/// Adds an example to the hash of its row, in the canonical encoding of `docs/reference/format.md`.
+/// Adds an example to the hash of its row, in the canonical encoding of `docs/reference/manifest.md`.
 pub(super) fn hash_example(
     hash: &mut Sha256,
     from: Provenance<'_>,
@@ -378,7 +378,7 @@ pub(super) fn hash_example(
 
 /// A digest of a set of rows that does not depend on their order or on shards: the sum of the rows' SHA-256, modulo 2^256.
 ///
-/// A row is hashed in a canonical encoding (`docs/reference/format.md`).
+/// A row is hashed in a canonical encoding (`docs/reference/manifest.md`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RowsDigest([u64; 4]);
 

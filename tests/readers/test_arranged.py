@@ -479,7 +479,7 @@ def test_fill_rate(manifest, rows, form):
 
 
 def test_manifest_describes_every_shard(data_set, files, manifest, form, examples_of_rows):
-    """Names, bytes, rows, and the digest of the rows, which docs/reference/format.md defines."""
+    """Names, bytes, rows, and the digest of the rows, which docs/reference/manifest.md defines."""
     shards = {shard["path"]: shard for shard in manifest["shards"]}
     assert sorted(shards) == [path.relative_to(data_set).as_posix() for path in files], "shards of the manifest"
 
