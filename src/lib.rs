@@ -95,6 +95,8 @@ pub mod documentation {
     pub mod design {}
     #[doc = include_str!("../docs/internals/tokenization.md")]
     pub mod tokenization {}
+    #[doc = include_str!("../docs/internals/sentencepiece.md")]
+    pub mod sentencepiece {}
     #[doc = include_str!("../docs/internals/performance.md")]
     pub mod performance {}
     #[doc = include_str!("../docs/internals/reliability.md")]

@@ -1,4 +1,4 @@
-//! SentencePiece models: ids of the Python package, sentinels, names, folders, and files that are none (`docs/internals/tokenization.md`).
+//! SentencePiece models: ids of the Python package, sentinels, names, folders, and files that are none (`docs/internals/sentencepiece.md`).
 //!
 //! `fixtures/ids/sentencepiece.jsonl` holds what the package gives for two models and variants of them: the same file with bytes behind it, which
 //! add pieces and change settings. The long form, real models over a corpus, is `tests/identity.rs`.

@@ -1,4 +1,4 @@
-//! An expression of a `tokenizer.json`, and a bound on the steps that it takes (`docs/tokenization.md`, Limits).
+//! An expression of a `tokenizer.json`, and a bound on the steps that it takes (`docs/internals/tokenization.md`, Limits).
 //!
 //! The engine goes back and tries again, so an expression can take time that grows as a power of the text, or faster. The engine counts only its
 //! steps back. So the expression is written anew, with the same matches: each turn of each repetition, and each place that is passed over,

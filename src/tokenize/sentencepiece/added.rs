@@ -1,4 +1,4 @@
-//! The tokens that stand beside the pieces of a model, sentinels above all (`docs/internals/tokenization.md`, Tokens beside the pieces).
+//! The tokens that stand beside the pieces of a model, sentinels above all (`docs/internals/sentencepiece.md`, Tokens beside the pieces).
 
 use std::collections::{BTreeMap, BTreeSet};
 

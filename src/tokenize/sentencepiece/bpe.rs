@@ -1,4 +1,4 @@
-//! The merges of a BPE model, as the package makes them (`docs/internals/tokenization.md`, BPE).
+//! The merges of a BPE model, as the package makes them (`docs/internals/sentencepiece.md`, BPE).
 
 use std::collections::{BTreeMap, BinaryHeap};
 use std::convert::Infallible;

@@ -1,4 +1,4 @@
-//! A SentencePiece model file, read and used by code of our own (`docs/internals/tokenization.md`, SentencePiece models).
+//! A SentencePiece model file, read and used by code of our own (`docs/internals/sentencepiece.md`, SentencePiece models).
 //!
 //! Ids equal those of the Python package `sentencepiece` for every text that spells no reserved piece. The same model as a `tokenizer.json`
 //! gives other ids for some texts: the `tokenizers` crate adds scores up in float64, word by word, and normalizes grapheme clusters.

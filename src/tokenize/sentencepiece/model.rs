@@ -1,4 +1,4 @@
-//! What a model file says (`docs/internals/tokenization.md`), and whether it is one.
+//! What a model file says (`docs/internals/sentencepiece.md`), and whether it is one.
 
 use super::wire::{Fields, Value, WireError};
 

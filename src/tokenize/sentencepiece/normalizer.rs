@@ -1,4 +1,4 @@
-//! From a text to what the model is asked for (`docs/internals/tokenization.md`, Normalizer).
+//! From a text to what the model is asked for (`docs/internals/sentencepiece.md`, Normalizer).
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The best path through a normalized text, as the package finds it (`docs/internals/tokenization.md`, Unigram and Margins).
+//! The best path through a normalized text, as the package finds it (`docs/internals/sentencepiece.md`, Unigram and Margins).
 //!
 //! Scores are added up in float32 over the whole text, so which path is best may depend on all that stands in front. A word's path is
 //! kept all the same, with its margin: how much better it is than the next best one. While rounding cannot use the margin up, the path
