@@ -18,36 +18,26 @@
 //!
 //! The pages of `docs/` are included under [`documentation`].
 
-pub mod again;
-pub mod app;
-pub mod bounded;
 pub mod cli;
+pub mod commands;
 pub mod denoise;
-pub mod difference;
 pub mod digest;
-pub mod generate;
-pub mod hint;
+pub mod files;
 pub mod input;
-pub mod inputs;
 pub mod inspect;
-pub mod look;
+pub mod json;
 pub mod numbers;
 pub mod output;
-pub mod page;
 pub mod pipeline;
-pub mod planned;
-pub mod preview;
+pub mod plan;
 pub mod reading;
 pub mod recipe;
 pub mod reject;
 pub mod report;
 pub mod settings;
-pub mod shown;
-pub mod spool;
 pub mod stats;
 pub mod store;
 pub mod tokenize;
-pub mod usage;
 pub mod verify;
 
 /// The pages of `docs/`, as they are.

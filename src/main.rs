@@ -2,17 +2,19 @@
 
 use std::process::ExitCode;
 
-use ul2_prep::{app, hint, report, usage};
+use ul2_prep::cli::usage;
+use ul2_prep::commands::{self, hints};
+use ul2_prep::report;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = usage::parse().unwrap_or_else(|error| error.exit());
-    match app::execute(&cli) {
+    match commands::execute(&cli) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            report::failure(&format!("{:#}", failure.error), hint::hint(&failure.error).as_deref());
+            report::failure(&format!("{:#}", failure.error), hints::hint(&failure.error).as_deref());
             ExitCode::from(failure.exit_code)
         }
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
-use crate::spool::new_file;
+use crate::files::private::new_file;
 
 /// Why a line makes no rows. A closed set: these are the words in the manifest and beside each reject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -623,7 +623,7 @@ fn an_extension_of_which_nothing_is_committed_gives_way_to_one_of_the_mended_sou
 fn a_run_whose_plan_was_replaced_commits_nothing() {
     use ul2_prep::output::OutputError;
     use ul2_prep::output::data_set::DataSet;
-    use ul2_prep::pipeline::plans::Plans;
+    use ul2_prep::plan::chain::Plans;
     let fixture = Fixture::new();
     fixture.write("a.jsonl", record("a text"));
     fixture.ran("plan a.jsonl --out masked --seed 1 --write").succeeded();

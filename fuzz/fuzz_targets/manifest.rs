@@ -9,7 +9,7 @@ use serde_json::Value;
 use ul2_prep::denoise::Spec;
 use ul2_prep::output::commit::{CommitRecord, to_json};
 use ul2_prep::output::manifest::Manifest;
-use ul2_prep::pipeline::plan::Plan;
+use ul2_prep::plan::Plan;
 
 /// Reads, writes, reads and writes.
 fn again<T: Serialize + DeserializeOwned>(bytes: &[u8], prepare: impl Fn(&mut T)) {

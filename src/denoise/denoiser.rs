@@ -6,8 +6,8 @@ use std::num::NonZeroU32;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::encode::EosPolicy;
-use super::pattern::{NoisePattern, Parts, PatternError};
+use crate::denoise::encode::EosPolicy;
+use crate::denoise::pattern::{NoisePattern, Parts, PatternError};
 
 /// UL2's three families of denoisers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -35,10 +35,10 @@ pub struct Denoiser {
     /// How a mask becomes an example.
     pub layout: Layout,
     /// Where the split layout has its sentinel.
-    #[serde(default, skip_serializing_if = "super::is_default")]
+    #[serde(default, skip_serializing_if = "crate::denoise::is_default")]
     pub s_sentinel: SSentinel,
     /// Whether a sentinel stands behind the last span of the labels.
-    #[serde(default, skip_serializing_if = "super::is_default")]
+    #[serde(default, skip_serializing_if = "crate::denoise::is_default")]
     pub closing_sentinel: bool,
     /// The ids put at the front of the inputs; empty for none.
     pub mode_token: Vec<u32>,

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::denoiser::{Layout, SSentinel};
-use super::mask::{NoiseMask, Span};
+use crate::denoise::denoiser::{Layout, SSentinel};
+use crate::denoise::mask::{NoiseMask, Span};
 
 /// Which sequences EOS ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -87,7 +87,7 @@ pub struct RowForm {
 ///
 /// # Panics
 ///
-/// If the mask has more spans than `form` has sentinels: [`Spec`](super::Spec) shortens segments so that it has not.
+/// If the mask has more spans than `form` has sentinels: [`Spec`](crate::denoise::Spec) shortens segments so that it has not.
 pub fn encode(segment: &[u32], mask: &NoiseMask, form: &RowForm, inputs: &mut Vec<i32>, labels: &mut Vec<i32>) -> u32 {
     debug_assert_eq!(segment.len(), mask.length() as usize);
     let start = inputs.len();

@@ -3,11 +3,11 @@
 //! Masks are lists of spans, not booleans: the laws hold by construction, encoding is one pass over the spans,
 //! and sentinels are numbered by the span, so inputs and labels cannot disagree.
 
-use super::pattern::{
+use crate::denoise::pattern::{
     Label, Law, NoiseCounts, NoisePattern, Normal, Parts, Permute, RandomSpans, Separate, Split, Whole, share_of,
 };
-use super::ratio::Ratio;
-use super::stream::{Stream, Subset};
+use crate::denoise::ratio::Ratio;
+use crate::denoise::stream::{Stream, Subset};
 
 /// Consecutive tokens `start..end` of a segment, at least one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

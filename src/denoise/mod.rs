@@ -10,6 +10,7 @@
 //! Nothing here opens a file, reads a clock or the environment, starts a thread or logs. The normative text
 //! is [`docs/reference/masking.md`](crate::documentation::masking); each module names the section it implements.
 
+pub mod cut;
 pub mod denoiser;
 pub mod encode;
 pub mod mask;
@@ -17,12 +18,12 @@ pub mod pack;
 pub mod pattern;
 pub mod ratio;
 pub mod record;
-pub mod segment;
 pub mod spec;
 pub mod stream;
 pub mod tokens;
 pub mod vocabulary;
 
+pub use cut::{Concat, Cut, LineStart, Segment, Segmenting, Start, Window};
 pub use denoiser::{Denoiser, Layout, Mode, SSentinel};
 pub use encode::{Causal, DecodeError, Decoded, EosPolicy, IGNORED, Loss, RowForm, decode, encode, split_causal};
 pub use mask::{MaskError, Masker, NoiseMask, Span};
@@ -33,7 +34,6 @@ pub use pattern::{
 };
 pub use ratio::{Ratio, RatioError};
 pub use record::{Choices, Composed, Record, compose, label_fits, record_rows};
-pub use segment::{Concat, Cut, LineStart, Segment, Segmenting, Start, Window};
 pub use spec::{
     MASKING_VERSION, MAX_LENGTH, SegmentLength, Shortening, SourceKeys, Spec, SpecError, SpecFields, TokenizerId,
 };

@@ -8,7 +8,7 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-use super::ratio::Ratio;
+use crate::denoise::ratio::Ratio;
 
 /// Which tokens of a segment become noise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ pub struct RandomSpans {
     /// Mean length of the noise spans (UL2's *µ*).
     pub mean_span_length: SpanLength,
     /// The law of the spans' lengths.
-    #[serde(default, skip_serializing_if = "super::is_default")]
+    #[serde(default, skip_serializing_if = "crate::denoise::is_default")]
     pub law: Law,
     /// Which masks are rotated.
     #[serde(default)]

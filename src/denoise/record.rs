@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::mask::all_sets_fit;
-use super::pattern::{MultipleChoice, NoisePattern, Parts, Permute};
-use super::spec::Spec;
-use super::stream::{Stream, Subset};
+use crate::denoise::mask::all_sets_fit;
+use crate::denoise::pattern::{MultipleChoice, NoisePattern, Parts, Permute};
+use crate::denoise::spec::Spec;
+use crate::denoise::stream::{Stream, Subset};
 
 /// The tokens of a record.
 #[derive(Debug, Clone, Copy)]

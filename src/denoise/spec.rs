@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::denoiser::{Denoiser, DenoiserError, Layout, RowBounds, SSentinel};
-use super::encode::{Causal, EosPolicy, RowForm};
-use super::is_default;
-use super::pattern::{NoisePattern, Parts};
-use super::segment::{Segmenting, Window};
-use super::stream::{Seed, Stream, StreamKey};
-use super::vocabulary::Vocabulary;
+use crate::denoise::cut::{Segmenting, Window};
+use crate::denoise::denoiser::{Denoiser, DenoiserError, Layout, RowBounds, SSentinel};
+use crate::denoise::encode::{Causal, EosPolicy, RowForm};
+use crate::denoise::is_default;
+use crate::denoise::pattern::{NoisePattern, Parts};
+use crate::denoise::stream::{Seed, Stream, StreamKey};
+use crate::denoise::vocabulary::Vocabulary;
 
 /// The version of `docs/reference/masking.md`. Raised by every change that moves a row.
 pub const MASKING_VERSION: u32 = 1;
@@ -539,7 +539,7 @@ fn fits(bounds: RowBounds, fields: &SpecFields, sentinels: u32) -> bool {
         && bounds.sentinels <= sentinels
 }
 
-/// The segment length that [`Cut`](super::Cut) needs, to be able to give tokens up.
+/// The segment length that [`Cut`](crate::denoise::Cut) needs, to be able to give tokens up.
 fn shortest(fields: &SpecFields) -> u32 {
     2 * fields.min_segment - 1
 }

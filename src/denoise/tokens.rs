@@ -1,6 +1,6 @@
 //! A document's ids, checked against the vocabulary (`docs/reference/masking.md`, section 7).
 
-use super::vocabulary::Vocabulary;
+use crate::denoise::vocabulary::Vocabulary;
 
 /// The tokens of one document: every id is in the vocabulary and none is reserved.
 #[derive(Debug, Clone, Copy)]

@@ -6,8 +6,8 @@ use flate2::bufread::GzDecoder;
 use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 
-use super::InputError;
-use super::source::{Compression, Source};
+use crate::input::InputError;
+use crate::input::source::{Compression, Source};
 use crate::store::{Location, Object, Pieces};
 
 /// Bytes that are asked of the file at a time.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use super::DiscoverError;
+use crate::input::DiscoverError;
 use crate::store::{Location, Object, Remote};
 
 /// The endings of sources, as messages list them.

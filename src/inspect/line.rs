@@ -9,9 +9,9 @@ use crate::input::reader::Limits;
 use crate::input::source::Source;
 use crate::output::OutputError;
 use crate::output::read::write_aside;
-use crate::output::shard::ShardOptions;
+use crate::output::unit_writer::ShardOptions;
 use crate::pipeline::UnitError;
-use crate::pipeline::worker::{BatchMasker, Masked, Shared};
+use crate::pipeline::masker::{BatchMasker, Masked, Shared};
 
 /// Why a line has no rows to be shown.
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,7 @@ use crate::output::commit::ShardFile;
 use crate::output::data_set::{DATA, DataSet, Fetched};
 use crate::output::schema::{Column, RowFormat};
 use crate::reading::Described;
-use crate::reading::example::{self, Example, Reach, Row};
+use crate::reading::decode::{self, Example, Reach, Row};
 use crate::reading::manifest::place_of;
 use crate::reading::shard::{RowReader, RowsError, fetch};
 
@@ -309,9 +309,9 @@ impl ShardRows<'_> {
         let examples = apart.examples.len();
         let wanted = |(_, example): &(usize, &Example<'_>)| self.filter.is_of(apart, example);
         let found = |(index, example): (usize, &Example<'_>)| {
-            let decoded = example::tokens(example, self.spec);
+            let decoded = decode::tokens(example, self.spec);
             let whole = (example.input_ids, example.labels);
-            let (inputs, targets) = example::sequences(example, self.spec).unwrap_or(whole);
+            let (inputs, targets) = decode::sequences(example, self.spec).unwrap_or(whole);
             self.filter.has_span(&decoded).then(|| Found {
                 row,
                 example: (index, examples),

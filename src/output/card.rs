@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::counts::DenoiserCounts;
-use super::data_set::{DATA, MANIFEST, REJECTS};
-use super::encoding::TokenEncoding;
-use super::manifest::{Manifest, SourceEntry};
-use super::schema::Column;
 use crate::numbers::counted;
+use crate::output::counts::DenoiserCounts;
+use crate::output::data_set::{DATA, MANIFEST, REJECTS};
+use crate::output::encoding::TokenEncoding;
+use crate::output::manifest::{Manifest, SourceEntry};
+use crate::output::schema::Column;
 
 /// Sources that the card lists; the manifest has all.
 const MOST_SOURCES: usize = 50;

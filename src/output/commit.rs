@@ -4,10 +4,10 @@ use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 
-use super::OutputError;
-use super::counts::Counts;
-use super::data_set::{COMMITS, Created, DATA, DataSet, Published, REJECTS, TemporaryFile};
-use super::ours::is_shard_or_rejects;
+use crate::output::OutputError;
+use crate::output::counts::Counts;
+use crate::output::data_set::{COMMITS, Created, DATA, DataSet, Published, REJECTS, TemporaryFile};
+use crate::output::ours::is_shard_or_rejects;
 
 /// What a shard holds and where the unit stands after it.
 ///
@@ -57,7 +57,7 @@ pub struct ShardFile {
     pub rows: u64,
     /// Row groups.
     pub row_groups: u64,
-    /// Digest of its rows ([`RowsDigest`](super::rows::RowsDigest)).
+    /// Digest of its rows ([`RowsDigest`](crate::output::encode::RowsDigest)).
     pub rows_digest: String,
 }
 

@@ -9,9 +9,9 @@ use std::sync::{Arc, OnceLock};
 use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 
-use super::faults::{Faults, Step};
-use crate::bounded::{self, MOST, MOST_RECORD};
-use crate::spool::{Spool, new_file};
+use crate::files::bounded::{self, MOST, MOST_RECORD};
+use crate::files::private::{Spool, new_file};
+use crate::output::faults::{Faults, Step};
 pub use crate::store::Created;
 use crate::store::{Location, Remote};
 
@@ -629,7 +629,7 @@ impl Write for DigestWriter<'_> {
     }
 }
 
-/// The unit of a shard or of its rejects, by the name that [`UnitWriter`](super::shard::UnitWriter) gives it.
+/// The unit of a shard or of its rejects, by the name that [`UnitWriter`](crate::output::unit_writer::UnitWriter) gives it.
 fn unit_of(name: &str) -> Option<usize> {
     let (unit, rest) = name.split_once("/train-")?.1.split_once('-')?;
     let (shard, ending) = rest.split_once('.')?;

@@ -3,13 +3,12 @@
 //! The steps of a file are numbered as they come. A run with one worker takes them in the same order each time, so a test can go
 //! through all of them (`docs/internals/testing.md`).
 
-use std::fmt;
-use std::io;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use std::{fmt, io};
 
 /// A step on a file's way to its final name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,12 +6,12 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::OutputError;
-use super::commit::{CommitRecord, FinishedFile, ReaderPosition, RejectFiles, ShardFile, to_json};
-use super::counts::{DenoiserCounts, SourceCounts, is_zero};
-use super::encoding::{Compression, TokenEncoding};
-use super::rows::RowsDigest;
 use crate::denoise::{MASKING_VERSION, Shortening, Spec};
+use crate::output::OutputError;
+use crate::output::commit::{CommitRecord, FinishedFile, ReaderPosition, RejectFiles, ShardFile, to_json};
+use crate::output::counts::{DenoiserCounts, SourceCounts, is_zero};
+use crate::output::encode::RowsDigest;
+use crate::output::encoding::{Compression, TokenEncoding};
 
 /// The version of the manifest's own format.
 pub const MANIFEST_VERSION: u32 = 1;
@@ -28,7 +28,7 @@ pub struct Manifest {
     /// Which code made the ids, and why. It decides none.
     pub tokenizer_path: String,
     /// Everything that decides rows.
-    #[serde(deserialize_with = "crate::bounded::value")]
+    #[serde(deserialize_with = "crate::files::bounded::value")]
     pub spec: Value,
     /// SHA-256 of the spec.
     pub spec_fingerprint: String,
@@ -52,7 +52,7 @@ pub struct Manifest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanParts {
     /// The columns of the shards.
-    #[serde(deserialize_with = "crate::bounded::texts")]
+    #[serde(deserialize_with = "crate::files::bounded::texts")]
     pub columns: Vec<String>,
     /// `--shard-size`.
     pub shard_bytes: u64,

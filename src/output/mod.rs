@@ -12,18 +12,18 @@ pub mod card;
 pub mod commit;
 pub mod counts;
 pub mod data_set;
+pub mod encode;
 pub mod encoding;
 pub mod faults;
 pub mod manifest;
 pub mod ours;
 pub mod read;
 pub mod rejects;
-pub mod rows;
 pub mod schema;
 mod shape;
-pub mod shard;
 pub mod sums;
 mod thrift;
+pub mod unit_writer;
 
 use std::path::PathBuf;
 

@@ -5,11 +5,10 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::OutputError;
-use super::card;
-use super::data_set::{CARD, DATA, DataSet, MANIFEST, PLAN, REJECTS, SUCCESS, SUMS};
-use super::manifest::Manifest;
-use super::sums::Sums;
+use crate::output::data_set::{CARD, DATA, DataSet, MANIFEST, PLAN, REJECTS, SUCCESS, SUMS};
+use crate::output::manifest::Manifest;
+use crate::output::sums::Sums;
+use crate::output::{OutputError, card};
 
 /// A larger file is not a card, a manifest or a list of digests of ours.
 const MOST: u64 = 1 << 30;

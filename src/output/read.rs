@@ -16,12 +16,11 @@ use parquet::arrow::{ArrowSchemaConverter, ProjectionMask};
 use parquet::file::writer::SerializedFileWriter;
 use sha2::{Digest as _, Sha256};
 
-use super::OutputError;
-use super::rows::{Provenance, RowGroup, RowsDigest, hash_example};
-use super::schema::{Column, KEY_FINGERPRINT, KEY_SPEC, KEY_VERSION, RowFormat};
-use super::shape;
-use super::shard::ShardOptions;
-use crate::bounded;
+use crate::files::bounded;
+use crate::output::encode::{Provenance, RowGroup, RowsDigest, hash_example};
+use crate::output::schema::{Column, KEY_FINGERPRINT, KEY_SPEC, KEY_VERSION, RowFormat};
+use crate::output::unit_writer::ShardOptions;
+use crate::output::{OutputError, shape};
 
 /// Why a shard cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +42,7 @@ pub enum ReadError {
 // The messages of both crates end with what the system says, which stands in the chain as well: so it was said twice.
 impl From<parquet::errors::ParquetError> for ReadError {
     fn from(error: parquet::errors::ParquetError) -> Self {
-        super::system_cause(error).map_or_else(Self::Parquet, Self::Io)
+        crate::output::system_cause(error).map_or_else(Self::Parquet, Self::Io)
     }
 }
 

@@ -8,8 +8,8 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::schema::types::ColumnPath;
 
-use super::encoding::PageFormat;
 use crate::denoise::Spec;
+use crate::output::encoding::PageFormat;
 
 /// A column of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -13,10 +13,10 @@ use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::reader::ChunkReader;
 use parquet::file::serialized_reader::SerializedPageReader;
 
-use super::read::{PlainFile, ReadError};
-use super::schema::{Column, RowFormat};
-use super::thrift::{Kind, Malformed, Thrift};
 use crate::numbers::counted;
+use crate::output::read::{PlainFile, ReadError};
+use crate::output::schema::{Column, RowFormat};
+use crate::output::thrift::{Kind, Malformed, Thrift};
 
 /// Most bytes of a footer: 32,767 row groups, which Parquet's own numbers allow, need less.
 const MOST_FOOTER: u64 = 128 << 20;

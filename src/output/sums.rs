@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 
-use super::commit::{CommitRecord, to_json};
-use super::data_set::{CARD, DataSet, MANIFEST, SUCCESS};
-use super::manifest::Manifest;
+use crate::output::commit::{CommitRecord, to_json};
+use crate::output::data_set::{CARD, DataSet, MANIFEST, SUCCESS};
+use crate::output::manifest::Manifest;
 
 /// Digests by path, in hex.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

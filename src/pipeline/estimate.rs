@@ -7,13 +7,13 @@ use std::time::Instant;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use super::allowance::{Document, First, without_documents};
-use super::worker::{BatchMasker, Masked, Shared};
-use super::{LinesRead, UnitError};
 use crate::input::batch::{Batch, BatchReader};
 use crate::input::reader::Limits;
 use crate::input::source::Source;
 use crate::output::counts::{DenoiserCounts, SourceCounts};
+use crate::pipeline::masker::{BatchMasker, Masked, Shared};
+use crate::pipeline::reject_limit::{Document, First, without_documents};
+use crate::pipeline::{LinesRead, UnitError};
 
 /// Sources whose beginning is read, at even distances in the order of names.
 pub const SOURCES: usize = 16;

@@ -10,25 +10,22 @@
 //! [`mod@unit`] is the program itself; [`run`] runs it over the plan; [`ordered`] hands batches to the workers and takes the results
 //! back in order.
 
-pub mod allowance;
-pub mod arrange;
-pub mod document;
+pub mod crew;
+pub mod documents;
 pub mod estimate;
+pub mod masker;
 pub mod memory;
-pub mod ordered;
-pub mod plan;
-pub mod plans;
 pub mod progress;
+pub mod reject_limit;
+pub mod row_order;
 pub mod run;
 pub mod unit;
-pub mod units;
-pub mod worker;
 
 use std::fmt;
 
-use self::allowance::{Document, First};
 use crate::input::InputError;
 use crate::output::OutputError;
+use crate::pipeline::reject_limit::{Document, First};
 
 /// Why a unit failed.
 #[derive(Debug, thiserror::Error)]

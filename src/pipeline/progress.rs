@@ -1,6 +1,7 @@
 //! How far a run is: counters that lanes add to and a reporter reads.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Counters of a run. They decide nothing.
 #[derive(Debug, Default)]

@@ -7,19 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rayon::ThreadPool;
 
-use super::allowance::{First, MaxRejects};
-use super::ordered::Crew;
-use super::plan::Plan;
-use super::plans::Plans;
-use super::progress::Progress;
-use super::unit::{UnitBatch, mask_batch, run_unit};
-use super::units::{UnitState, committed, ranges, records, states};
-use super::worker::Shared;
-use super::{LinesRead, UnitError};
 use crate::input::buffers::Buffers;
 use crate::input::reader::Limits;
 use crate::input::source::Source;
-use crate::inputs::Inputs;
 use crate::numbers::exact;
 use crate::output::OutputError;
 use crate::output::card::card;
@@ -27,8 +17,18 @@ use crate::output::commit::{CommitRecord, check_records};
 use crate::output::data_set::{CARD, DATA, DataSet, MANIFEST, REJECTS, SUCCESS, SUMS};
 use crate::output::manifest::Manifest;
 use crate::output::ours::{check_top, is_shard_or_rejects};
-use crate::output::shard::ShardOptions;
 use crate::output::sums::Sums;
+use crate::output::unit_writer::ShardOptions;
+use crate::pipeline::crew::Crew;
+use crate::pipeline::masker::Shared;
+use crate::pipeline::progress::Progress;
+use crate::pipeline::reject_limit::{First, MaxRejects};
+use crate::pipeline::unit::{UnitBatch, mask_batch, run_unit};
+use crate::pipeline::{LinesRead, UnitError};
+use crate::plan::Plan;
+use crate::plan::chain::Plans;
+use crate::plan::inputs::Inputs;
+use crate::plan::state::{UnitState, committed, ranges, records, states};
 
 /// All that the units of a run share.
 pub struct Job {

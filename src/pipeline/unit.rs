@@ -1,15 +1,15 @@
 //! The program: one unit from its sources to its shards.
 
-use super::UnitError;
-use super::allowance::{Allowance, room};
-use super::ordered::Crew;
-use super::progress::Snapshot;
-use super::run::Job;
-use super::worker::{BatchMasker, Masked};
 use crate::input::batch::{Batch, BatchReader, FinishedSource, Position};
 use crate::input::source::Source;
 use crate::output::commit::{CommitRecord, FinishedFile, ReaderPosition};
-use crate::output::shard::{BatchOutput, UnitWriter};
+use crate::output::unit_writer::{BatchOutput, UnitWriter};
+use crate::pipeline::UnitError;
+use crate::pipeline::crew::Crew;
+use crate::pipeline::masker::{BatchMasker, Masked};
+use crate::pipeline::progress::Snapshot;
+use crate::pipeline::reject_limit::{Allowance, room};
+use crate::pipeline::run::Job;
 
 /// Makes the shards of unit `index` that are not committed yet.
 ///

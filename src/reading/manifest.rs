@@ -3,12 +3,12 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Described;
 use crate::denoise::{MASKING_VERSION, Spec, SpecError};
-use crate::difference::with_causes;
+use crate::json::difference::with_causes;
 use crate::output::data_set::{DATA, REJECTS};
 use crate::output::manifest::{MANIFEST_VERSION, Manifest, SourceEntry, Unit};
 use crate::output::schema::{Column, ColumnError, RowFormat};
+use crate::reading::Described;
 
 /// Why a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -52,9 +52,9 @@ pub enum ManifestError {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Versions {
-    #[serde(deserialize_with = "crate::bounded::value")]
+    #[serde(deserialize_with = "crate::files::bounded::value")]
     manifest_version: Value,
-    #[serde(deserialize_with = "crate::bounded::value")]
+    #[serde(deserialize_with = "crate::files::bounded::value")]
     masking_version: Value,
 }
 

@@ -7,7 +7,7 @@
 //!
 //! [`verify`](crate::verify) holds rows to their laws with it.
 
-pub mod example;
+pub mod decode;
 pub mod manifest;
 pub mod shard;
 

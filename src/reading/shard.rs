@@ -3,11 +3,11 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use super::example::{Reach, Row, take_apart};
 use crate::denoise::Spec;
 use crate::output::data_set::{DataSet, Fetched};
 use crate::output::read::{ReadError, Shard};
 use crate::output::schema::RowFormat;
+use crate::reading::decode::{Reach, Row, take_apart};
 
 /// Why rows cannot be read.
 #[derive(Debug, thiserror::Error)]

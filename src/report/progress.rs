@@ -7,9 +7,9 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{bytes, duration, message};
 use crate::numbers::{noun, short};
 use crate::pipeline::progress::{Progress, Snapshot};
+use crate::report::{bytes, duration, message};
 
 /// How often the line of a terminal is drawn anew.
 const REDRAW: Duration = Duration::from_millis(200);

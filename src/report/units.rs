@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{counted, grouped};
-use crate::pipeline::units::{UnitState, ranges};
-use crate::planned::Written;
+use crate::commands::stored_plan::Written;
+use crate::plan::state::{UnitState, ranges};
+use crate::report::{counted, grouped};
 
 /// What comes after `plan --write`.
 #[must_use]

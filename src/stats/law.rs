@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::histogram::Histogram;
 use crate::denoise::{
     Address, IndependentTokens, Law, Masker, NoisePattern, Parts, RandomSpans, Seed, Split, Suffix, Whole,
 };
+use crate::stats::histogram::Histogram;
 
 /// How an expectation was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -9,14 +9,14 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use self::histogram::Histogram;
-use self::law::{Expected, expected};
 use crate::denoise::{Decoded, Layout, RowForm, SSentinel, Span, Spec};
 use crate::output::data_set::DataSet;
 use crate::output::schema::{Column, RowFormat};
 use crate::reading::Described;
-use crate::reading::example::{self, Reach, Row};
+use crate::reading::decode::{self, Reach, Row};
 use crate::reading::shard::{RowReader, RowsError, fetch};
+use crate::stats::histogram::Histogram;
+use crate::stats::law::{Expected, expected};
 
 /// Parts of a segment that noise is counted in.
 pub const PARTS: usize = 50;
@@ -102,7 +102,7 @@ impl Stats {
         self.labels.add(length(row.lengths.1));
         self.examples += row.examples.len() as u64;
         for example in row.examples.iter().filter(|_| reach.decodes) {
-            match (example.denoiser, example::tokens(example, spec)) {
+            match (example.denoiser, decode::tokens(example, spec)) {
                 (Some(denoiser), Ok(decoded)) => self.denoisers[denoiser].add(&decoded, spec.form(denoiser)),
                 _ => self.undecoded += 1,
             }

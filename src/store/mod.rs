@@ -9,16 +9,15 @@ mod error;
 #[cfg(feature = "object-store")]
 mod remote;
 #[cfg(not(feature = "object-store"))]
-#[path = "without.rs"]
+#[path = "disabled.rs"]
 mod remote;
 #[cfg(feature = "object-store")]
 mod web;
 
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::{fmt, io};
 
 pub use error::{StoreError, is_transient};
 pub use remote::{Pieces, Remote};

@@ -25,10 +25,10 @@ use object_store::{
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-use super::answer::Connector;
-use super::error::without_secrets;
-use super::web::{Web, hint, is_final};
-use super::{Created, Object, SCHEMES, StoreError, is_stopped, tell};
+use crate::store::answer::Connector;
+use crate::store::error::without_secrets;
+use crate::store::web::{Web, hint, is_final};
+use crate::store::{Created, Object, SCHEMES, StoreError, is_stopped, tell};
 
 /// Bytes of an object that are asked for, or put, at a time. Stores take parts of 5 MiB at least.
 const PIECE: u64 = 8 << 20;

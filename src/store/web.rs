@@ -17,7 +17,7 @@ use object_store::client::{
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::{Attempt, Policy};
 
-use super::answer::{Asked, TooLong, bounded};
+use crate::store::answer::{Asked, TooLong, bounded};
 
 /// Redirects that are followed, one after the other.
 const MOST_REDIRECTS: usize = 10;

@@ -1,7 +1,7 @@
 //! The embedded tokenizer: `ByT5`'s vocabulary (Xue et al. 2021), the UTF-8 bytes plus three.
 
-use super::{Role, Scratch, TokenizeError, Tokenizer, TokenizerNames};
 use crate::denoise::{TokenSequence, TokenizerId, Vocabulary};
+use crate::tokenize::{Role, Scratch, TokenizeError, Tokenizer, TokenizerNames};
 
 const PAD: u32 = 0;
 const EOS: u32 = 1;

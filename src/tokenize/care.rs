@@ -14,9 +14,9 @@ use tokenizers::{
     PreTokenizedString, PreTokenizer as _, PreTokenizerWrapper, Tokenizer,
 };
 
-use super::TokenizeError;
-use super::expression::{Expression, check_length, is_linear};
-use super::sentencepiece::{Charsmap, MAX_TIMES};
+use crate::tokenize::TokenizeError;
+use crate::tokenize::expression::{Expression, check_length, is_linear};
+use crate::tokenize::sentencepiece::{Charsmap, MAX_TIMES};
 
 /// Steps of a normalizer or a pre-tokenizer. `DeepSeek`'s have four.
 const MAX_STEPS: usize = 64;

@@ -5,9 +5,9 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::Role;
-use super::file::TokenizerFileError;
-use crate::bounded;
+use crate::files::bounded;
+use crate::tokenize::Role;
+use crate::tokenize::file::TokenizerFileError;
 
 /// The file beside a tokenizer's.
 pub const CONFIG_NAME: &str = "tokenizer_config.json";

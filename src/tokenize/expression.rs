@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use onig::{MatchParam, Regex, Region, SearchOptions};
 
-use super::TokenizeError;
+use crate::tokenize::TokenizeError;
 
 /// Bytes of an expression, or of a text that is looked for.
 const MAX_BYTES: usize = 2_000;

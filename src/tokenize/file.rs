@@ -3,12 +3,12 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::hf::JsonFile;
-use super::mistaken::Kind;
-use super::sentencepiece::{self, SentencePieceFile};
-use super::{Tokenizer, TokenizerNames, TokenizerPath};
-use crate::bounded;
 use crate::denoise::Vocabulary;
+use crate::files::bounded;
+use crate::tokenize::hf::JsonFile;
+use crate::tokenize::mistaken::Kind;
+use crate::tokenize::sentencepiece::{self, SentencePieceFile};
+use crate::tokenize::{Tokenizer, TokenizerNames, TokenizerPath};
 
 /// Most bytes of a tokenizer's file. The largest that is in use, of 256,000 pieces, has 34 MB; the reader takes several times a file.
 pub const MAX_FILE: u64 = 256 << 20;

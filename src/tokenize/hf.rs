@@ -15,14 +15,14 @@ use sha2::{Digest as _, Sha256};
 use tokenizers::models::unigram::Unigram;
 use tokenizers::{AddedToken, ModelWrapper};
 
-use super::care::Care;
-use super::config::{self, Config};
-use super::fast::Fast;
-use super::file::{TokenizerFileError, contents};
-use super::guard::guarded;
-use super::mistaken::Kind;
-use super::{Role, Scratch, TokenizeError, Tokenizer, TokenizerNames, TokenizerPath};
 use crate::denoise::{TokenSequence, TokenizerId, Vocabulary};
+use crate::tokenize::care::Care;
+use crate::tokenize::config::{self, Config};
+use crate::tokenize::fast::Fast;
+use crate::tokenize::file::{TokenizerFileError, contents};
+use crate::tokenize::guard::guarded;
+use crate::tokenize::mistaken::Kind;
+use crate::tokenize::{Role, Scratch, TokenizeError, Tokenizer, TokenizerNames, TokenizerPath};
 
 /// The version of the `tokenizers` crate; a test holds it to the lock file.
 pub const LIBRARY: &str = "tokenizers 0.23.2";

@@ -1,6 +1,6 @@
 //! Reserved ids by name: EOS, pad, sentinels, mode tokens. Never `vocabulary size − k`.
 
-use super::{Role, TokenizerNames};
+use crate::tokenize::{Role, TokenizerNames};
 
 /// Sentinel patterns tried when the recipe names none, in this order, all that are found: T5, `ByT5` and most others; then the
 /// 28 that Flan-UL2 adds to T5's hundred.

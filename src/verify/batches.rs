@@ -2,24 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use super::findings::Findings;
-use super::sources::{Again, RowsAgain};
-use super::step::RowGroupPlace;
 use crate::denoise::{Address, Segmenting, Spec};
 use crate::input::batch::{Batch, LongLine, Piece};
 use crate::input::jsonl;
 use crate::numbers::{counted, exact};
 use crate::output::counts::SourceCounts;
 use crate::output::data_set::DataSet;
+use crate::output::encode::{Provenance, RowGroup, RowsDigest};
 use crate::output::read::{ReadError, RowHash, Shard, ShardAgain};
-use crate::output::rows::{Provenance, RowGroup, RowsDigest};
 use crate::pipeline::UnitError;
-use crate::pipeline::document::too_long;
-use crate::pipeline::worker::{BatchMasker, Masked};
+use crate::pipeline::documents::too_long;
+use crate::pipeline::masker::{BatchMasker, Masked};
 use crate::reading::Described;
-use crate::reading::example::{self, Reach};
+use crate::reading::decode::{self, Reach};
 use crate::reject::{Rejected, Rejects};
 use crate::tokenize::Scratch;
+use crate::verify::findings::Findings;
+use crate::verify::row_groups::RowGroupPlace;
+use crate::verify::sources::{Again, RowsAgain};
 
 /// What batches are held to.
 pub struct BatchLaws<'a> {
@@ -188,7 +188,7 @@ impl BatchLaws<'_> {
             for row in 0..part.len() {
                 // Rows that break a law have been found already.
                 let Ok(taken) =
-                    example::take_apart(&part, row, &self.described.spec, &self.described.format, self.reach)
+                    decode::take_apart(&part, row, &self.described.spec, &self.described.format, self.reach)
                 else {
                     continue;
                 };
@@ -204,7 +204,7 @@ impl BatchLaws<'_> {
                     let numbers = numbers.zip(example.segment.and_then(|segment| u32::try_from(segment).ok()));
                     let (Some((name, source)), Some((line, segment))) = (source, numbers) else { continue };
                     if self.compares_tokens()
-                        && let Ok(decoded) = example::tokens(example, spec)
+                        && let Ok(decoded) = decode::tokens(example, spec)
                     {
                         tokens.entry((source, line)).or_default().insert(segment, decoded.segment);
                     }

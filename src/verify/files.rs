@@ -6,11 +6,11 @@ use std::io;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
-use super::findings::Findings;
-use crate::bounded::{self, MOST};
+use crate::files::bounded::{self, MOST};
 use crate::output::data_set::{CARD, COMMITS, DATA, DataSet, MANIFEST, PLAN, PRIVATE, REJECTS, SUMS};
 use crate::output::manifest::Manifest;
 use crate::output::sums::Sums;
+use crate::verify::findings::Findings;
 
 /// What is known of the files.
 pub struct Files {

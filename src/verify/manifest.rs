@@ -1,15 +1,15 @@
 //! The manifest: whether its sums are right, and whether it is what plan and commit records make.
 
-use super::findings::Findings;
-use crate::difference::{differences, with_causes};
+use crate::json::difference::{differences, with_causes};
 use crate::output::commit::{CommitRecord, ShardFile};
 use crate::output::counts::{DenoiserCounts, SourceCounts};
 use crate::output::data_set::{DATA, DataSet, MANIFEST, PLAN, PRIVATE};
+use crate::output::encode::RowsDigest;
 use crate::output::manifest::Manifest;
-use crate::output::rows::RowsDigest;
-use crate::pipeline::plans::Plans;
+use crate::plan::chain::Plans;
 use crate::reading::Described;
 use crate::reading::manifest::place_of;
+use crate::verify::findings::Findings;
 
 /// What is wrong with a manifest that can be used. Plan and commit records are read if they may be.
 #[must_use]

@@ -17,9 +17,9 @@ pub mod files;
 pub mod findings;
 pub mod manifest;
 pub mod rejects;
+pub mod row_groups;
 pub mod rows;
 pub mod sources;
-pub mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,18 +27,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use self::files::Files;
-use self::findings::{Findings, Report};
-use self::rows::{ShardLaws, ShardRows};
-use self::sources::Again;
 use crate::output::commit::ShardFile;
 use crate::output::counts::{DenoiserCounts, SourceCounts};
 use crate::output::data_set::{DataSet, MANIFEST};
+use crate::output::encode::RowsDigest;
 use crate::output::manifest::Manifest;
-use crate::output::rows::RowsDigest;
 use crate::output::schema::Column;
-use crate::reading::example::Reach;
+use crate::reading::decode::Reach;
 use crate::reading::{self, Described};
+use crate::verify::files::Files;
+use crate::verify::findings::{Findings, Report};
+use crate::verify::rows::{ShardLaws, ShardRows};
+use crate::verify::sources::Again;
 
 /// A data set whose manifest has been read.
 pub struct Opened {

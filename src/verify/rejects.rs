@@ -6,13 +6,13 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use fs_err as fs;
 use serde::Deserialize;
 
-use super::files::sha256;
-use super::findings::Findings;
 use crate::numbers::exact;
 use crate::output::commit::RejectFiles;
 use crate::output::data_set::{DataSet, MANIFEST};
 use crate::output::manifest::{Manifest, SourceEntry};
 use crate::reject::{KeptBytes, Reason, Reject, Rejected};
+use crate::verify::files::sha256;
+use crate::verify::findings::Findings;
 
 /// A line of the index.
 #[derive(Deserialize)]

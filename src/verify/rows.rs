@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use super::findings::Findings;
 use crate::denoise::{Address, Decoded, Law, NoiseMask, NoisePattern, Segmenting, Spec, Suffix};
 use crate::numbers::exact;
 use crate::output::commit::ShardFile;
 use crate::output::counts::{DenoiserCounts, SourceCounts};
 use crate::output::data_set::{DATA, DataSet};
+use crate::output::encode::{Provenance, RowsDigest};
 use crate::output::manifest::Unit;
 use crate::output::read::{Footer, ReadError, RowHash, Rows, Shard};
-use crate::output::rows::{Provenance, RowsDigest};
 use crate::output::schema::Column;
 use crate::reading::Described;
-use crate::reading::example::{self, Example, Reach, Row};
+use crate::reading::decode::{self, Example, Reach, Row};
 use crate::reading::manifest::place_of;
 use crate::reading::shard::rows_at_once;
+use crate::verify::findings::Findings;
 
 /// What shards are held to.
 pub struct ShardLaws<'a> {
@@ -183,7 +183,7 @@ impl ShardLaws<'_> {
 
     fn check_row(&self, rows: &Rows, row: usize, found: &mut ShardRows, places: &mut Vec<(Place, u64)>) {
         let number = found.rows;
-        let taken = match example::take_apart(rows, row, &self.described.spec, &self.described.format, self.reach) {
+        let taken = match decode::take_apart(rows, row, &self.described.spec, &self.described.format, self.reach) {
             Ok(taken) => taken,
             Err(what) => return found.findings.at_row(number, &what),
         };
@@ -265,7 +265,7 @@ impl ShardLaws<'_> {
     /// Layout, tokens, lengths and density of an example. What its denoiser made.
     fn check_example(&self, example: &Example<'_>) -> Result<(String, DenoiserCounts), String> {
         let spec = &self.described.spec;
-        let Decoded { segment, mask } = example::tokens(example, spec)?;
+        let Decoded { segment, mask } = decode::tokens(example, spec)?;
         let index = example.denoiser.unwrap_or_default();
         let denoiser = &spec.denoisers()[index];
         if let Some((place, id)) = (0..).zip(&segment).find(|(_, id)| !is_token(spec, &denoiser.pattern, **id)) {

@@ -11,26 +11,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::ThreadPool;
 
-use super::batches::{BatchLaws, Outcome, Task};
-use super::findings::{Findings, Report};
-use super::rejects::Kept;
-use super::step::{Queue, Rebuilt, RowGroupPlace};
-use crate::difference::with_causes;
 use crate::input::batch::BatchReader;
 use crate::input::reader::Limits;
 use crate::input::source::Source;
+use crate::json::difference::with_causes;
 use crate::numbers::exact;
 use crate::output::OutputError;
 use crate::output::commit::RejectFiles;
 use crate::output::counts::SourceCounts;
 use crate::output::data_set::{DATA, DataSet, REJECTS};
 use crate::output::manifest::Manifest;
-use crate::output::shard::ShardOptions;
-use crate::pipeline::ordered::Crew;
-use crate::pipeline::worker::Shared;
+use crate::output::unit_writer::ShardOptions;
+use crate::pipeline::crew::Crew;
+use crate::pipeline::masker::Shared;
 use crate::reading::Described;
-use crate::reading::example::Reach;
+use crate::reading::decode::Reach;
 use crate::reading::manifest::place_of;
+use crate::verify::batches::{BatchLaws, Outcome, Task};
+use crate::verify::findings::{Findings, Report};
+use crate::verify::rejects::Kept;
+use crate::verify::row_groups::{Queue, Rebuilt, RowGroupPlace};
 
 /// What is to be compared with the sources.
 pub struct Again<'a> {

@@ -12,10 +12,10 @@ use serde::Deserialize;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::{ModelWrapper, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer as _, Tokenizer};
 
-use super::cache::{Ahead, Cache, Key};
-use super::merges::{Merge, Merger, Merges};
-use super::words::{ByteLevelWords, Classes, Kind};
-use super::{METASPACE, NotFast};
+use crate::tokenize::fast::cache::{Ahead, Cache, Key};
+use crate::tokenize::fast::merges::{Merge, Merger, Merges};
+use crate::tokenize::fast::words::{ByteLevelWords, Classes, Kind};
+use crate::tokenize::fast::{METASPACE, NotFast};
 
 /// The fast path of one tokenizer file. Shared by all workers, each with its own [`BpeState`].
 pub struct FastBpe {
@@ -70,7 +70,7 @@ impl FastBpe {
     pub fn new(tokenizer: &Arc<Tokenizer>) -> Result<Self, NotFast> {
         let not = |reason: &str| NotFast(reason.to_owned());
         let ModelWrapper::BPE(model) = tokenizer.get_model() else { return Err(not("the model is not BPE")) };
-        super::check_added_tokens(tokenizer)?;
+        crate::tokenize::fast::check_added_tokens(tokenizer)?;
         let json = serde_json::to_value(model).map_err(|error| NotFast(error.to_string()))?;
         let fields: ModelFields = serde_json::from_value(json).map_err(|error| NotFast(error.to_string()))?;
         if fields.dropout.is_some() || fields.ignore_merges {
@@ -88,7 +88,7 @@ impl FastBpe {
         let merges: Option<Vec<_>> = merges.collect();
         let merges = Merges::new(&merges.ok_or_else(|| not("a merge of the BPE model has no token"))?);
         let fast = Self { tokenizer: Arc::clone(tokenizer), merges, words };
-        super::check_itself(tokenizer, |text, ids| {
+        crate::tokenize::fast::check_itself(tokenizer, |text, ids| {
             let mut state = fast.state();
             fast.encode(text, &mut state, ids);
             Ok(())

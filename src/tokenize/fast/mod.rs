@@ -15,9 +15,8 @@ mod words;
 use std::fmt;
 use std::sync::Arc;
 
-use tokenizers::{ModelWrapper, Tokenizer};
-
 use bpe::{BpeState, FastBpe};
+use tokenizers::{ModelWrapper, Tokenizer};
 use unigram::{FastUnigram, UnigramState};
 
 /// What stands for a space in front of a word.

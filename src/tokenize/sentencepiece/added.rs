@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::model::{Kind, Model, ModelType, SPACE};
 use crate::tokenize::config::ConfigToken;
+use crate::tokenize::sentencepiece::model::{Kind, Model, ModelType, SPACE};
 
 /// Sentinels that T5's tokenizer puts behind the pieces, if no configuration says how many.
 const T5_SENTINELS: u32 = 100;

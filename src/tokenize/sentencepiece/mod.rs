@@ -15,17 +15,16 @@ use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest as _, Sha256};
 
-use self::added::{Added, AddedConfig};
-use self::bpe::{Bpe, BpeState};
-use self::model::{Kind, Model, ModelType, SPACE};
-pub(super) use self::normalizer::{Charsmap, MAX_TIMES};
-use self::normalizer::{Normalizer, Symbols};
-use self::unigram::{Unigram, UnigramState};
-use super::config::{self, Config};
-use super::file::{TokenizerFileError, contents};
-use super::mistaken;
-use super::{Role, Scratch, TokenizeError, Tokenizer, TokenizerNames};
 use crate::denoise::{TokenSequence, TokenizerId, Vocabulary};
+use crate::tokenize::config::{self, Config};
+use crate::tokenize::file::{TokenizerFileError, contents};
+use crate::tokenize::sentencepiece::added::{Added, AddedConfig};
+use crate::tokenize::sentencepiece::bpe::{Bpe, BpeState};
+use crate::tokenize::sentencepiece::model::{Kind, Model, ModelType, SPACE};
+pub(super) use crate::tokenize::sentencepiece::normalizer::{Charsmap, MAX_TIMES};
+use crate::tokenize::sentencepiece::normalizer::{Normalizer, Symbols};
+use crate::tokenize::sentencepiece::unigram::{Unigram, UnigramState};
+use crate::tokenize::{Role, Scratch, TokenizeError, Tokenizer, TokenizerNames, mistaken};
 
 /// What makes the ids. A change that makes others has another number.
 pub const LIBRARY: &str = "ul2-prep sentencepiece 1";

@@ -1,6 +1,6 @@
 //! What a model file says (`docs/internals/sentencepiece.md`), and whether it is one.
 
-use super::wire::{Fields, Value, WireError};
+use crate::tokenize::sentencepiece::wire::{Fields, Value, WireError};
 
 /// What stands for a space in a piece.
 pub(super) const SPACE: &[u8] = "▁".as_bytes();

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::model::{Model, ModelError, NormalizerFields, SPACE};
 use crate::tokenize::TokenizeError;
 use crate::tokenize::fast::trie::{Piece, Trie};
+use crate::tokenize::sentencepiece::model::{Model, ModelError, NormalizerFields, SPACE};
 
 /// Of the user-defined symbols that a text starts with, so many are looked at, the shortest first.
 const MAX_SYMBOLS: usize = 64;

@@ -4,11 +4,11 @@
 //! kept all the same, with its margin: how much better it is than the next best one. While rounding cannot use the margin up, the path
 //! is the best one behind anything.
 
-use super::model::{Kind, Model};
-use super::normalizer::character_length;
-use super::{Reserved, words};
 use crate::tokenize::fast::cache::{Ahead, Key};
 use crate::tokenize::fast::trie::{Piece, Trie};
+use crate::tokenize::sentencepiece::model::{Kind, Model};
+use crate::tokenize::sentencepiece::normalizer::character_length;
+use crate::tokenize::sentencepiece::{Reserved, words};
 
 /// What is taken from the least score for a character that no piece has.
 const UNKNOWN_PENALTY: f32 = 10.0;
@@ -144,7 +144,7 @@ impl Unigram {
             self.stretch(text, score, &mut state.ends, ids);
         }
         if self.bytes.is_none() {
-            super::merge_unknown(ids, first, self.unknown);
+            crate::tokenize::sentencepiece::merge_unknown(ids, first, self.unknown);
         }
     }
 

@@ -7,10 +7,9 @@ use crate::input::source::Source;
 use crate::output::OutputError;
 use crate::output::commit::CommitRecord;
 use crate::output::data_set::{COMMITS, Created, DataSet, INPUTS, MANIFEST, PLAN, PRIVATE, extension};
-
-use super::plan::{Cutting, Plan, PlannedSource};
-use super::run::RunError;
-use super::units::{UnitState, states};
+use crate::pipeline::run::RunError;
+use crate::plan::state::{UnitState, states};
+use crate::plan::{Cutting, Plan, PlannedSource};
 
 /// Plans, of which each holds all sources and units of the one before it, first. There is one at least.
 pub struct Plans {

@@ -12,7 +12,7 @@ use crate::output::OutputError;
 use crate::output::data_set::NoNewNames;
 use crate::output::schema::ColumnError;
 use crate::pipeline::UnitError;
-use crate::pipeline::allowance::Document;
+use crate::pipeline::reject_limit::Document;
 use crate::pipeline::run::RunError;
 use crate::recipe::RecipeError;
 use crate::reject::Reason;

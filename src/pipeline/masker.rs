@@ -2,9 +2,6 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::UnitError;
-use super::arrange::Arranger;
-use super::document::{Fields, too_long};
 use crate::denoise::record::{Choices, Composed, Record, compose, record_rows};
 use crate::denoise::{
     Address, Concat, Cut, Denoiser, LineStart, Masker, Parts, Segmenting, SourceKeys, Spec, Stream, Window, encode,
@@ -12,7 +9,10 @@ use crate::denoise::{
 use crate::input::batch::{Batch, LongLine, Piece};
 use crate::input::jsonl;
 use crate::output::counts::{Counts, DenoiserCounts, SourceCounts};
-use crate::output::rows::{Provenance, RowGroup, RowGroupEncoder};
+use crate::output::encode::{Provenance, RowGroup, RowGroupEncoder};
+use crate::pipeline::UnitError;
+use crate::pipeline::documents::{Fields, too_long};
+use crate::pipeline::row_order::Arranger;
 use crate::reject::{Rejected, Rejects};
 use crate::tokenize::{Scratch, Tokenizer};
 

@@ -6,21 +6,21 @@ use std::sync::atomic::AtomicUsize;
 
 use anyhow::{Context as _, Result};
 
-use crate::again::given_tokenizer;
 use crate::cli::{FinalizeArgs, LimitArgs, RunArgs, Split};
+use crate::commands::reproduce::given_tokenizer;
 use crate::denoise::Spec;
 use crate::input::InputError;
 use crate::input::source::{Source, discover};
-use crate::inputs::{Inputs, source_place, tokenizer_place};
 use crate::output::OutputError;
 use crate::output::commit::{CommitRecord, check_records};
 use crate::output::data_set::DataSet;
 use crate::output::schema::{Column, RowFormat};
-use crate::pipeline::allowance::MaxRejects;
-use crate::pipeline::plan::{Plan, PlannedSource};
-use crate::pipeline::plans::{Earlier, Extend, Plans};
+use crate::pipeline::reject_limit::MaxRejects;
 use crate::pipeline::run::Job;
-use crate::pipeline::units::{UnitState, many_at_once, states};
+use crate::plan::chain::{Earlier, Extend, Plans};
+use crate::plan::inputs::{Inputs, source_place, tokenizer_place};
+use crate::plan::state::{UnitState, many_at_once, states};
+use crate::plan::{Plan, PlannedSource};
 use crate::settings::{self, Settings, SettingsError};
 use crate::store::Location;
 

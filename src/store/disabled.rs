@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use fs_err as fs;
 
-use super::{Created, Object, StoreError};
+use crate::store::{Created, Object, StoreError};
 
 /// An object of a store, which there is none of.
 #[derive(Debug, Clone, PartialEq, Eq)]

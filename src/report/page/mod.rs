@@ -6,12 +6,12 @@ pub mod plot;
 
 use std::fmt::Write as _;
 
-use self::plot::Labels;
 use crate::output::manifest::Manifest;
 use crate::output::schema::Column;
-use crate::report::counts::percent;
+use crate::report::page::plot::Labels;
+use crate::report::parts::{Kind, Part};
+use crate::report::stats::percent;
 use crate::report::{bytes, counted, grouped, one_line, visible};
-use crate::shown::{Kind, Part};
 use crate::stats::histogram::Histogram;
 use crate::stats::law::Origin;
 use crate::stats::{DenoiserSummary, Lengths, Summary};

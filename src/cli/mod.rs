@@ -1,5 +1,7 @@
 //! The command line. Only structs: their comments are the help text.
 
+pub mod usage;
+
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -8,7 +10,7 @@ use clap::{Arg, ArgMatches, Args, CommandFactory as _, Parser, Subcommand};
 use crate::input::reader::Limits;
 use crate::output::encoding::{Compression, TokenEncoding};
 use crate::output::schema::Column;
-use crate::pipeline::allowance::MaxRejects;
+use crate::pipeline::reject_limit::MaxRejects;
 use crate::recipe::{RowLayout, nearest};
 use crate::store::Location;
 use crate::tokenize::TokenizerPath;

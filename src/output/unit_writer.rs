@@ -7,13 +7,13 @@ use parquet::arrow::ArrowSchemaConverter;
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::SerializedFileWriter;
 
-use super::OutputError;
-use super::commit::{CommitRecord, FinishedFile, ReaderPosition, ShardFile, check_records};
-use super::counts::Counts;
-use super::data_set::{DATA, DataSet, TemporaryFile};
-use super::rejects::RejectWriter;
-use super::rows::{RowGroup, RowsDigest};
-use super::schema::RowFormat;
+use crate::output::OutputError;
+use crate::output::commit::{CommitRecord, FinishedFile, ReaderPosition, ShardFile, check_records};
+use crate::output::counts::Counts;
+use crate::output::data_set::{DATA, DataSet, TemporaryFile};
+use crate::output::encode::{RowGroup, RowsDigest};
+use crate::output::rejects::RejectWriter;
+use crate::output::schema::RowFormat;
 use crate::reject::Rejects;
 
 /// What every shard of a data set has in common.

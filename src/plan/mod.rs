@@ -1,5 +1,9 @@
 //! What will be done: the spec, the sources and the units, fixed before the first byte is written.
 
+pub mod chain;
+pub mod inputs;
+pub mod state;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -7,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::denoise::Spec;
-use crate::difference::{Difference, differences};
 use crate::input::batch::BLOCK_BYTES;
 use crate::input::source::Source;
+use crate::json::difference::{Difference, differences};
 use crate::output::commit::to_json;
 use crate::output::counts::is_zero;
 use crate::output::encoding::{Compression, PageFormat, TokenEncoding};
@@ -49,10 +53,10 @@ pub struct Plan {
     /// The tool's version.
     pub tool_version: String,
     /// Everything that decides rows.
-    #[serde(deserialize_with = "crate::bounded::value")]
+    #[serde(deserialize_with = "crate::files::bounded::value")]
     pub spec: Value,
     /// The columns of the shards.
-    #[serde(deserialize_with = "crate::bounded::texts")]
+    #[serde(deserialize_with = "crate::files::bounded::texts")]
     pub columns: Vec<String>,
     /// `--shard-size`.
     pub shard_bytes: u64,

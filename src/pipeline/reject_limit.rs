@@ -5,14 +5,14 @@ use std::fmt;
 use std::io::Read as _;
 use std::str::FromStr;
 
-use super::plan::Unit;
-use super::{LinesRead, UnitError};
 use crate::denoise::Spec;
 use crate::input::batch::Batch;
 use crate::input::jsonl::without_mark;
 use crate::input::source::Source;
 use crate::output::counts::SourceCounts;
-use crate::output::shard::BatchOutput;
+use crate::output::unit_writer::BatchOutput;
+use crate::pipeline::{LinesRead, UnitError};
+use crate::plan::Unit;
 use crate::reject::{KeptBytes, Reason, Reject, Rejected};
 
 /// `--max-rejects`: a share of a source's lines, or a number of lines.

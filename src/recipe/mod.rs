@@ -12,12 +12,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::bounded;
 use crate::denoise::spec::LabelsRule;
 use crate::denoise::{
     Denoiser, EosPolicy, IndependentTokens, Label, Layout, Loss, Mode, MultipleChoice, NoisePattern, Permute,
     RandomSpans, SSentinel, Segmenting, Separate, SpecError, Suffix, Whole,
 };
+use crate::files::bounded;
 
 /// The recipe that is used if none is named.
 pub const DEFAULT: &str = "ul2r";
@@ -27,26 +27,26 @@ pub const MAX_FILE: u64 = 1 << 20;
 
 /// The built-in recipes: name and TOML text.
 pub const BUILT_IN: [(&str, &str); 20] = [
-    ("t5", include_str!("recipe/t5.toml")),
-    ("t5-iid", include_str!("recipe/t5-iid.toml")),
-    ("prefix-lm", include_str!("recipe/prefix-lm.toml")),
-    ("causal-lm", include_str!("recipe/causal-lm.toml")),
-    ("ul2", include_str!("recipe/ul2.toml")),
-    ("ul2-20b", include_str!("recipe/ul2-20b.toml")),
-    ("flan-ul2", include_str!("recipe/flan-ul2.toml")),
-    ("ul2r", include_str!("recipe/ul2r.toml")),
-    ("u-palm", include_str!("recipe/u-palm.toml")),
-    ("text-denoising", include_str!("recipe/text-denoising.toml")),
-    ("oslo-t5", include_str!("recipe/oslo-t5.toml")),
-    ("fairseq-t5", include_str!("recipe/fairseq-t5.toml")),
-    ("label-aware-concat", include_str!("recipe/label-aware-concat.toml")),
-    ("label-aware-full-label", include_str!("recipe/label-aware-full-label.toml")),
-    ("label-aware-multiple-choice", include_str!("recipe/label-aware-multiple-choice.toml")),
-    ("label-aware-separate", include_str!("recipe/label-aware-separate.toml")),
-    ("label-aware-permute", include_str!("recipe/label-aware-permute.toml")),
-    ("openmoe", include_str!("recipe/openmoe.toml")),
-    ("improved-t5-ul2", include_str!("recipe/improved-t5-ul2.toml")),
-    ("garcia-ul2", include_str!("recipe/garcia-ul2.toml")),
+    ("t5", include_str!("t5.toml")),
+    ("t5-iid", include_str!("t5-iid.toml")),
+    ("prefix-lm", include_str!("prefix-lm.toml")),
+    ("causal-lm", include_str!("causal-lm.toml")),
+    ("ul2", include_str!("ul2.toml")),
+    ("ul2-20b", include_str!("ul2-20b.toml")),
+    ("flan-ul2", include_str!("flan-ul2.toml")),
+    ("ul2r", include_str!("ul2r.toml")),
+    ("u-palm", include_str!("u-palm.toml")),
+    ("text-denoising", include_str!("text-denoising.toml")),
+    ("oslo-t5", include_str!("oslo-t5.toml")),
+    ("fairseq-t5", include_str!("fairseq-t5.toml")),
+    ("label-aware-concat", include_str!("label-aware-concat.toml")),
+    ("label-aware-full-label", include_str!("label-aware-full-label.toml")),
+    ("label-aware-multiple-choice", include_str!("label-aware-multiple-choice.toml")),
+    ("label-aware-separate", include_str!("label-aware-separate.toml")),
+    ("label-aware-permute", include_str!("label-aware-permute.toml")),
+    ("openmoe", include_str!("openmoe.toml")),
+    ("improved-t5-ul2", include_str!("improved-t5-ul2.toml")),
+    ("garcia-ul2", include_str!("garcia-ul2.toml")),
 ];
 
 /// A recipe as it is written: lengths may be left to the command line, tokens are texts.

@@ -2,15 +2,15 @@
 
 use std::ops::Range;
 
-use super::batches::BatchLaws;
-use super::findings::Findings;
 use crate::input::batch::Batch;
 use crate::input::source::Source;
 use crate::output::commit::ShardFile;
 use crate::output::data_set::DATA;
+use crate::output::encode::RowGroup;
 use crate::output::read::{ReadError, Shard, ShardAgain};
-use crate::output::rows::RowGroup;
 use crate::pipeline::UnitError;
+use crate::verify::batches::BatchLaws;
+use crate::verify::findings::Findings;
 
 /// A row group, by the index of its shard in the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

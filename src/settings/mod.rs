@@ -1,5 +1,7 @@
 //! From arguments and recipe to a job. The only reader of the environment.
 
+pub mod preview;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
@@ -11,27 +13,27 @@ use crate::denoise::{
     Causal, Denoiser, EosPolicy, Layout, MASKING_VERSION, MultipleChoice, NoisePattern, SSentinel, Seed, Spec,
     SpecError, SpecFields, Vocabulary,
 };
+use crate::files::private::Spool;
 use crate::input::reader::Limits;
 use crate::input::source::{Discovered, Source, discover};
-use crate::inputs::{Inputs, noted_place};
 use crate::output::data_set::DataSet;
+use crate::output::encode::RowGroupEncoder;
 use crate::output::encoding::PageFormat;
 use crate::output::faults::Faults;
-use crate::output::rows::RowGroupEncoder;
 use crate::output::schema::{self, Column, RowFormat};
-use crate::output::shard::ShardOptions;
-use crate::pipeline::allowance::MaxRejects;
-use crate::pipeline::document::Fields;
+use crate::output::unit_writer::ShardOptions;
+use crate::pipeline::documents::Fields;
+use crate::pipeline::masker::Shared;
 use crate::pipeline::memory;
-use crate::pipeline::plan::{Cutting, Plan};
-use crate::pipeline::plans::{Earlier, Extend, Plans};
 use crate::pipeline::progress::Progress;
+use crate::pipeline::reject_limit::MaxRejects;
 use crate::pipeline::run::Job;
-use crate::pipeline::worker::Shared;
+use crate::plan::chain::{Earlier, Extend, Plans};
+use crate::plan::inputs::{Inputs, noted_place};
+use crate::plan::{Cutting, Plan};
 use crate::recipe::{ModeToken, Prompts, Recipe, RecipeDenoiser, RecipeError, RowLayout};
 use crate::report;
-use crate::report::rows::{Style, View};
-use crate::spool::Spool;
+use crate::report::examples::{Style, View};
 use crate::store::Location;
 use crate::tokenize::bytes::{ByteNames, ByteTokenizer};
 use crate::tokenize::config::CONFIG_NAME;

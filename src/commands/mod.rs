@@ -1,5 +1,11 @@
 //! The commands.
 
+pub mod generate;
+pub mod hints;
+pub mod inspect;
+pub mod reproduce;
+pub mod stored_plan;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -9,26 +15,25 @@ use anyhow::{Context as _, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::again;
 use crate::cli::{
     Cli, Command, FinalizeArgs, GenerateArgs, InspectArgs, PlanArgs, RecipesArgs, ReproduceArgs, RunArgs, Split,
     StatsArgs, StatusArgs, VerifyArgs,
 };
+use crate::commands::stored_plan::Ready;
 use crate::inspect::InspectError;
 use crate::inspect::line::LineError;
 use crate::output::data_set::PLAN;
 use crate::pipeline::UnitError;
-use crate::pipeline::plans::{Covered, Earlier, Extend, Plans};
 use crate::pipeline::run::{Job, RunError, finish, run, run_alone};
-use crate::pipeline::units::{committed, states};
-use crate::planned::Ready;
+use crate::plan::chain::{Covered, Earlier, Extend, Plans};
+use crate::plan::state::{committed, states};
 use crate::reading::shard::RowsError;
 use crate::recipe::{self, Recipe};
-use crate::settings::{self, Settings};
+use crate::report;
+use crate::settings::{self, Settings, preview};
 use crate::store::{Location, is_transient, stop_on, tell_with};
 use crate::tokenize::file::BYTES;
 use crate::tokenize::{TokenizerPath, guard};
-use crate::{generate, look, planned, preview, report};
 
 /// How a command ended badly.
 pub struct Failure {
@@ -111,28 +116,28 @@ pub fn execute(cli: &Cli) -> Result<u8, Failure> {
 }
 
 fn execute_verify(args: &VerifyArgs) -> Result<u8> {
-    let found = again::verify(args)?;
+    let found = reproduce::verify(args)?;
     report::data(&report::verification(&found))?;
     Ok(if found.count() == 0 { EXIT_DONE } else { EXIT_DATA })
 }
 
 fn execute_reproduce(args: &ReproduceArgs) -> Result<u8, Failure> {
-    let begun = match again::begin(args)? {
+    let begun = match reproduce::begin(args)? {
         Ok(begun) => begun,
         Err(differences) => {
             report::data(&report::differences(&differences, "")).map_err(anyhow::Error::from)?;
             return Ok(EXIT_DATA);
         }
     };
-    let again::Begun { described, settings } = begun;
+    let reproduce::Begun { described, settings } = begun;
     report::before(&settings);
     let signals = interruption().context("cannot listen for signals")?;
-    let job = settings.into_job(&args.out, false, again::ALL_REJECTS, signals)?;
+    let job = settings.into_job(&args.out, false, reproduce::ALL_REJECTS, signals)?;
     let made = {
         let _shown = (!args.quiet).then(|| report::ProgressReport::start(job.progress.clone(), job.plan().bytes()));
         run(&job)?
     };
-    let differences = again::compare(&described.manifest, &made);
+    let differences = reproduce::compare(&described.manifest, &made);
     let equal = report::equal(&made, &described.manifest.tool_version);
     report::data(&report::differences(&differences, &equal)).map_err(anyhow::Error::from)?;
     Ok(if differences.is_empty() { EXIT_DONE } else { EXIT_DATA })
@@ -189,7 +194,7 @@ fn say_where_it_begins(job: &Job, unit: Option<usize>) -> Result<(), RunError> {
 fn execute_planned(args: &RunArgs, plan: &Location) -> Result<(), Failure> {
     let begin = Instant::now();
     let signals = interruption().context("cannot listen for signals")?;
-    let (job, unit) = match planned::job(args, plan, signals)? {
+    let (job, unit) = match stored_plan::job(args, plan, signals)? {
         Ready::Job(job, unit) => (*job, unit),
         Ready::Done { unit, units } => {
             report::message(&format!("unit {unit} of {units} is done already"));
@@ -214,7 +219,7 @@ fn execute_planned(args: &RunArgs, plan: &Location) -> Result<(), Failure> {
 }
 
 fn execute_status(args: &StatusArgs) -> Result<()> {
-    let states = planned::status(&args.dir)?;
+    let states = stored_plan::status(&args.dir)?;
     let text = match (args.missing, args.array) {
         (false, _) => report::units::status(&states),
         (true, None) => report::units::missing(&states),
@@ -226,7 +231,7 @@ fn execute_status(args: &StatusArgs) -> Result<()> {
 fn execute_finalize(args: &FinalizeArgs) -> Result<(), Failure> {
     let begin = Instant::now();
     let signals = interruption().context("cannot listen for signals")?;
-    let job = planned::finalizer(args, signals)?;
+    let job = stored_plan::finalizer(args, signals)?;
     let manifest = finish(&job)?;
     report::message(report::summary(&manifest, &[], &args.dir.to_string(), begin.elapsed()).trim_end());
     Ok(())
@@ -308,19 +313,19 @@ fn execute_plan(args: &PlanArgs) -> Result<()> {
     report::data(&text)?;
     if let Some(out) = args.out.as_ref().filter(|_| args.write) {
         let tokenizer = masking.tokenizer.as_deref().unwrap_or(BYTES);
-        let written = planned::write(settings, out, tokenizer, args.extend)?;
+        let written = stored_plan::write(settings, out, tokenizer, args.extend)?;
         return Ok(report::data(&report::units::written(&written))?);
     }
     if args.no_estimate {
         return Ok(());
     }
     let workers = settings.workers;
-    let (spec, estimate) = look::estimate(settings)?;
+    let (spec, estimate) = inspect::estimate(settings)?;
     Ok(report::data(&report::estimate::estimate(&estimate, &spec, workers))?)
 }
 
 fn execute_inspect(args: &InspectArgs) -> Result<()> {
-    let looking = look::Looking::new(args)?;
+    let looking = inspect::Looking::new(args)?;
     let style = settings::style(args.color, args.width, args.inline);
     let mut none = true;
     looking.visit(|found| {
@@ -335,10 +340,10 @@ fn execute_inspect(args: &InspectArgs) -> Result<()> {
 }
 
 fn execute_stats(args: &StatsArgs) -> Result<()> {
-    let counted = look::Counted::new(args)?;
+    let counted = inspect::Counted::new(args)?;
     if let Some(file) = &args.html {
         let page = counted.page()?;
-        look::check_page(file)?;
+        inspect::check_page(file)?;
         fs_err::write(file, page)?;
         if let Some(note) = &counted.note {
             report::message(&format!("note: {note}"));
@@ -348,7 +353,7 @@ fn execute_stats(args: &StatsArgs) -> Result<()> {
     let text = if args.json {
         format!("{}\n", serde_json::to_string_pretty(&counted.summary)?)
     } else {
-        report::counts::summary(&counted.summary)
+        report::stats::summary(&counted.summary)
     };
     Ok(report::data(&text)?)
 }

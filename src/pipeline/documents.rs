@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::worker::Shared;
 use crate::denoise::{Spec, TokenError, label_fits};
 use crate::input::batch::BLOCK_BYTES;
 use crate::input::jsonl::{self, FieldPath};
 use crate::numbers::exact;
+use crate::pipeline::masker::Shared;
 use crate::reject::{Reason, Rejected};
 use crate::tokenize::guard::guarded;
 use crate::tokenize::{Scratch, TokenizeError, Tokenizer};

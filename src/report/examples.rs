@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthChar as _;
 
-use super::{one_line, visible};
 use crate::denoise::Spec;
 use crate::inspect::Found;
 use crate::output::schema::Column;
-use crate::shown::{Kind, Part, Text, joined, of_segment, of_sequence};
+use crate::report::parts::{Kind, Part, Text, joined, of_segment, of_sequence};
+use crate::report::{one_line, visible};
 
 /// How rows are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

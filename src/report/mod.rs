@@ -1,9 +1,11 @@
 //! Everything that is printed: progress, warnings, summaries, tables, rows, errors.
 
-pub mod counts;
 pub mod estimate;
+pub mod examples;
+pub mod page;
+pub mod parts;
 mod progress;
-pub mod rows;
+pub mod stats;
 pub mod units;
 
 use std::borrow::Cow;
@@ -14,17 +16,17 @@ use std::time::Duration;
 
 use serde::Deserialize as _;
 
-pub use self::progress::{ProgressReport, clear};
 use crate::denoise::{Denoiser, SegmentLength, Spec, TokenizerId};
 use crate::input::source::listed;
 use crate::numbers::exact;
 pub use crate::numbers::{counted, grouped};
 use crate::output::manifest::Manifest;
 use crate::pipeline::memory::{self, USUAL_LINE};
-use crate::pipeline::plan::Plan;
-use crate::preview::{Left, RecipePreview, Shown, realised_density};
+use crate::plan::Plan;
+use crate::report::parts::joined;
+pub use crate::report::progress::{ProgressReport, clear};
 use crate::settings::Settings;
-use crate::shown::joined;
+use crate::settings::preview::{Left, RecipePreview, Shown, realised_density};
 use crate::verify::findings::Report;
 
 /// Standard output takes no more: no matter of the data set, and of no command's usage.
@@ -428,7 +430,7 @@ pub fn example(shown: &[Shown]) -> String {
     for Shown { denoiser, text: segment, inputs, labels, left } in shown {
         let gap = if text.is_empty() { "" } else { "\n" };
         let _ = writeln!(text, "{gap}{}  {}  {}", denoiser.name, denoiser.mode, denoiser.pattern);
-        let _ = writeln!(text, "  text    {}", one_line(&rows::marked(segment)));
+        let _ = writeln!(text, "  text    {}", one_line(&examples::marked(segment)));
         let _ = writeln!(text, "  inputs  {}", one_line(&joined(inputs)));
         let _ = writeln!(text, "  labels  {}", one_line(&joined(labels)));
         match left {

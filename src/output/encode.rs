@@ -11,9 +11,9 @@ use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::SerializedFileWriter;
 use sha2::{Digest as _, Sha256};
 
-use super::OutputError;
-use super::schema::{self, Column, Padding, RowFormat};
 use crate::denoise::{Address, IGNORED};
+use crate::output::OutputError;
+use crate::output::schema::{self, Column, Padding, RowFormat};
 
 /// Ids in memory before they are handed to Parquet: few enough to stay in a core's own cache.
 const IDS_AT_ONCE: usize = 1 << 17;

@@ -2,16 +2,15 @@
 
 use anyhow::{Context as _, Result};
 
+use crate::cli::SpecArgs;
 use crate::denoise::record::{Choices, Composed, Record, compose};
 use crate::denoise::{Address, Denoiser, Masker, Parts, Seed, Segmenting, Spec, Stream, encode, split_causal};
-use crate::pipeline::document::with_end_mark;
+use crate::pipeline::documents::with_end_mark;
 use crate::recipe::{BUILT_IN, Recipe};
+use crate::report::parts::{Kind, Part, of_segment, of_sequence};
 use crate::settings::resolve;
-use crate::shown::{Kind, Part, of_segment, of_sequence};
 use crate::tokenize::guard::guarded;
 use crate::tokenize::{TokenizeError, Tokenizer, TokenizerNames};
-
-use crate::cli::SpecArgs;
 
 /// A built-in recipe with the lengths of a tokenizer, or the reason why it cannot be used with it.
 pub struct RecipePreview {

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::UnitError;
+use crate::pipeline::UnitError;
 
 /// Names a batch on its way.
 type Ticket = u64;

@@ -6,29 +6,29 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::again;
-use crate::bounded;
 use crate::cli::{InspectArgs, MaskingArgs, StatsArgs, Target};
+use crate::commands::reproduce;
 use crate::denoise::{Seed, Spec};
+use crate::files::bounded;
+use crate::files::private::Spool;
 use crate::input::source::check_name;
 use crate::inspect::line::{LineError, LineMasker};
 use crate::inspect::{Choice, Filter, Found, InspectError, Inspection, ShardRows};
 use crate::output::data_set::{DataSet, Fetched};
 use crate::output::encoding::{Compression, TokenEncoding};
 use crate::output::schema::RowFormat;
-use crate::page::{self, RowShown};
 use crate::pipeline::estimate::{Estimate, Estimator};
 use crate::reading::Described;
-use crate::reading::example::Reach;
+use crate::reading::decode::Reach;
 use crate::recipe::{DEFAULT, nearest};
-use crate::report::rows::{Style, Texts, head, json_line, row};
+use crate::report::examples::{Style, Texts, head, json_line, row};
+use crate::report::page::{self, RowShown};
+use crate::report::parts;
 use crate::settings::{self, Settings, SettingsError};
-use crate::spool::Spool;
-use crate::stats::{Stats, Summary};
+use crate::stats::{self, Stats, Summary};
 use crate::store::Location;
 use crate::tokenize::TokenizerPath;
 use crate::tokenize::file::{BYTES, TokenizerFile};
-use crate::{shown, stats};
 
 /// Rows of a data set that are shown if nobody says how many.
 const ROWS: u64 = 10;
@@ -53,14 +53,14 @@ enum Names {
 impl Names {
     /// Those of a data set's tokenizer: the one named, or where the run had it.
     fn of(data_set: &DataSet, spec: &Spec, named: Option<&str>) -> Result<Self> {
-        let inputs = again::noted(data_set, named)?;
-        Ok(Self::Text(again::given_file(spec, named, inputs.as_ref())?))
+        let inputs = reproduce::noted(data_set, named)?;
+        Ok(Self::Text(reproduce::given_file(spec, named, inputs.as_ref())?))
     }
 
     fn shown(&self, ids: &[u32]) -> String {
         match self {
             Self::Text(file) => settings::names(file.as_ref()).shown(ids),
-            Self::Ids => shown::numbers(ids),
+            Self::Ids => parts::numbers(ids),
         }
     }
 }
@@ -114,7 +114,7 @@ impl Looking {
     }
 
     fn data_set(args: &InspectArgs, dir: &Location) -> Result<Self> {
-        let (data_set, described) = again::described(dir)?;
+        let (data_set, described) = reproduce::described(dir)?;
         let spec = described.spec.clone();
         if let Some(name) = args.source.as_ref().filter(|name| !described.places.contains_key(*name)) {
             let near = nearest(name, described.places.keys().map(String::as_str)).map(str::to_owned);
@@ -279,7 +279,7 @@ impl Counted {
     pub fn new(args: &StatsArgs) -> Result<Self> {
         let StatsArgs { dir, html, tokenizer, workers, json: _ } = args;
         let pool = settings::pool(settings::workers(*workers)?)?;
-        let (data_set, described) = again::described(dir)?;
+        let (data_set, described) = reproduce::described(dir)?;
         // What is wrong with the page is said before all rows are read.
         let mut note = None;
         let names = match html.as_ref().map(|_| Names::of(&data_set, &described.spec, tokenizer.as_deref())) {
@@ -342,11 +342,11 @@ pub fn check_page(file: &Path) -> Result<()> {
 
 /// Whether a file would stand in a folder or below it.
 fn is_below(file: &Path, folder: &Path) -> bool {
-    let parent = file.parent().and_then(again::canonical);
-    parent.zip(again::canonical(folder)).is_some_and(|(parent, folder)| parent.starts_with(folder))
+    let parent = file.parent().and_then(reproduce::canonical);
+    parent.zip(reproduce::canonical(folder)).is_some_and(|(parent, folder)| parent.starts_with(folder))
 }
 
-fn row_shown(found: &Found, spec: &Spec, text: shown::Text<'_>) -> RowShown {
+fn row_shown(found: &Found, spec: &Spec, text: parts::Text<'_>) -> RowShown {
     let texts = Texts { found, spec, shown: text };
     RowShown {
         denoiser: found.denoiser.map(|index| spec.denoisers()[index].name.clone()).unwrap_or_default(),

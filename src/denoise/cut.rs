@@ -5,8 +5,8 @@ use std::ops::Range;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::spec::{SourceKeys, Spec};
-use super::stream::Address;
+use crate::denoise::spec::{SourceKeys, Spec};
+use crate::denoise::stream::Address;
 
 /// What is cut into segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]

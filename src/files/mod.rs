@@ -1,0 +1,4 @@
+//! TODO
+
+pub mod bounded;
+pub mod private;
