@@ -14,9 +14,9 @@ use ul2_prep::cli::{Cli, Command};
 use ul2_prep::denoise::{Cut, Masker, encode};
 use ul2_prep::input::batch::{Batch, BatchReader};
 use ul2_prep::input::jsonl::{self, FieldPath};
-use ul2_prep::output::encode::Provenance;
+use ul2_prep::output::digest::Provenance;
+use ul2_prep::pipeline::job::Job;
 use ul2_prep::pipeline::masker::BatchMasker;
-use ul2_prep::pipeline::run::Job;
 use ul2_prep::settings::Settings;
 
 #[global_allocator]

@@ -1,16 +1,10 @@
 //! Lines that make no rows, and why.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use fs_err as fs;
-use serde::{Deserialize, Serialize};
-
-use crate::files::private::new_file;
+use crate::files::aside::AsideBytes;
 
 /// Why a line makes no rows. A closed set: these are the words in the manifest and beside each reject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -196,80 +190,13 @@ impl Rejects {
     }
 }
 
-/// A file that is removed when nobody needs it any more. It stays open, so what is in it can be read even if somebody else removed it.
-#[derive(Debug)]
-pub struct AsideFile {
-    path: PathBuf,
-    file: fs::File,
-}
-
-/// A stretch of an [`AsideFile`].
-#[derive(Debug, Clone)]
-pub struct AsideBytes {
-    /// The file.
-    pub file: Arc<AsideFile>,
-    /// Where the stretch begins.
-    pub offset: u64,
-    /// Its length.
-    pub length: u64,
-}
-
-impl AsideFile {
-    /// An empty file of a name that no other has, in `folder`.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be made.
-    pub fn create(folder: &Path) -> io::Result<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        loop {
-            // Processes of one number may share a folder: those of containers.
-            let name = format!("long-lines-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-            let path = folder.join(name);
-            match new_file(true).open(&path) {
-                Ok(file) => {
-                    // What is open needs no name, and a process that is killed leaves none. Where a system wants names, it goes when dropped.
-                    let _ = fs::remove_file(&path);
-                    return Ok(Self { path, file });
-                }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Writes behind what is there.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be written.
-    pub fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        (&self.file).write_all(bytes)
-    }
-}
-
-impl AsideBytes {
-    /// The bytes.
-    ///
-    /// # Errors
-    ///
-    /// If they cannot be read.
-    pub fn contents(&self) -> io::Result<impl Read> {
-        let mut file = &self.file.file;
-        file.seek(SeekFrom::Start(self.offset))?;
-        Ok(file.take(self.length))
-    }
-}
-
-impl Drop for AsideFile {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path); // a leftover goes when the data set is finished
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+    use std::sync::Arc;
+
     use super::*;
+    use crate::files::aside::AsideFile;
 
     #[test]
     fn rejects_come_back_in_the_order_of_sources_and_lines() {

@@ -38,7 +38,7 @@ fn tokenizers_of_the_repository() -> Vec<Named> {
 }
 
 fn tokenizer(spec: &Spec, argument: &str) -> Box<dyn Tokenizer> {
-    match settings::tokenizer_file(argument).unwrap() {
+    match settings::tokenizer::tokenizer_file(argument).unwrap() {
         None => Box::new(ByteTokenizer::new(spec.vocabulary().clone())),
         Some(file) => file.into_tokenizer(spec.vocabulary().clone(), TokenizerPath::Oracle),
     }

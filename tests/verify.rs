@@ -23,9 +23,9 @@ use ul2_prep::denoise::{Address, IGNORED, Spec};
 use ul2_prep::digest::hex;
 use ul2_prep::input::batch::BLOCK_BYTES;
 use ul2_prep::output::data_set;
-use ul2_prep::output::encode::{Provenance, RowsDigest};
+use ul2_prep::output::digest::RowHash;
+use ul2_prep::output::digest::{Provenance, RowsDigest};
 use ul2_prep::output::encoding::PageFormat;
-use ul2_prep::output::read::RowHash;
 use ul2_prep::output::schema::{self, Column, RowFormat};
 use ul2_prep::verify::{Opened, verify};
 

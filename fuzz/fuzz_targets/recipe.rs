@@ -3,10 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ul2_prep::cli::SpecArgs;
+use ul2_prep::cli::masking::SpecArgs;
 use ul2_prep::denoise::{Address, Choices, Masker, Record, Spec, compose, decode, encode, split_causal};
 use ul2_prep::recipe::Recipe;
-use ul2_prep::settings::resolve;
+use ul2_prep::settings::spec::resolve;
 use ul2_prep::tokenize::bytes::ByteNames;
 
 /// Segments longer than this are not tried.

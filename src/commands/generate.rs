@@ -2,11 +2,13 @@
 
 use std::io;
 
+use anyhow::Result;
 use clap::{Command, CommandFactory as _};
 use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 
-use crate::cli::{Cli, Generated};
+use crate::cli::{Cli, GenerateArgs, Generated};
+use crate::report;
 
 /// The text of a man page or of completions.
 ///
@@ -66,4 +68,8 @@ fn section(command: &Command, out: &mut Vec<u8>) -> io::Result<()> {
     // What are sections of a page by itself are parts of this one.
     out.extend_from_slice(String::from_utf8_lossy(&text).replace(".SH ", ".SS ").as_bytes());
     Ok(())
+}
+
+pub(crate) fn execute_generate(args: &GenerateArgs) -> Result<()> {
+    Ok(report::data(&text(args.what)?)?)
 }

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use crate::cli::FlagOfNoUse;
+use crate::cli::recipes::FlagOfNoUse;
 use crate::denoise::SpecError;
 use crate::input::reader::Limits;
 use crate::input::source::Compression;
@@ -11,14 +11,13 @@ use crate::input::{DiscoverError, InputError};
 use crate::output::OutputError;
 use crate::output::data_set::NoNewNames;
 use crate::output::schema::ColumnError;
-use crate::pipeline::UnitError;
+use crate::pipeline::error::{RunError, UnitError};
 use crate::pipeline::reject_limit::Document;
-use crate::pipeline::run::RunError;
 use crate::recipe::RecipeError;
 use crate::reject::Reason;
-use crate::settings::SettingsError;
+use crate::settings::error::SettingsError;
 use crate::store::{StoreError, is_transient};
-use crate::tokenize::file::TokenizerFileError;
+use crate::tokenize::error::TokenizerFileError;
 
 /// The next step for the first error of the chain that has one.
 #[must_use]

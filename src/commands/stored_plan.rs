@@ -6,8 +6,9 @@ use std::sync::atomic::AtomicUsize;
 
 use anyhow::{Context as _, Result};
 
-use crate::cli::{FinalizeArgs, LimitArgs, RunArgs, Split};
-use crate::commands::reproduce::given_tokenizer;
+use crate::cli::masking::LimitArgs;
+use crate::cli::values::Split;
+use crate::cli::{FinalizeArgs, RunArgs};
 use crate::denoise::Spec;
 use crate::input::InputError;
 use crate::input::source::{Source, discover};
@@ -15,13 +16,15 @@ use crate::output::OutputError;
 use crate::output::commit::{CommitRecord, check_records};
 use crate::output::data_set::DataSet;
 use crate::output::schema::{Column, RowFormat};
+use crate::pipeline::job::Job;
 use crate::pipeline::reject_limit::MaxRejects;
-use crate::pipeline::run::Job;
 use crate::plan::chain::{Earlier, Extend, Plans};
 use crate::plan::inputs::{Inputs, source_place, tokenizer_place};
 use crate::plan::state::{UnitState, many_at_once, states};
 use crate::plan::{Plan, PlannedSource};
-use crate::settings::{self, Settings, SettingsError};
+use crate::settings::data_set::given_tokenizer;
+use crate::settings::error::SettingsError;
+use crate::settings::{self, Settings};
 use crate::store::Location;
 
 /// A plan that is written.
@@ -38,7 +41,7 @@ pub struct Written {
 ///
 /// If there is another plan, or it cannot be written.
 pub fn write(settings: Settings, out: &Location, tokenizer: &str, extend: bool) -> Result<Written> {
-    let data_set = settings::data_set(out)?;
+    let data_set = settings::data_set::data_set(out)?;
     let extend = extend.then_some(Extend { cutting: settings.cutting, earlier: Earlier::Stays });
     let plans = Plans::resolve(&data_set, settings.plan, extend)?;
     let mut inputs = if plans.replace_all() { Inputs::default() } else { Inputs::read(&data_set)?.unwrap_or_default() };
@@ -78,7 +81,7 @@ pub enum Ready {
 /// If there is no plan, no such unit, or what it needs is not as it was.
 pub fn job(args: &RunArgs, dir: &Location, interrupted: Arc<AtomicUsize>) -> Result<Ready> {
     let masking = &args.masking;
-    let unit = settings::unit(args.unit, args.index_offset)?;
+    let unit = settings::environment::unit(args.unit, args.index_offset)?;
     let opened = Opened::at(dir)?;
     let units = opened.plans.whole().units.len();
     if let Some(unit) = unit {
@@ -137,7 +140,7 @@ struct Opened {
 
 impl Opened {
     fn at(dir: &Location) -> Result<Self> {
-        let data_set = settings::data_set(dir)?;
+        let data_set = settings::data_set::data_set(dir)?;
         let plans = Plans::read(&data_set)?.ok_or_else(|| SettingsError::NoPlan(dir.to_string()))?;
         let Plan { tool_version, spec, columns, .. } = plans.whole();
         if tool_version != env!("CARGO_PKG_VERSION") {
@@ -198,7 +201,7 @@ impl Opened {
             sources: Vec::new(),
             passed_over: Vec::new(),
             plan: self.plans.whole().clone(),
-            cutting: settings::cutting(Split::None)?,
+            cutting: settings::environment::cutting(Split::None)?,
             workers: settings::workers(workers)?,
             limits: limits.limits(),
             warnings: Vec::new(),

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::denoise::encode::EosPolicy;
+use crate::denoise::form::{EosPolicy, Layout, SSentinel};
 use crate::denoise::pattern::{NoisePattern, Parts, PatternError};
 
 /// UL2's three families of denoisers.
@@ -42,29 +42,6 @@ pub struct Denoiser {
     pub closing_sentinel: bool,
     /// The ids put at the front of the inputs; empty for none.
     pub mode_token: Vec<u32>,
-}
-
-/// How a mask becomes inputs and labels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Layout {
-    /// A sentinel stands for each noise span in the inputs and precedes it in the labels.
-    Sentinels,
-    /// Inputs are the prefix, labels the suffix; no sentinel.
-    Split,
-}
-
-/// Where the split layout has its sentinel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum SSentinel {
-    /// Nowhere, as T5's `prefix_lm`.
-    #[default]
-    None,
-    /// At the end of the inputs.
-    Input,
-    /// There, and in front of the labels: the same as the sentinels layout.
-    Both,
 }
 
 /// The largest example that a segment of some length can give.
@@ -149,33 +126,12 @@ impl Denoiser {
     }
 }
 
-impl SSentinel {
-    /// Sentinels in the inputs and in the labels.
-    #[must_use]
-    pub fn counts(self) -> (u32, u32) {
-        match self {
-            Self::None => (0, 0),
-            Self::Input => (1, 0),
-            Self::Both => (1, 1),
-        }
-    }
-}
-
 impl fmt::Display for Mode {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::R => "R",
             Self::S => "S",
             Self::X => "X",
-        })
-    }
-}
-
-impl fmt::Display for Layout {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Sentinels => "sentinels",
-            Self::Split => "split",
         })
     }
 }

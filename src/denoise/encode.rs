@@ -1,84 +1,10 @@
 //! From a segment and its mask to a row, and back (`docs/reference/masking.md`, section 7).
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use crate::denoise::denoiser::{Layout, SSentinel};
+use crate::denoise::form::{Causal, Layout, Loss, RowForm, SSentinel};
 use crate::denoise::mask::{NoiseMask, Span};
-
-/// Which sequences EOS ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum EosPolicy {
-    /// Inputs and labels, as T5.
-    #[default]
-    Both,
-    /// Labels only.
-    Labels,
-    /// Neither.
-    None,
-}
-
-impl EosPolicy {
-    /// Whether EOS ends the inputs.
-    #[must_use]
-    pub fn ends_inputs(self) -> bool {
-        self == Self::Both
-    }
-
-    /// Whether EOS ends the labels.
-    #[must_use]
-    pub fn ends_labels(self) -> bool {
-        self != Self::None
-    }
-}
-
-/// What turns an encoder-decoder example into one sequence for a decoder alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Causal {
-    /// Which ids the loss is taken on.
-    pub loss: Loss,
-    /// The id between the prefix and the targets.
-    pub separator: Option<u32>,
-    /// Most ids of a row.
-    pub sequence_length: u32,
-}
-
-/// Which ids of a causal row the loss is taken on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Loss {
-    /// The targets: the prefix has [`IGNORED`] labels.
-    #[default]
-    Targets,
-    /// All.
-    All,
-}
 
 /// The label of an id that no loss is taken on, as `PyTorch`'s cross entropy has it.
 pub const IGNORED: i32 = -100;
-
-/// Everything but tokens and mask that an example of one denoiser is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RowForm {
-    /// How a mask becomes inputs and labels.
-    pub layout: Layout,
-    /// Where the split layout has its sentinel.
-    pub s_sentinel: SSentinel,
-    /// Whether a sentinel stands behind the last span of the labels.
-    pub closing_sentinel: bool,
-    /// Ids at the front of the inputs.
-    pub mode_token: Vec<u32>,
-    /// The ordered sentinels; at least as many as the example needs.
-    pub sentinels: Vec<u32>,
-    /// The id that ends the inputs.
-    pub inputs_eos: Option<u32>,
-    /// The id that ends the labels.
-    pub labels_eos: Option<u32>,
-    /// How the two become one sequence, if they do.
-    pub causal: Option<Causal>,
-}
 
 /// Appends the example of `segment` under `mask` to `inputs` and `labels`. The number of ids that are given: the inputs, and the
 /// separator of a causal row.

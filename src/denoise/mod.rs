@@ -10,38 +10,41 @@
 //! Nothing here opens a file, reads a clock or the environment, starts a thread or logs. The normative text
 //! is [`docs/reference/masking.md`](crate::documentation::masking); each module names the section it implements.
 
+pub use crate::denoise::cut::{Cut, LineStart, Segment};
+pub use crate::denoise::denoiser::{Denoiser, Mode};
+pub use crate::denoise::encode::{DecodeError, Decoded, IGNORED, decode, encode, split_causal};
+pub use crate::denoise::form::{Causal, EosPolicy, Layout, Loss, RowForm, SSentinel};
+pub use crate::denoise::mask::{MaskError, Masker, NoiseMask, Span};
+pub use crate::denoise::pack::FirstFit;
+pub use crate::denoise::pattern::{
+    IndependentTokens, Label, Law, MultipleChoice, NoisePattern, Normal, Parts, PatternError, Permute, RandomSpans,
+    Roll, Separate, SpanLength, Split, Suffix, Whole,
+};
+pub use crate::denoise::ratio::{Ratio, RatioError};
+pub use crate::denoise::record::{Choices, Composed, Record, compose, label_fits, record_rows};
+pub use crate::denoise::segmenting::{Concat, Segmenting, Start, Window};
+pub use crate::denoise::spec::{
+    MASKING_VERSION, MAX_LENGTH, SegmentLength, Shortening, SourceKeys, Spec, SpecError, SpecFields, TokenizerId,
+};
+pub use crate::denoise::stream::{Address, Seed, Stream, StreamKey, Subset};
+pub use crate::denoise::tokens::{TokenError, TokenSequence};
+pub use crate::denoise::vocabulary::{Vocabulary, VocabularyError};
 pub mod cut;
 pub mod denoiser;
 pub mod encode;
+pub mod form;
 pub mod mask;
 pub mod pack;
 pub mod pattern;
 pub mod ratio;
 pub mod record;
+pub mod segmenting;
 pub mod spec;
 pub mod stream;
 pub mod tokens;
 pub mod vocabulary;
 
-pub use cut::{Concat, Cut, LineStart, Segment, Segmenting, Start, Window};
-pub use denoiser::{Denoiser, Layout, Mode, SSentinel};
-pub use encode::{Causal, DecodeError, Decoded, EosPolicy, IGNORED, Loss, RowForm, decode, encode, split_causal};
-pub use mask::{MaskError, Masker, NoiseMask, Span};
-pub use pack::FirstFit;
-pub use pattern::{
-    IndependentTokens, Label, Law, MultipleChoice, NoisePattern, Normal, Parts, PatternError, Permute, RandomSpans,
-    Roll, Separate, SpanLength, Split, Suffix, Whole,
-};
-pub use ratio::{Ratio, RatioError};
-pub use record::{Choices, Composed, Record, compose, label_fits, record_rows};
-pub use spec::{
-    MASKING_VERSION, MAX_LENGTH, SegmentLength, Shortening, SourceKeys, Spec, SpecError, SpecFields, TokenizerId,
-};
-pub use stream::{Address, Seed, Stream, StreamKey, Subset};
-pub use tokens::{TokenError, TokenSequence};
-pub use vocabulary::{Vocabulary, VocabularyError};
-
 /// Whether a key of a spec is left out because its value is the default.
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

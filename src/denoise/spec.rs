@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::denoise::cut::{Segmenting, Window};
-use crate::denoise::denoiser::{Denoiser, DenoiserError, Layout, RowBounds, SSentinel};
-use crate::denoise::encode::{Causal, EosPolicy, RowForm};
+use crate::denoise::denoiser::{Denoiser, DenoiserError, RowBounds};
+use crate::denoise::form::{Causal, EosPolicy, Layout, RowForm, SSentinel};
 use crate::denoise::is_default;
 use crate::denoise::pattern::{NoisePattern, Parts};
+use crate::denoise::segmenting::{Segmenting, Window};
 use crate::denoise::stream::{Seed, Stream, StreamKey};
 use crate::denoise::vocabulary::Vocabulary;
 

@@ -1,4 +1,5 @@
 //! TODO
 
+pub mod aside;
 pub mod bounded;
 pub mod private;

@@ -14,12 +14,12 @@ use std::sync::Arc;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
+use crate::files::aside::{AsideBytes, AsideFile};
 use crate::input::InputError;
 use crate::input::buffers::{Buffer, Buffers};
 use crate::input::frames::{dictionary, window_above};
 use crate::input::reader::{FileDigest, Limits, SourceFile, SourceReader};
 use crate::input::source::{Compression, Source};
-use crate::reject::{AsideBytes, AsideFile};
 
 /// Decompressed bytes at which a block or a batch ends: a row group of 8 to 80 MB of ids, whatever the tokenizer.
 pub const BLOCK_BYTES: usize = 8 << 20;

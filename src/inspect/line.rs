@@ -8,10 +8,11 @@ use crate::input::batch::{Batch, BatchReader};
 use crate::input::reader::Limits;
 use crate::input::source::Source;
 use crate::output::OutputError;
-use crate::output::read::write_aside;
+use crate::output::rebuild::write_aside;
 use crate::output::unit_writer::ShardOptions;
-use crate::pipeline::UnitError;
-use crate::pipeline::masker::{BatchMasker, Masked, Shared};
+use crate::pipeline::documents::Shared;
+use crate::pipeline::error::UnitError;
+use crate::pipeline::masker::{BatchMasker, Masked};
 
 /// Why a line has no rows to be shown.
 #[derive(Debug, thiserror::Error)]

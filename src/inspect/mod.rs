@@ -1,18 +1,18 @@
 //! Picks rows of a data set and takes them apart, to be looked at (`docs/reference/inspect.md`).
 
-pub mod line;
-
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use crate::denoise::{Address, Decoded, Seed, Spec};
 use crate::output::commit::ShardFile;
-use crate::output::data_set::{DATA, DataSet, Fetched};
+use crate::output::data_set::{DATA, DataSet};
+use crate::output::fetched::Fetched;
 use crate::output::schema::{Column, RowFormat};
 use crate::reading::Described;
 use crate::reading::decode::{self, Example, Reach, Row};
 use crate::reading::manifest::place_of;
 use crate::reading::shard::{RowReader, RowsError, fetch};
+pub mod line;
 
 /// Which rows are wanted.
 #[derive(Debug, Clone, Default)]

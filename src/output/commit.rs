@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::output::OutputError;
 use crate::output::counts::Counts;
-use crate::output::data_set::{COMMITS, Created, DATA, DataSet, Published, REJECTS, TemporaryFile};
+use crate::output::data_set::{COMMITS, Created, DATA, DataSet, Published, REJECTS};
 use crate::output::ours::is_shard_or_rejects;
+use crate::output::temporary::TemporaryFile;
 
 /// What a shard holds and where the unit stands after it.
 ///
@@ -57,7 +58,7 @@ pub struct ShardFile {
     pub rows: u64,
     /// Row groups.
     pub row_groups: u64,
-    /// Digest of its rows ([`RowsDigest`](crate::output::encode::RowsDigest)).
+    /// Digest of its rows ([`RowsDigest`](crate::output::digest::RowsDigest)).
     pub rows_digest: String,
 }
 

@@ -12,8 +12,10 @@ use sha2::{Digest as _, Sha256};
 use crate::files::bounded::{self, MOST, MOST_RECORD};
 use crate::files::private::{Spool, new_file};
 use crate::output::faults::{Faults, Step};
+use crate::output::fetched::{Fetched, missing};
+use crate::output::temporary::{TemporaryFile, in_use, is_in_use, sync_folder_of};
 pub use crate::store::Created;
-use crate::store::{Location, Remote};
+use crate::store::Location;
 
 /// Shards. Loaders look here.
 pub const DATA: &str = "data";
@@ -673,135 +675,6 @@ fn is_at(file: &fs::File, path: &Path) -> bool {
     {
         let _ = file;
         path.exists()
-    }
-}
-
-/// A file that can be opened as often as is needed. A copy is removed when dropped.
-#[derive(Debug)]
-pub struct Fetched {
-    path: PathBuf,
-    shown: PathBuf,
-    is_copy: bool,
-}
-
-impl Fetched {
-    /// A file that is here already.
-    #[must_use]
-    pub fn at(path: PathBuf) -> Self {
-        Self { shown: path.clone(), path, is_copy: false }
-    }
-
-    /// Where it can be opened.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// What messages call it.
-    #[must_use]
-    pub fn shown(&self) -> &Path {
-        &self.shown
-    }
-}
-
-impl Drop for Fetched {
-    fn drop(&mut self) {
-        if self.is_copy {
-            let _ = fs::remove_file(&self.path); // its folder goes with the process
-        }
-    }
-}
-
-fn missing(name: &str) -> io::Error {
-    io::Error::new(ErrorKind::NotFound, format!("`{name}` is not there"))
-}
-
-/// Marks a temporary file as one whose process is alive: the system takes the mark away with the process, however it ends. Not if somebody
-/// is about to remove it. Where a file system has no locks there is no mark, and [`DataSet::remove_temporaries`] takes it for a leftover.
-fn in_use(file: &fs::File) -> bool {
-    !matches!(file.file().try_lock_shared(), Err(std::fs::TryLockError::WouldBlock))
-}
-
-/// Makes a new name survive a power cut.
-fn sync_folder_of(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) if folder.as_os_str().is_empty() => fs::File::open(".")?.sync_all(),
-        Some(folder) => fs::File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
-fn is_in_use(file: &fs::File) -> bool {
-    matches!(file.file().try_lock(), Err(std::fs::TryLockError::WouldBlock))
-}
-
-/// A file without a final name. Counts and digests what is written to it.
-#[derive(Debug)]
-pub struct TemporaryFile {
-    file: fs::File,
-    /// What it is to be, for messages.
-    name: String,
-    path: Option<PathBuf>,
-    bytes: u64,
-    sha256: Sha256,
-    faults: Faults,
-}
-
-impl TemporaryFile {
-    /// Bytes written.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// SHA-256 of what was written, in hex.
-    #[must_use]
-    pub fn sha256(&self) -> String {
-        crate::digest::hex(&self.sha256.clone().finalize())
-    }
-
-    /// Puts it into a store; if it is to be `new`, only if nothing is there, as far as the store can do so for its size. Whether it was put.
-    fn put(&self, remote: &Remote, new: bool) -> io::Result<bool> {
-        self.faults.step(Step::BeforeName, &self.name)?;
-        let is_put = remote.put_file(&self.file, self.bytes, new)?;
-        self.faults.step(Step::AfterName, &self.name)?;
-        Ok(is_put)
-    }
-
-    /// Its bytes survive a power cut.
-    fn sync(&self) -> io::Result<()> {
-        self.faults.step(Step::BeforeSync, &self.name)?;
-        self.file.sync_all()?;
-        self.faults.step(Step::BeforeName, &self.name)
-    }
-
-    /// Its new name survives one as well.
-    fn sync_folder_of(&self, target: &Path) -> io::Result<()> {
-        self.faults.step(Step::AfterName, &self.name)?;
-        sync_folder_of(target)?;
-        self.faults.step(Step::AfterFolderSync, &self.name)
-    }
-}
-
-impl Write for TemporaryFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = self.faults.room(bytes.len())?;
-        let written = self.file.write(&bytes[..room])?;
-        self.sha256.update(&bytes[..written]);
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-impl Drop for TemporaryFile {
-    fn drop(&mut self) {
-        if let Some(path) = &self.path {
-            let _ = fs::remove_file(path); // a leftover goes when the data set is finished
-        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! `manifest.json`: what was made, from what. Equal runs write equal bytes: no clock, host, path or worker count.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,9 +8,9 @@ use serde_json::Value;
 use crate::denoise::{MASKING_VERSION, Shortening, Spec};
 use crate::output::OutputError;
 use crate::output::commit::{CommitRecord, FinishedFile, ReaderPosition, RejectFiles, ShardFile, to_json};
-use crate::output::counts::{DenoiserCounts, SourceCounts, is_zero};
-use crate::output::encode::RowsDigest;
-use crate::output::encoding::{Compression, TokenEncoding};
+use crate::output::counts::{DenoiserCounts, SourceCounts};
+use crate::output::digest::RowsDigest;
+use crate::output::unit::{PlanParts, Unit};
 
 /// The version of the manifest's own format.
 pub const MANIFEST_VERSION: u32 = 1;
@@ -46,68 +45,6 @@ pub struct Manifest {
     pub denoisers: BTreeMap<String, DenoiserCounts>,
     /// Sums.
     pub totals: Totals,
-}
-
-/// The parts of a plan that decide files but no row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlanParts {
-    /// The columns of the shards.
-    #[serde(deserialize_with = "crate::files::bounded::texts")]
-    pub columns: Vec<String>,
-    /// `--shard-size`.
-    pub shard_bytes: u64,
-    /// Text at which a block or a batch ends.
-    pub batch_bytes: u64,
-    /// `--encoding`.
-    #[serde(default = "TokenEncoding::before", skip_serializing_if = "TokenEncoding::is_before")]
-    pub encoding: TokenEncoding,
-    /// `--compression`.
-    #[serde(default = "Compression::before", skip_serializing_if = "Compression::is_before")]
-    pub compression: Compression,
-    /// The units, whose sources are those of the manifest.
-    pub units: Vec<Unit>,
-    /// Files beside the sources that looked like sources and are none, when the sources were last listed.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub passed_over: u64,
-}
-
-/// All work for one source, or for several small neighbours, in one epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unit {
-    /// 0-based epoch.
-    pub epoch: u32,
-    /// Index of the first source.
-    pub first_source: usize,
-    /// Number of sources.
-    pub sources: usize,
-    /// The part of the source that it is for, if others are for the rest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub part: Option<Part>,
-}
-
-/// A part of a source: the blocks before which the reader has taken so many bytes of the file, read-ahead included (`docs/reference/scale-out.md`, "Large
-/// sources").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
-    /// So many at least.
-    pub from: u64,
-    /// Fewer than so many; of the last part any number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub to: Option<u64>,
-}
-
-impl Unit {
-    /// The indices of its sources in the plan.
-    #[must_use]
-    pub fn range(self) -> Range<usize> {
-        self.first_source..self.first_source + self.sources
-    }
-
-    /// The bytes of a file between which its blocks begin, if they are of a part: from, and to.
-    #[must_use]
-    pub fn bounds(self) -> (u64, Option<u64>) {
-        self.part.map_or((0, None), |Part { from, to }| (from, to))
-    }
 }
 
 /// A source in the manifest.

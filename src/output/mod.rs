@@ -8,26 +8,30 @@
 //! Only this module names Arrow or Parquet. A file with its final name is complete and described by a commit record
 //! (`docs/reference/format.md`).
 
+use std::path::PathBuf;
+
+use crate::numbers::exact;
 pub mod card;
 pub mod commit;
 pub mod counts;
 pub mod data_set;
+pub mod digest;
 pub mod encode;
 pub mod encoding;
 pub mod faults;
+pub mod fetched;
 pub mod manifest;
 pub mod ours;
 pub mod read;
+pub mod rebuild;
 pub mod rejects;
 pub mod schema;
 mod shape;
 pub mod sums;
+pub mod temporary;
 mod thrift;
+pub mod unit;
 pub mod unit_writer;
-
-use std::path::PathBuf;
-
-use crate::numbers::exact;
 
 /// What can go wrong with the output.
 #[derive(Debug, thiserror::Error)]

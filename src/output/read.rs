@@ -1,26 +1,20 @@
 //! Shards read again: their rows as they stand, and the bytes that rows become.
 
 use std::cell::Cell;
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::marker::PhantomData;
 use std::path::Path;
-use std::sync::Arc;
 
 use arrow::array::{AsArray as _, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type};
-use fs_err as fs;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use parquet::arrow::{ArrowSchemaConverter, ProjectionMask};
-use parquet::file::writer::SerializedFileWriter;
-use sha2::{Digest as _, Sha256};
 
 use crate::files::bounded;
-use crate::output::encode::{Provenance, RowGroup, RowsDigest, hash_example};
 use crate::output::schema::{Column, KEY_FINGERPRINT, KEY_SPEC, KEY_VERSION, RowFormat};
-use crate::output::unit_writer::ShardOptions;
-use crate::output::{OutputError, shape};
+use crate::output::shape;
 
 /// Why a shard cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -254,121 +248,5 @@ impl Rows {
         let lists = array.as_list_opt::<i32>()?;
         let offset = |place: usize| lists.value_offsets()[place].cast_unsigned() as usize;
         Some((lists.values().as_ref(), offset(row)..offset(row + 1)))
-    }
-}
-
-/// The digest of one row, example by example.
-#[derive(Default)]
-pub struct RowHash(Sha256);
-
-impl RowHash {
-    /// Adds the next example of the row; `prefix_length` of a causal one.
-    pub fn add(&mut self, from: Provenance<'_>, prefix_length: Option<u32>, input_ids: &[i32], labels: &[i32]) {
-        hash_example(&mut self.0, from, prefix_length, input_ids, labels);
-    }
-
-    /// The digest of the row alone.
-    #[must_use]
-    pub fn finish(self) -> RowsDigest {
-        RowsDigest::from_bytes(self.0.finalize().into())
-    }
-}
-
-/// Writes row groups to a file that is no part of a data set, to be read again.
-///
-/// # Errors
-///
-/// [`OutputError`] if it cannot be written.
-pub fn write_aside(path: &Path, options: &ShardOptions, row_groups: Vec<RowGroup>) -> Result<(), OutputError> {
-    let schema = ArrowSchemaConverter::new().convert(&options.format.schema())?;
-    let file = fs::File::create(path)?;
-    let mut parquet = SerializedFileWriter::new(file, schema.root_schema_ptr(), Arc::clone(&options.properties))?;
-    for row_group in row_groups {
-        append(&mut parquet, row_group)?;
-    }
-    parquet.into_inner()?.flush()?;
-    Ok(())
-}
-
-fn append(parquet: &mut SerializedFileWriter<impl Write + Send>, row_group: RowGroup) -> Result<(), OutputError> {
-    let mut writer = parquet.next_row_group()?;
-    for chunk in row_group.chunks {
-        chunk.append_to_row_group(&mut writer)?;
-    }
-    writer.close()?;
-    Ok(())
-}
-
-/// A shard that is written nowhere: its size and its digest.
-pub struct ShardAgain {
-    parquet: SerializedFileWriter<Nowhere>,
-}
-
-/// Size and digest of what is written; the bytes since the last [`Nowhere::kept`] if they are wanted.
-struct Nowhere {
-    bytes: u64,
-    sha256: Sha256,
-    kept: Option<Vec<u8>>,
-}
-
-impl ShardAgain {
-    /// A shard without row groups.
-    ///
-    /// # Errors
-    ///
-    /// [`OutputError`] if Parquet refuses the format.
-    pub fn new(options: &ShardOptions) -> Result<Self, OutputError> {
-        let schema = ArrowSchemaConverter::new().convert(&options.format.schema())?;
-        let nowhere = Nowhere { bytes: 0, sha256: Sha256::new(), kept: None };
-        let parquet = SerializedFileWriter::new(nowhere, schema.root_schema_ptr(), Arc::clone(&options.properties))?;
-        Ok(Self { parquet })
-    }
-
-    /// Appends a row group.
-    ///
-    /// # Errors
-    ///
-    /// [`OutputError`] if Parquet refuses it.
-    pub fn append(&mut self, row_group: RowGroup) -> Result<(), OutputError> {
-        append(&mut self.parquet, row_group)
-    }
-
-    /// Size and SHA-256 of the whole file.
-    ///
-    /// # Errors
-    ///
-    /// [`OutputError`] if the footer cannot be written.
-    pub fn finish(self) -> Result<(u64, String), OutputError> {
-        let Nowhere { bytes, sha256, .. } = self.parquet.into_inner()?;
-        Ok((bytes, crate::digest::hex(&sha256.finalize())))
-    }
-
-    /// The bytes of one row group, as [`Shard::encoded`] reads them.
-    ///
-    /// # Errors
-    ///
-    /// [`OutputError`] if Parquet refuses it.
-    pub fn encode(options: &ShardOptions, row_group: RowGroup) -> Result<Vec<u8>, OutputError> {
-        let mut shard = Self::new(options)?;
-        shard.parquet.flush()?;
-        shard.parquet.inner_mut().kept = Some(Vec::new());
-        shard.append(row_group)?;
-        shard.parquet.flush()?;
-        Ok(shard.parquet.inner_mut().kept.take().unwrap_or_default())
-    }
-}
-
-impl Write for Nowhere {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.bytes += bytes.len() as u64;
-        self.sha256.update(bytes);
-        if let Some(kept) = &mut self.kept {
-            kept.extend_from_slice(bytes);
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

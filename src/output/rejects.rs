@@ -5,7 +5,8 @@ use std::io::{self, BufWriter, ErrorKind, Write as _};
 use serde::Serialize;
 
 use crate::output::commit::{RejectFiles, Unnamed};
-use crate::output::data_set::{DataSet, REJECTS, TemporaryFile};
+use crate::output::data_set::{DataSet, REJECTS};
+use crate::output::temporary::TemporaryFile;
 use crate::reject::{KeptBytes, Reason, Reject, Rejected};
 
 /// What the index says of a reject. `offset` and `length` find its bytes in the file of lines.

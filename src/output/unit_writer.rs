@@ -10,10 +10,12 @@ use parquet::file::writer::SerializedFileWriter;
 use crate::output::OutputError;
 use crate::output::commit::{CommitRecord, FinishedFile, ReaderPosition, ShardFile, check_records};
 use crate::output::counts::Counts;
-use crate::output::data_set::{DATA, DataSet, TemporaryFile};
-use crate::output::encode::{RowGroup, RowsDigest};
+use crate::output::data_set::{DATA, DataSet};
+use crate::output::digest::RowsDigest;
+use crate::output::encode::RowGroup;
 use crate::output::rejects::RejectWriter;
 use crate::output::schema::RowFormat;
+use crate::output::temporary::TemporaryFile;
 use crate::reject::Rejects;
 
 /// What every shard of a data set has in common.

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::pipeline::UnitError;
+use crate::pipeline::error::UnitError;
 
 /// Names a batch on its way.
 type Ticket = u64;

@@ -1,12 +1,13 @@
 //! From a line to tokens, or to the reason why it has none.
 
 use std::borrow::Cow;
+use std::sync::{Mutex, PoisonError};
 
 use crate::denoise::{Spec, TokenError, label_fits};
 use crate::input::batch::BLOCK_BYTES;
 use crate::input::jsonl::{self, FieldPath};
 use crate::numbers::exact;
-use crate::pipeline::masker::Shared;
+use crate::output::encode::RowGroupEncoder;
 use crate::reject::{Reason, Rejected};
 use crate::tokenize::guard::guarded;
 use crate::tokenize::{Scratch, TokenizeError, Tokenizer};
@@ -75,7 +76,7 @@ impl Shared {
         Err(Rejected::new(Reason::LabelTooLong, detail))
     }
 
-    fn append_fields(
+    pub(super) fn append_fields(
         &self,
         line: u64,
         bytes: &[u8],
@@ -94,7 +95,7 @@ impl Shared {
     }
 
     /// The bytes of the record on a line.
-    fn record<'a>(&self, line: u64, bytes: &'a [u8]) -> Result<&'a [u8], Rejected> {
+    pub(super) fn record<'a>(&self, line: u64, bytes: &'a [u8]) -> Result<&'a [u8], Rejected> {
         let most = self.spec.fields().max_line;
         if bytes.len() as u64 > most {
             Err(too_long(bytes.len() as u64, most))
@@ -103,7 +104,7 @@ impl Shared {
         }
     }
 
-    fn append_text(&self, record: &[u8], scratch: &mut Scratch, ids: &mut Vec<u32>) -> Result<(), Rejected> {
+    pub(super) fn append_text(&self, record: &[u8], scratch: &mut Scratch, ids: &mut Vec<u32>) -> Result<(), Rejected> {
         let text = self.with_end_mark(jsonl::text(record, &self.fields.text)?);
         if text.is_empty() {
             return Err(Rejected::new(Reason::EmptyText, "the text is empty"));
@@ -111,7 +112,12 @@ impl Shared {
         append(self.tokenizer.as_ref(), &text, scratch, ids, Reason::EmptyText)
     }
 
-    fn append_label(&self, record: &[u8], scratch: &mut Scratch, ids: &mut Vec<u32>) -> Result<(), Rejected> {
+    pub(super) fn append_label(
+        &self,
+        record: &[u8],
+        scratch: &mut Scratch,
+        ids: &mut Vec<u32>,
+    ) -> Result<(), Rejected> {
         let Some(path) = &self.fields.label else { return Ok(()) };
         let of_label = |rejected: Rejected| Rejected { reason: of_label(rejected.reason), ..rejected };
         let label = self.with_end_mark(jsonl::text(record, path).map_err(of_label)?);
@@ -121,7 +127,7 @@ impl Shared {
         append(self.tokenizer.as_ref(), &label, scratch, ids, Reason::EmptyLabel)
     }
 
-    fn with_end_mark<'a>(&self, text: Cow<'a, str>) -> Cow<'a, str> {
+    pub(super) fn with_end_mark<'a>(&self, text: Cow<'a, str>) -> Cow<'a, str> {
         match &self.fields.end_mark {
             Some(mark) => Cow::Owned(with_end_mark(&text, mark)),
             None => text,
@@ -188,6 +194,31 @@ fn rejected(error: &TokenizeError) -> Rejected {
         }
     };
     Rejected::new(reason, error.to_string())
+}
+
+/// What all workers share. Nothing in it decides a byte but what does not change.
+pub struct Shared {
+    /// Everything that decides rows.
+    pub spec: Spec,
+    /// Where text and label are in a record.
+    pub fields: Fields,
+    /// Text to ids.
+    pub tokenizer: Box<dyn Tokenizer>,
+    /// Rows to row groups.
+    pub encoder: RowGroupEncoder,
+    /// Tokenizer memory that no worker has at the moment: at most one for each worker.
+    pub scratches: Mutex<Vec<Scratch>>,
+}
+
+impl Shared {
+    pub(super) fn take_scratch(&self) -> Scratch {
+        let free = self.scratches.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        free.unwrap_or_else(|| self.tokenizer.scratch())
+    }
+
+    pub(super) fn give_back(&self, scratch: Scratch) {
+        self.scratches.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+    }
 }
 
 #[cfg(test)]

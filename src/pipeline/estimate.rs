@@ -11,9 +11,10 @@ use crate::input::batch::{Batch, BatchReader};
 use crate::input::reader::Limits;
 use crate::input::source::Source;
 use crate::output::counts::{DenoiserCounts, SourceCounts};
-use crate::pipeline::masker::{BatchMasker, Masked, Shared};
+use crate::pipeline::documents::Shared;
+use crate::pipeline::error::{LinesRead, UnitError};
+use crate::pipeline::masker::{BatchMasker, Masked};
 use crate::pipeline::reject_limit::{Document, First, without_documents};
-use crate::pipeline::{LinesRead, UnitError};
 
 /// Sources whose beginning is read, at even distances in the order of names.
 pub const SOURCES: usize = 16;

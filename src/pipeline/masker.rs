@@ -1,34 +1,19 @@
 //! What a worker does with a batch: the way from lines to rows.
 
-use std::sync::{Mutex, PoisonError};
-
 use crate::denoise::record::{Choices, Composed, Record, compose, record_rows};
 use crate::denoise::{
-    Address, Concat, Cut, Denoiser, LineStart, Masker, Parts, Segmenting, SourceKeys, Spec, Stream, Window, encode,
+    Address, Concat, Cut, Denoiser, LineStart, Masker, Parts, Segmenting, SourceKeys, Stream, Window, encode,
 };
 use crate::input::batch::{Batch, LongLine, Piece};
 use crate::input::jsonl;
 use crate::output::counts::{Counts, DenoiserCounts, SourceCounts};
-use crate::output::encode::{Provenance, RowGroup, RowGroupEncoder};
-use crate::pipeline::UnitError;
-use crate::pipeline::documents::{Fields, too_long};
+use crate::output::digest::Provenance;
+use crate::output::encode::RowGroup;
+use crate::pipeline::documents::{Shared, too_long};
+use crate::pipeline::error::UnitError;
 use crate::pipeline::row_order::Arranger;
 use crate::reject::{Rejected, Rejects};
-use crate::tokenize::{Scratch, Tokenizer};
-
-/// What all workers share. Nothing in it decides a byte but what does not change.
-pub struct Shared {
-    /// Everything that decides rows.
-    pub spec: Spec,
-    /// Where text and label are in a record.
-    pub fields: Fields,
-    /// Text to ids.
-    pub tokenizer: Box<dyn Tokenizer>,
-    /// Rows to row groups.
-    pub encoder: RowGroupEncoder,
-    /// Tokenizer memory that no worker has at the moment: at most one for each worker.
-    pub scratches: Mutex<Vec<Scratch>>,
-}
+use crate::tokenize::Scratch;
 
 /// What a batch became.
 pub struct Masked {
@@ -338,17 +323,6 @@ impl<'a> BatchMasker<'a> {
             self.room = room;
             self.rejects.push(block.index, block.source, line, rejected, bytes);
         }
-    }
-}
-
-impl Shared {
-    fn take_scratch(&self) -> Scratch {
-        let free = self.scratches.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        free.unwrap_or_else(|| self.tokenizer.scratch())
-    }
-
-    fn give_back(&self, scratch: Scratch) {
-        self.scratches.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
     }
 }
 

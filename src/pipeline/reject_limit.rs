@@ -11,7 +11,7 @@ use crate::input::jsonl::without_mark;
 use crate::input::source::Source;
 use crate::output::counts::SourceCounts;
 use crate::output::unit_writer::BatchOutput;
-use crate::pipeline::{LinesRead, UnitError};
+use crate::pipeline::error::{LinesRead, UnitError};
 use crate::plan::Unit;
 use crate::reject::{KeptBytes, Reason, Reject, Rejected};
 

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use crate::denoise::{Address, FirstFit, Spec};
 use crate::output::OutputError;
-use crate::output::encode::{ExampleSize, Provenance, RowGroup, RowGroupBuilder, RowGroupEncoder};
+use crate::output::digest::Provenance;
+use crate::output::encode::{ExampleSize, RowGroup, RowGroupBuilder, RowGroupEncoder};
 
 /// Ids at which a run of examples ends before its block does: a bound on memory where a block makes very many.
 const RUN_IDS: u64 = 1 << 25;

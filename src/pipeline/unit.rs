@@ -4,12 +4,12 @@ use crate::input::batch::{Batch, BatchReader, FinishedSource, Position};
 use crate::input::source::Source;
 use crate::output::commit::{CommitRecord, FinishedFile, ReaderPosition};
 use crate::output::unit_writer::{BatchOutput, UnitWriter};
-use crate::pipeline::UnitError;
 use crate::pipeline::crew::Crew;
+use crate::pipeline::error::UnitError;
+use crate::pipeline::job::Job;
 use crate::pipeline::masker::{BatchMasker, Masked};
 use crate::pipeline::progress::Snapshot;
 use crate::pipeline::reject_limit::{Allowance, room};
-use crate::pipeline::run::Job;
 
 /// Makes the shards of unit `index` that are not committed yet.
 ///

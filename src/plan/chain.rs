@@ -7,7 +7,7 @@ use crate::input::source::Source;
 use crate::output::OutputError;
 use crate::output::commit::CommitRecord;
 use crate::output::data_set::{COMMITS, Created, DataSet, INPUTS, MANIFEST, PLAN, PRIVATE, extension};
-use crate::pipeline::run::RunError;
+use crate::pipeline::error::RunError;
 use crate::plan::state::{UnitState, states};
 use crate::plan::{Cutting, Plan, PlannedSource};
 

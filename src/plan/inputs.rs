@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::output::OutputError;
 use crate::output::commit::to_json;
 use crate::output::data_set::{DataSet, INPUTS, MANIFEST};
-use crate::settings::SettingsError;
+use crate::settings::error::SettingsError;
 use crate::store::Location;
 use crate::tokenize::file::BYTES;
 

@@ -1,9 +1,5 @@
 //! What will be done: the spec, the sources and the units, fixed before the first byte is written.
 
-pub mod chain;
-pub mod inputs;
-pub mod state;
-
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -17,9 +13,12 @@ use crate::json::difference::{Difference, differences};
 use crate::output::commit::to_json;
 use crate::output::counts::is_zero;
 use crate::output::encoding::{Compression, PageFormat, TokenEncoding};
-use crate::output::manifest::PlanParts;
-pub use crate::output::manifest::{Part, Unit};
 use crate::output::schema::RowFormat;
+use crate::output::unit::PlanParts;
+pub use crate::output::unit::{Part, Unit};
+pub mod chain;
+pub mod inputs;
+pub mod state;
 
 /// The version of the plan's own format.
 pub const PLAN_VERSION: u32 = 1;

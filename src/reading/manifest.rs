@@ -6,8 +6,9 @@ use serde_json::Value;
 use crate::denoise::{MASKING_VERSION, Spec, SpecError};
 use crate::json::difference::with_causes;
 use crate::output::data_set::{DATA, REJECTS};
-use crate::output::manifest::{MANIFEST_VERSION, Manifest, SourceEntry, Unit};
+use crate::output::manifest::{MANIFEST_VERSION, Manifest, SourceEntry};
 use crate::output::schema::{Column, ColumnError, RowFormat};
+use crate::output::unit::Unit;
 use crate::reading::Described;
 
 /// Why a manifest cannot be used.

@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use crate::denoise::Spec;
-use crate::output::data_set::{DataSet, Fetched};
+use crate::output::data_set::DataSet;
+use crate::output::fetched::Fetched;
 use crate::output::read::{ReadError, Shard};
 use crate::output::schema::RowFormat;
 use crate::reading::decode::{Reach, Row, take_apart};

@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 
 use crate::denoise::Spec;
 use crate::pipeline::estimate::{Estimate, Expected, Sampled};
+use crate::report::numbers::{bytes, duration};
 use crate::report::stats::percent;
-use crate::report::{bytes, counted, duration, grouped, table};
+use crate::report::table::table;
+use crate::report::{counted, grouped};
 
 /// What a run would make, as `plan` prints it.
 #[must_use]
@@ -58,7 +60,7 @@ pub fn estimate(estimate: &Estimate, spec: &Spec, workers: usize) -> String {
     #[expect(clippy::cast_precision_loss, reason = "a number of threads")]
     let seconds = total.seconds / workers as f64;
     let _ = writeln!(text, "\ntime  about {} with {}", duration(seconds.max(1.0)), counted(workers as u64, "worker"));
-    crate::report::visible(&text).into_owned()
+    crate::report::terminal::visible(&text).into_owned()
 }
 
 /// `1,234,567`

@@ -9,27 +9,7 @@ use crate::denoise::Spec;
 use crate::inspect::Found;
 use crate::output::schema::Column;
 use crate::report::parts::{Kind, Part, Text, joined, of_segment, of_sequence};
-use crate::report::{one_line, visible};
-
-/// How rows are shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Style {
-    /// Whether parts have colours.
-    pub colour: bool,
-    /// Columns of a line.
-    pub width: usize,
-    /// What is shown of an example.
-    pub view: View,
-}
-
-/// What is shown of an example.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum View {
-    /// Inputs above labels.
-    Row,
-    /// The text with its noise marked.
-    Inline,
-}
+use crate::report::terminal::{Style, View, one_line, visible};
 
 /// The texts of an example.
 pub struct Texts<'a> {

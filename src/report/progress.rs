@@ -9,7 +9,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::numbers::{noun, short};
 use crate::pipeline::progress::{Progress, Snapshot};
-use crate::report::{bytes, duration, message};
+use crate::report::message;
+use crate::report::numbers::{bytes, duration};
 
 /// How often the line of a terminal is drawn anew.
 const REDRAW: Duration = Duration::from_millis(200);

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::output::schema::Column;
-use crate::report::{counted, grouped, table};
+use crate::report::table::table;
+use crate::report::{counted, grouped};
 use crate::stats::{DenoiserSummary, Lengths, Summary};
 
 /// What `stats` prints.
@@ -55,7 +56,7 @@ pub fn summary(summary: &Summary) -> String {
             rejects.iter().map(|(reason, count)| format!("{} {reason}", grouped(*count))).collect();
         let _ = writeln!(text, "\nrejected lines: {}", listed.join(", "));
     }
-    crate::report::visible(&text).into_owned()
+    crate::report::terminal::visible(&text).into_owned()
 }
 
 fn denoiser_rows(denoisers: &[DenoiserSummary]) -> Vec<Vec<String>> {

@@ -2,13 +2,13 @@
 
 use anyhow::{Context as _, Result};
 
-use crate::cli::SpecArgs;
+use crate::cli::masking::SpecArgs;
 use crate::denoise::record::{Choices, Composed, Record, compose};
 use crate::denoise::{Address, Denoiser, Masker, Parts, Seed, Segmenting, Spec, Stream, encode, split_causal};
 use crate::pipeline::documents::with_end_mark;
 use crate::recipe::{BUILT_IN, Recipe};
 use crate::report::parts::{Kind, Part, of_segment, of_sequence};
-use crate::settings::resolve;
+use crate::settings::spec::resolve;
 use crate::tokenize::guard::guarded;
 use crate::tokenize::{TokenizeError, Tokenizer, TokenizerNames};
 

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::files::bounded;
 use crate::tokenize::Role;
-use crate::tokenize::file::TokenizerFileError;
+use crate::tokenize::error::TokenizerFileError;
 
 /// The file beside a tokenizer's.
 pub const CONFIG_NAME: &str = "tokenizer_config.json";

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::denoise::Vocabulary;
 use crate::files::bounded;
+use crate::tokenize::error::TokenizerFileError;
 use crate::tokenize::hf::JsonFile;
 use crate::tokenize::mistaken::Kind;
 use crate::tokenize::sentencepiece::{self, SentencePieceFile};
@@ -18,44 +19,6 @@ pub const BYTES: &str = "bytes";
 
 /// The name of a tokenizer's file in a folder.
 const JSON_NAME: &str = "tokenizer.json";
-
-/// Why a tokenizer's file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenizerFileError {
-    /// The file or folder cannot be read. The message carries the path.
-    #[error("cannot read the tokenizer")]
-    Read(#[from] std::io::Error),
-    /// Nothing is there.
-    #[error("no such file: `{}` (`--tokenizer`)", .0.display())]
-    NoSuchFile(PathBuf),
-    /// A file of another kind.
-    #[error("`{}` is {kind}", path.display())]
-    Mistaken {
-        /// The file.
-        path: PathBuf,
-        /// What it is.
-        kind: Kind,
-    },
-    /// A folder without a tokenizer's file.
-    #[error("no `tokenizer.json` in `{}`, nor a SentencePiece model", .0.display())]
-    NoFile(PathBuf),
-    /// The file is refused.
-    #[error("`{}` is no tokenizer that can be used: {reason}", path.display())]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The configuration beside the file is not JSON.
-    #[error("`{}` cannot be read as JSON", path.display())]
-    Config {
-        /// The file.
-        path: PathBuf,
-        /// Where and why.
-        source: serde_json::Error,
-    },
-}
 
 /// A tokenizer's file that has been read.
 pub enum TokenizerFile {

@@ -4,7 +4,7 @@ use crate::json::difference::{differences, with_causes};
 use crate::output::commit::{CommitRecord, ShardFile};
 use crate::output::counts::{DenoiserCounts, SourceCounts};
 use crate::output::data_set::{DATA, DataSet, MANIFEST, PLAN, PRIVATE};
-use crate::output::encode::RowsDigest;
+use crate::output::digest::RowsDigest;
 use crate::output::manifest::Manifest;
 use crate::plan::chain::Plans;
 use crate::reading::Described;

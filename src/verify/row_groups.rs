@@ -7,8 +7,9 @@ use crate::input::source::Source;
 use crate::output::commit::ShardFile;
 use crate::output::data_set::DATA;
 use crate::output::encode::RowGroup;
-use crate::output::read::{ReadError, Shard, ShardAgain};
-use crate::pipeline::UnitError;
+use crate::output::read::{ReadError, Shard};
+use crate::output::rebuild::ShardAgain;
+use crate::pipeline::error::UnitError;
 use crate::verify::batches::BatchLaws;
 use crate::verify::findings::Findings;
 

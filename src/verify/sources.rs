@@ -23,7 +23,7 @@ use crate::output::data_set::{DATA, DataSet, REJECTS};
 use crate::output::manifest::Manifest;
 use crate::output::unit_writer::ShardOptions;
 use crate::pipeline::crew::Crew;
-use crate::pipeline::masker::Shared;
+use crate::pipeline::documents::Shared;
 use crate::reading::Described;
 use crate::reading::decode::Reach;
 use crate::reading::manifest::place_of;

@@ -3,13 +3,6 @@
 //! Ids equal those of the Python package `sentencepiece` for every text that spells no reserved piece. The same model as a `tokenizer.json`
 //! gives other ids for some texts: the `tokenizers` crate adds scores up in float64, word by word, and normalizes grapheme clusters.
 
-mod added;
-mod bpe;
-mod model;
-mod normalizer;
-mod unigram;
-mod wire;
-
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -17,7 +10,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::denoise::{TokenSequence, TokenizerId, Vocabulary};
 use crate::tokenize::config::{self, Config};
-use crate::tokenize::file::{TokenizerFileError, contents};
+use crate::tokenize::error::TokenizerFileError;
+use crate::tokenize::file::contents;
 use crate::tokenize::sentencepiece::added::{Added, AddedConfig};
 use crate::tokenize::sentencepiece::bpe::{Bpe, BpeState};
 use crate::tokenize::sentencepiece::model::{Kind, Model, ModelType, SPACE};
@@ -25,6 +19,12 @@ pub(super) use crate::tokenize::sentencepiece::normalizer::{Charsmap, MAX_TIMES}
 use crate::tokenize::sentencepiece::normalizer::{Normalizer, Symbols};
 use crate::tokenize::sentencepiece::unigram::{Unigram, UnigramState};
 use crate::tokenize::{Role, Scratch, TokenizeError, Tokenizer, TokenizerNames, mistaken};
+mod added;
+mod bpe;
+mod model;
+mod normalizer;
+mod unigram;
+mod wire;
 
 /// What makes the ids. A change that makes others has another number.
 pub const LIBRARY: &str = "ul2-prep sentencepiece 1";
@@ -36,7 +36,7 @@ pub const ENDING: &str = "model";
 pub const FILE_NAMES: [&str; 3] = ["spiece.model", "tokenizer.model", "sentencepiece.bpe.model"];
 
 /// Whether an id is reserved, so that no text may give it.
-type Reserved<'a> = &'a dyn Fn(u32) -> bool;
+pub(crate) type Reserved<'a> = &'a dyn Fn(u32) -> bool;
 
 /// A model file that has been read.
 pub struct SentencePieceFile {
@@ -253,7 +253,7 @@ impl Encoder {
 }
 
 /// The parts of a normalized text, from one place to the next where something that is no `▁` stands in front of a `▁`.
-fn words(text: &[u8]) -> impl Iterator<Item = (usize, usize)> {
+pub(crate) fn words(text: &[u8]) -> impl Iterator<Item = (usize, usize)> {
     let begins = |place: &usize| *place > 0 && !text[..*place].ends_with(SPACE);
     let ends = memchr::memmem::find_iter(text, SPACE).filter(begins).chain((!text.is_empty()).then_some(text.len()));
     let mut start = 0;

@@ -1,0 +1,160 @@
+//! Flags that decide rows: of `plan`, `run` and `inspect`.
+
+use clap::Args;
+
+use crate::cli::values::{Split, column, size, split, window};
+use crate::cli::{MAX_LINE, seed};
+use crate::input::reader::Limits;
+use crate::output::encoding::{Compression, TokenEncoding};
+use crate::output::schema::Column;
+use crate::recipe::RowLayout;
+use crate::tokenize::TokenizerPath;
+
+/// What is read and how it is masked.
+#[derive(Debug, Clone, Args)]
+pub struct MaskingArgs {
+    /// Files, folders (searched recursively), quoted globs or URLs of `.jsonl`, `.json` or `.ndjson`, plain or with `.zst` or `.gz` behind.
+    #[arg(required = true, value_name = "SOURCE")]
+    pub sources: Vec<String>,
+
+    /// A Hugging Face `tokenizer.json`, a SentencePiece `spiece.model`, a folder that holds one, a URL of these, or `bytes` (`ByT5`'s vocabulary,
+    /// built in) [default: bytes].
+    #[arg(long, value_name = "FILE|bytes", help_heading = "Text to tokens")]
+    pub tokenizer: Option<String>,
+    /// Which code makes the ids of a `tokenizer.json`: the fast path where the file's shape allows it, or always the `tokenizers` crate. Both make
+    /// the same.
+    #[arg(long, value_enum, default_value_t, help_heading = "Text to tokens")]
+    pub tokenizer_path: TokenizerPath,
+    /// What the recipe leaves open, or has otherwise.
+    #[command(flatten)]
+    pub spec: SpecArgs,
+    /// A built-in recipe or a TOML file (see `ul2-prep recipes`).
+    #[arg(long, value_name = "NAME|FILE.toml", default_value = crate::recipe::DEFAULT, help_heading = "Masking")]
+    pub recipe: String,
+    /// Refuse a recipe that needs more sentinels than the vocabulary has, instead of shortening its segments.
+    #[arg(long, help_heading = "Masking")]
+    pub strict_sentinels: bool,
+
+    /// The columns of the shards, separated by commas [default: ids, then where they come from].
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = column, help_heading = "Rows")]
+    pub columns: Option<Vec<Column>>,
+    /// How `input_ids` and `labels` are encoded. It never changes a row.
+    #[arg(long, value_enum, default_value_t, help_heading = "Rows")]
+    pub encoding: TokenEncoding,
+    /// How the shards are compressed: `zstd`, `zstd:LEVEL` with a level from 1 to 22, `snappy` or `none`. It never changes a row.
+    #[arg(long, value_name = "CODEC", default_value_t, help_heading = "Rows")]
+    pub compression: Compression,
+
+    /// Threads [default: one a core]. They never change a byte of the output.
+    #[arg(long, value_name = "N", help_heading = "Running")]
+    pub workers: Option<usize>,
+    /// Size at which a Parquet file is closed: the next row group would make it larger.
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size, help_heading = "Running")]
+    pub shard_size: u64,
+    /// Size on disk above which a source is divided into units of about that size, 16 at most, or `none` [default: none; 4GiB with `plan --write`].
+    /// It never changes a row.
+    #[arg(long, value_name = "SIZE|none", value_parser = split, help_heading = "Many machines")]
+    pub split: Option<Split>,
+    /// What a source may ask for.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+/// What a source may ask for.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct LimitArgs {
+    /// Largest Zstandard window that a source may ask for, up to 2 GiB: each reading thread holds one (Pushshift's dumps need `2GiB`).
+    #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = window, help_heading = "Running")]
+    pub max_window: u64,
+    /// How many times its file's bytes a source may unfold to, beyond its first GiB.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().expansion, help_heading = "Running")]
+    pub max_expansion: u64,
+}
+
+impl Default for LimitArgs {
+    /// As if no flag was given.
+    fn default() -> Self {
+        let Limits { window, expansion } = Limits::default();
+        Self { max_window: window, max_expansion: expansion }
+    }
+}
+
+impl LimitArgs {
+    /// The limits.
+    #[must_use]
+    pub fn limits(self) -> Limits {
+        Limits { window: self.max_window, expansion: self.max_expansion }
+    }
+}
+
+/// What a recipe leaves open, or has otherwise.
+#[derive(Debug, Clone, Args)]
+pub struct SpecArgs {
+    /// The field of a record that holds the text; `a.b` for a nested one [default: the recipe's, else `text`].
+    #[arg(long, value_name = "FIELD", help_heading = "Text to tokens")]
+    pub text_field: Option<String>,
+    /// The field that holds the label, in records of two fields [default: the recipe's].
+    #[arg(long, value_name = "FIELD", help_heading = "Text to tokens")]
+    pub label_field: Option<String>,
+    /// The EOS token by name, whatever the tokenizer's files say [default: as they say].
+    #[arg(long, value_name = "TOKEN", help_heading = "Text to tokens")]
+    pub eos_token: Option<String>,
+    /// The pad token by name, whatever the tokenizer's files say [default: as they say].
+    #[arg(long, value_name = "TOKEN", help_heading = "Text to tokens")]
+    pub pad_token: Option<String>,
+    /// Longest line; a longer one is rejected.
+    #[arg(long, value_name = "SIZE", default_value = MAX_LINE, value_parser = size, help_heading = "Text to tokens")]
+    pub max_line: u64,
+
+    /// The number that all masks follow from.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = seed, help_heading = "Masking")]
+    pub seed: u64,
+    /// Independent maskings of every document.
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Masking")]
+    pub epochs: u32,
+    /// Most ids of the inputs, EOS and sentinels included [default: the recipe's, else 512].
+    #[arg(long, value_name = "N", help_heading = "Masking")]
+    pub inputs_length: Option<u32>,
+    /// Most ids of the labels, EOS and sentinels included [default: the recipe's, else 512].
+    #[arg(long, value_name = "N", help_heading = "Masking")]
+    pub labels_length: Option<u32>,
+
+    /// Two sequences for an encoder and a decoder, or one for a decoder alone [default: the recipe's, else encoder-decoder].
+    #[arg(long, value_enum, help_heading = "Rows")]
+    pub layout: Option<RowLayout>,
+    /// Most ids of a causal row [default: the recipe's, else both lengths together]. The inputs and the labels alone may then be as long,
+    /// unless their lengths are given as well.
+    #[arg(long, value_name = "N", help_heading = "Rows")]
+    pub sequence_length: Option<u32>,
+    /// Put several examples into a row, up to its lengths [default: the recipe's].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Rows")]
+    pub pack: Option<bool>,
+    /// Let the rows of a row group change places [default: the recipe's].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Rows")]
+    pub shuffle: Option<bool>,
+    /// Fill rows up to their lengths [default: the recipe's].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Rows")]
+    pub pad: Option<bool>,
+}
+
+impl Default for SpecArgs {
+    /// As if no flag was given.
+    fn default() -> Self {
+        Self {
+            text_field: None,
+            label_field: None,
+            eos_token: None,
+            pad_token: None,
+            max_line: 64 << 20,
+            seed: 0,
+            epochs: 1,
+            inputs_length: None,
+            labels_length: None,
+            layout: None,
+            sequence_length: None,
+            pack: None,
+            shuffle: None,
+            pad: None,
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Values of flags, as they are written.
+
+use crate::input::reader::Limits;
+use crate::output::schema::Column;
+use crate::recipe::nearest;
+
+/// Whether large sources are divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// No.
+    None,
+    /// Those with more bytes on disk.
+    Above(u64),
+}
+
+impl Split {
+    /// What `plan --write` does unless it is told otherwise.
+    pub const OF_PLANS: Self = Self::Above(4 << 30);
+}
+
+/// A column by its name.
+pub(crate) fn column(name: &str) -> Result<Column, String> {
+    let names = || Column::ALL.into_iter().map(Column::name);
+    Column::named(name).ok_or_else(|| match nearest(name, names()) {
+        Some(nearest) => format!("there is no column `{name}`; there is `{nearest}`"),
+        None => format!("there is no column `{name}`; there are `{}`", names().collect::<Vec<_>>().join("`, `")),
+    })
+}
+
+/// Bytes: `1000`, `64MiB`, `1.5GB`.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 7] = [
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("kB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("B", 1),
+    ];
+    let (number, unit) =
+        UNITS.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit))).unwrap_or((text, 1));
+    let number: f64 = number.trim().parse().map_err(|_| format!("expected a size like `256MiB`, found `{text}`"))?;
+    #[expect(clippy::cast_precision_loss, reason = "units are small")]
+    let bytes = number * unit as f64;
+    if !(1.0..=1e15).contains(&bytes) {
+        return Err(format!("expected a size from 1 B to 1,000,000 GB, found `{text}`"));
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
+    Ok(bytes as u64)
+}
+
+/// Where sources are divided.
+pub(crate) fn split(text: &str) -> Result<Split, String> {
+    if text == "none" { Ok(Split::None) } else { size(text).map(Split::Above) }
+}
+
+/// A Zstandard window.
+pub(crate) fn window(text: &str) -> Result<u64, String> {
+    let bytes = size(text)?;
+    if (Limits::LEAST_WINDOW..=Limits::MOST_WINDOW).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(format!("expected a window from `1KiB` to `2GiB`, found `{text}`"))
+    }
+}

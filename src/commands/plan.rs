@@ -1,0 +1,80 @@
+//! `plan`: what a run would do and make, and a plan for many machines.
+
+use anyhow::Result;
+
+use crate::cli::PlanArgs;
+use crate::cli::values::Split;
+use crate::commands::begun::{REPLACED, is_covered};
+use crate::commands::stored_plan;
+use crate::denoise::Spec;
+use crate::files::private::Spool;
+use crate::output::data_set::PLAN;
+use crate::pipeline::estimate::{Estimate, Estimator};
+use crate::plan::chain::{Earlier, Extend, Plans};
+use crate::report;
+use crate::settings::{self, Settings};
+use crate::tokenize::file::BYTES;
+
+pub(crate) fn execute_plan(args: &PlanArgs) -> Result<()> {
+    let mut masking = args.masking.clone();
+    if args.write {
+        masking.split.get_or_insert(Split::OF_PLANS);
+    }
+    let mut settings = Settings::new(&masking)?;
+    // A plan that is written finds its sources where they were.
+    let earlier = if args.write { Earlier::Stays } else { Earlier::GivesWay };
+    let extend = args.extend.then_some(Extend { cutting: settings.cutting, earlier });
+    let goes_on = match &args.out {
+        None => false,
+        Some(out) => {
+            let data_set = settings::data_set::data_set(out)?;
+            if !args.extend && is_covered(&settings, out)? {
+                return Ok(());
+            }
+            let is_begun = data_set.read(PLAN)?.is_some();
+            let plans = Plans::resolve(&data_set, settings.plan.clone(), extend)?;
+            if !args.write {
+                plans.sources(settings.sources.clone(), &data_set)?;
+            }
+            let goes_on = is_begun && !plans.replace_all();
+            if args.write && is_begun && !goes_on {
+                report::message(REPLACED);
+            }
+            if goes_on {
+                // Its units are what will be made, however they would be cut now.
+                settings.plan.units.clone_from(&plans.whole().units);
+            }
+            goes_on
+        }
+    };
+    let mut text = report::plan::plan(&settings);
+    if goes_on {
+        text += "\nthe data set in the folder can go on with these settings\n";
+    }
+    // What can be said at once is not held back by what takes a second.
+    report::data(&text)?;
+    if let Some(out) = args.out.as_ref().filter(|_| args.write) {
+        let tokenizer = masking.tokenizer.as_deref().unwrap_or(BYTES);
+        let written = stored_plan::write(settings, out, tokenizer, args.extend)?;
+        return Ok(report::data(&report::units::written(&written))?);
+    }
+    if args.no_estimate {
+        return Ok(());
+    }
+    let workers = settings.workers;
+    let (spec, estimate) = estimate(settings)?;
+    Ok(report::data(&report::estimate::estimate(&estimate, &spec, workers))?)
+}
+
+/// What a run with these settings would make, from a sample, and the spec.
+///
+/// # Errors
+///
+/// If a source cannot be read, or rows cannot be made.
+pub fn estimate(settings: Settings) -> Result<(Spec, Estimate)> {
+    let Settings { spec, format, tokenizer, sources, plan, cutting: _, workers, limits, .. } = settings;
+    let (sharing, _) = settings::shared(spec.clone(), format, tokenizer, &plan)?;
+    let (pool, spool) = (settings::pool(workers)?, Spool::new()?);
+    let estimator = Estimator { shared: &sharing, limits, spool: spool.path() };
+    Ok((spec, estimator.estimate(&sources, &pool)?))
+}

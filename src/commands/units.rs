@@ -1,0 +1,31 @@
+//! `status` and `finalize`: how far the units of a plan are, and their end.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+
+use crate::cli::{FinalizeArgs, StatusArgs};
+use crate::commands::exit::Failure;
+use crate::commands::signals::interruption;
+use crate::commands::stored_plan;
+use crate::pipeline::finish::finish;
+use crate::report;
+
+pub(crate) fn execute_status(args: &StatusArgs) -> Result<()> {
+    let states = stored_plan::status(&args.dir)?;
+    let text = match (args.missing, args.array) {
+        (false, _) => report::units::status(&states),
+        (true, None) => report::units::missing(&states),
+        (true, Some(size)) => report::units::arrays(&states, size),
+    };
+    Ok(report::data(&text)?)
+}
+
+pub(crate) fn execute_finalize(args: &FinalizeArgs) -> Result<(), Failure> {
+    let begin = Instant::now();
+    let signals = interruption().context("cannot listen for signals")?;
+    let job = stored_plan::finalizer(args, signals)?;
+    let manifest = finish(&job)?;
+    report::message(report::run::summary(&manifest, &[], &args.dir.to_string(), begin.elapsed()).trim_end());
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Files in the making, which no name in a data set shows.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::output::faults::{Faults, Step};
+use crate::store::Remote;
+use fs_err as fs;
+use sha2::{Digest as _, Sha256};
+
+/// Marks a temporary file as one whose process is alive: the system takes the mark away with the process, however it ends. Not if somebody
+/// is about to remove it. Where a file system has no locks there is no mark, and [`DataSet::remove_temporaries`] takes it for a leftover.
+pub(crate) fn in_use(file: &fs::File) -> bool {
+    !matches!(file.file().try_lock_shared(), Err(std::fs::TryLockError::WouldBlock))
+}
+
+/// Makes a new name survive a power cut.
+pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => fs::File::open(".")?.sync_all(),
+        Some(folder) => fs::File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn is_in_use(file: &fs::File) -> bool {
+    matches!(file.file().try_lock(), Err(std::fs::TryLockError::WouldBlock))
+}
+
+/// A file without a final name. Counts and digests what is written to it.
+#[derive(Debug)]
+pub struct TemporaryFile {
+    pub(super) file: fs::File,
+    /// What it is to be, for messages.
+    pub(super) name: String,
+    pub(super) path: Option<PathBuf>,
+    pub(super) bytes: u64,
+    pub(super) sha256: Sha256,
+    pub(super) faults: Faults,
+}
+
+impl TemporaryFile {
+    /// Bytes written.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// SHA-256 of what was written, in hex.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        crate::digest::hex(&self.sha256.clone().finalize())
+    }
+
+    /// Puts it into a store; if it is to be `new`, only if nothing is there, as far as the store can do so for its size. Whether it was put.
+    pub(super) fn put(&self, remote: &Remote, new: bool) -> io::Result<bool> {
+        self.faults.step(Step::BeforeName, &self.name)?;
+        let is_put = remote.put_file(&self.file, self.bytes, new)?;
+        self.faults.step(Step::AfterName, &self.name)?;
+        Ok(is_put)
+    }
+
+    /// Its bytes survive a power cut.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.faults.step(Step::BeforeSync, &self.name)?;
+        self.file.sync_all()?;
+        self.faults.step(Step::BeforeName, &self.name)
+    }
+
+    /// Its new name survives one as well.
+    pub(super) fn sync_folder_of(&self, target: &Path) -> io::Result<()> {
+        self.faults.step(Step::AfterName, &self.name)?;
+        sync_folder_of(target)?;
+        self.faults.step(Step::AfterFolderSync, &self.name)
+    }
+}
+
+impl Write for TemporaryFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = self.faults.room(bytes.len())?;
+        let written = self.file.write(&bytes[..room])?;
+        self.sha256.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            let _ = fs::remove_file(path); // a leftover goes when the data set is finished
+        }
+    }
+}

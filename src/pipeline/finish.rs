@@ -1,0 +1,132 @@
+//! The end of a run: card, digests, manifest and the mark of success.
+
+use crate::output::OutputError;
+use crate::output::card::card;
+use crate::output::commit::{CommitRecord, check_records};
+use crate::output::data_set::{CARD, DATA, DataSet, MANIFEST, REJECTS, SUCCESS, SUMS};
+use crate::output::manifest::Manifest;
+use crate::output::ours::{check_top, is_shard_or_rejects};
+use crate::output::sums::Sums;
+use crate::pipeline::error::{LinesRead, RunError, UnitError};
+use crate::pipeline::job::Job;
+use crate::pipeline::reject_limit::{First, MaxRejects};
+use crate::plan::chain::Plans;
+use crate::plan::state::{UnitState, records, states};
+
+/// Writes card, digests, manifest and the mark of success from the commit records of all units, in this order.
+///
+/// Another run may extend the data set meanwhile: then they are those of the whole, or are left to that run.
+///
+/// # Errors
+///
+/// [`RunError::Missing`] if a unit is not done; nothing is written then.
+pub fn finish(job: &Job) -> Result<Manifest, RunError> {
+    loop {
+        let extension = finished_extension(job)?;
+        let plans = extension.as_ref().unwrap_or(&job.plans);
+        let manifest = write_manifest(job, plans)?;
+        // One that ended just now has written its manifest before this one.
+        if finished_extension(job)?.is_none_or(|now| now.len() == plans.len()) {
+            job.data_set.remove_temporaries().map_err(OutputError::from)?;
+            return Ok(manifest);
+        }
+    }
+}
+
+/// The plans of a run that extended the data set while this one was at work, if all its units are finished.
+fn finished_extension(job: &Job) -> Result<Option<Plans>, OutputError> {
+    let Some(plans) = Plans::read(&job.data_set)?.filter(|plans| plans.len() > job.plans.len()) else {
+        return Ok(None);
+    };
+    let states = states(&job.data_set, plans.whole().units.len())?;
+    Ok(states.iter().all(|state| *state == UnitState::Done).then_some(plans))
+}
+
+/// Whether the files of shards and rejects are there, and shards as long as they should be. Their bytes are `verify`'s to look at.
+fn check_files(data_set: &DataSet, records: &[Vec<CommitRecord>]) -> Result<(), OutputError> {
+    let mut sizes = data_set.sizes(DATA)?;
+    sizes.extend(data_set.sizes(REJECTS)?);
+    for (unit, records) in records.iter().enumerate() {
+        for (shard, record) in records.iter().enumerate() {
+            let shards = record.file.iter().map(|file| (&file.path, Some(file.bytes)));
+            let rejects = record.rejects.iter().flat_map(|files| [(&files.index, None), (&files.lines, None)]);
+            for (name, bytes) in shards.chain(rejects) {
+                let found = sizes.get(name).copied();
+                if found.is_none() || bytes.is_some() && found != bytes {
+                    let record = data_set.path(&DataSet::commit_name(unit, shard));
+                    return Err(OutputError::Gone {
+                        path: data_set.path(name),
+                        record,
+                        found,
+                        expected: bytes.unwrap_or(1),
+                    });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes what runs left that were killed before they committed it, and that nothing has taken the place of.
+fn remove_leftovers(data_set: &DataSet, units: usize, manifest: &Manifest) -> Result<(), OutputError> {
+    let leftovers = data_set.unnamed(units, &manifest.files().collect())?;
+    for name in &leftovers {
+        if !is_shard_or_rejects(data_set, name)? {
+            return Err(OutputError::InTheWay(data_set.path(name)));
+        }
+    }
+    Ok(leftovers.iter().try_for_each(|name| data_set.remove(name))?)
+}
+
+/// Whether all that comes after the records is there. The card may be one that a person has written on in.
+fn is_written(data_set: &DataSet, manifest: &Manifest, sums: &Sums) -> Result<bool, OutputError> {
+    let has = |name: &str, bytes: &[u8]| Ok::<_, OutputError>(data_set.read(name)?.as_deref() == Some(bytes));
+    Ok(data_set.has_name(CARD)?
+        && has(SUCCESS, &[])?
+        && has(MANIFEST, &manifest.to_json())?
+        && has(SUMS, &sums.to_bytes())?)
+}
+
+/// Whether each source that was read in parts has a document in one of them, as the units ask of all others.
+fn check_parts(max: MaxRejects, manifest: &Manifest) -> Result<(), RunError> {
+    let parts = manifest.plan.units.iter().filter(|unit| unit.part.is_some());
+    let mut sources = parts.filter_map(|unit| manifest.sources.get(unit.first_source)).filter(|_| !max.allows_all());
+    match sources.find(|source| source.counts.documents == 0 && source.counts.rejected() > 0) {
+        Some(source) => {
+            let (source_name, lines) = (source.name.clone(), LinesRead::All(source.counts.lines));
+            Err(RunError::OnlyUnit(UnitError::NoDocument { source_name, lines, first: Box::new(First::Earlier) }))
+        }
+        None => Ok(()),
+    }
+}
+
+fn write_manifest(job: &Job, plans: &Plans) -> Result<Manifest, RunError> {
+    let plan = plans.whole();
+    let records = records(&job.data_set, plan.units.len())?;
+    for (unit, records) in records.iter().enumerate() {
+        check_records(&job.data_set, plans.fingerprint(unit), unit, records)?;
+    }
+    let is_missing = |unit: &usize| !records[*unit].last().is_some_and(|record| record.last);
+    let missing: Vec<usize> = (0..records.len()).filter(is_missing).collect();
+    if !missing.is_empty() {
+        return Err(RunError::Missing { units: plan.units.len(), missing });
+    }
+    let names: Vec<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();
+    let manifest = Manifest::new(&job.shared.spec, job.shared.tokenizer.path(), plan.parts(), &names, &records)?;
+    check_parts(job.max_rejects, &manifest)?;
+    check_files(&job.data_set, &records)?;
+    remove_leftovers(&job.data_set, plan.units.len(), &manifest)?;
+    // The records may have been found, not written.
+    job.data_set.settle().map_err(OutputError::from)?;
+    let card = card(&manifest);
+    let sums = Sums::new(&manifest, &card, plans.files(), records.iter().flatten());
+    if is_written(&job.data_set, &manifest, &sums)? {
+        return Ok(manifest);
+    }
+    check_top(&job.data_set)?;
+    job.data_set.replace(CARD, card.as_bytes()).map_err(OutputError::from)?;
+    job.data_set.replace(SUMS, &sums.to_bytes()).map_err(OutputError::from)?;
+    job.data_set.replace(MANIFEST, &manifest.to_json()).map_err(OutputError::from)?;
+    job.data_set.replace(SUCCESS, &[]).map_err(OutputError::from)?;
+    Ok(manifest)
+}

@@ -1,0 +1,110 @@
+//! What a run would do.
+
+use std::fmt::Write as _;
+
+use crate::denoise::{Denoiser, Spec};
+use crate::input::source::listed;
+use crate::numbers::{counted, grouped};
+use crate::pipeline::memory;
+use crate::pipeline::memory::USUAL_LINE;
+use crate::plan::Plan;
+use crate::report::numbers::bytes;
+use crate::report::run::shortened;
+use crate::report::table::table;
+use crate::report::terminal::visible;
+use crate::report::{mode_ids, remarks, tokenizer};
+use crate::settings::Settings;
+
+/// What `plan` prints.
+#[must_use]
+pub fn plan(settings: &Settings) -> String {
+    let Settings { spec, tokenizer: path, sources, passed_over, plan, workers, .. } = settings;
+    let fields = spec.fields();
+    let mut text = String::new();
+    let total: u64 = sources.iter().map(|source| source.bytes).sum();
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(text, "{name:<12} {value}");
+    };
+    line("sources", format!("{}, {} on disk", grouped(sources.len() as u64), bytes(total)));
+    if !passed_over.is_empty() {
+        let files = counted(passed_over.len() as u64, "file");
+        line("passed over", format!("{files} beside them that cannot be read: {}", listed(passed_over)));
+    }
+    line("units", units(plan));
+    line("recipe", format!("{}, seed {}, epochs {}", fields.recipe, fields.seed.0, fields.epochs));
+    line("lengths", format!("inputs {}, labels {}", fields.inputs_length, fields.labels_length));
+    line("tokenizer", tokenizer(&fields.tokenizer));
+    line("path", path.path());
+    line("vocabulary", vocabulary(spec));
+    line("workers", workers.to_string());
+    line("memory", memory(settings));
+    let _ = writeln!(text);
+    text += &denoiser_table(spec);
+    for shortening in spec.shortenings() {
+        let _ = write!(text, "\nnote: {}\n", self::shortened(shortening));
+    }
+    for remark in remarks(settings) {
+        let _ = write!(text, "\n{remark}\n");
+    }
+    visible(&text).into_owned()
+}
+
+/// What a run holds beside the tokenizer's tables: with lines as most sources have them, and with those that are allowed.
+fn memory(settings: &Settings) -> String {
+    let Settings { spec, format, plan, sources, workers, .. } = settings;
+    let most = |line| bytes(memory::most(spec, format, plan.pages().compression, sources, *workers, line));
+    let longest = spec.fields().max_line;
+    let mut text =
+        format!("up to {} beside the tokenizer, whatever the size of the sources", most(longest.min(USUAL_LINE)));
+    if longest > USUAL_LINE {
+        let _ = write!(text, "; {} if lines are as long as `--max-line` allows", most(longest));
+    }
+    text
+}
+
+fn units(plan: &Plan) -> String {
+    let largest = plan.units.iter().map(|unit| unit.sources).max().unwrap_or_default();
+    match plan.units.len() {
+        1 => format!("1, of {}", counted(largest as u64, "source")),
+        units => format!("{}, of up to {} each", grouped(units as u64), counted(largest as u64, "source")),
+    }
+}
+
+fn vocabulary(spec: &Spec) -> String {
+    let vocabulary = spec.vocabulary();
+    let id = |id: Option<u32>| id.map_or("none".to_owned(), |id| id.to_string());
+    let sentinels = match vocabulary.sentinels() {
+        [] => "no sentinels".to_owned(),
+        [only] => format!("1 sentinel ({only})"),
+        [first, .., last] => format!("{} sentinels ({first} to {last})", vocabulary.sentinels().len()),
+    };
+    format!("{} ids, eos {}, pad {}, {sentinels}", vocabulary.size(), id(vocabulary.eos()), id(vocabulary.pad()))
+}
+
+fn denoiser_table(spec: &Spec) -> String {
+    let mut rows = vec![
+        ["denoiser", "mode", "share", "noise", "segment", "inputs", "labels", "sentinels", "mode ids"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    for (index, denoiser) in spec.denoisers().iter().enumerate() {
+        let length = spec.segment_length(index);
+        rows.push(vec![
+            denoiser.name.clone(),
+            denoiser.mode.to_string(),
+            share(spec, denoiser),
+            denoiser.pattern.to_string(),
+            length.tokens.to_string(),
+            length.bounds.inputs.to_string(),
+            length.bounds.labels.to_string(),
+            length.bounds.sentinels.to_string(),
+            mode_ids(&denoiser.mode_token),
+        ]);
+    }
+    table(&rows)
+}
+
+pub(crate) fn share(spec: &Spec, denoiser: &Denoiser) -> String {
+    let share = 100.0 * f64::from(denoiser.weight.get()) / f64::from(spec.total_weight());
+    format!("{share:.1} %")
+}

@@ -1,0 +1,75 @@
+//! What a terminal is, and what may be written to one.
+
+use std::borrow::Cow;
+use std::io::{self, IsTerminal as _};
+
+use crate::cli::inspect::When;
+
+/// Whether standard output is a terminal.
+#[must_use]
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// The text with escapes for all that a terminal might obey: names of files and contents of records are other people's. Line feeds stay.
+#[must_use]
+pub fn visible(text: &str) -> Cow<'_, str> {
+    // Marks that turn the direction of text around make a line say something else.
+    let obeyed = |letter: char| {
+        (letter.is_control() && letter != '\n')
+            || matches!(letter, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let escaped = |mut text: String, letter: char| {
+        if obeyed(letter) {
+            text.extend(letter.escape_default());
+        } else {
+            text.push(letter);
+        }
+        text
+    };
+    Cow::Owned(text.chars().fold(String::new(), escaped))
+}
+
+pub(crate) fn one_line(text: &str) -> String {
+    text.replace('\n', "\\n")
+}
+
+/// How rows are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// Whether parts have colours.
+    pub colour: bool,
+    /// Columns of a line.
+    pub width: usize,
+    /// What is shown of an example.
+    pub view: View,
+}
+
+/// What is shown of an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// Inputs above labels.
+    Row,
+    /// The text with its noise marked.
+    Inline,
+}
+
+/// Columns of a line where there is no terminal.
+const WIDTH: usize = 120;
+
+/// How rows are shown.
+#[must_use]
+pub fn style(colour: When, width: Option<usize>, inline: bool) -> Style {
+    let refused = || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colour = match colour {
+        When::Always => true,
+        When::Never => false,
+        When::Auto => is_terminal() && !refused(),
+    };
+    let of_terminal = || terminal_size::terminal_size().map(|(terminal_size::Width(width), _)| usize::from(width));
+    let width = width.or_else(|| of_terminal().filter(|_| is_terminal())).unwrap_or(WIDTH);
+    Style { colour, width, view: if inline { View::Inline } else { View::Row } }
+}

@@ -1,0 +1,61 @@
+//! What `verify` and `reproduce` found.
+
+use std::fmt::Write as _;
+
+use crate::numbers::{counted, grouped};
+use crate::output::manifest::Manifest;
+use crate::report::MOST_DIFFERENCES;
+use crate::verify::findings::Report;
+
+/// What `verify` prints.
+#[must_use]
+pub fn verification(found: &Report) -> String {
+    let mut text = String::new();
+    for line in found.lines() {
+        let _ = writeln!(text, "{line}");
+    }
+    for what in &found.not_checked {
+        let _ = writeln!(text, "not checked: {what}");
+    }
+    let _ = match found.count() {
+        0 => write!(text, "no finding"),
+        count => write!(text, "{}", counted(count, "finding")),
+    };
+    let _ = write!(text, " in {} and {}", counted(found.files, "file"), counted(found.rows, "row"));
+    if found.lines > 0 {
+        let _ = write!(text, ", {} of sources", counted(found.lines, "line"));
+    }
+    if found.batches > 0 {
+        let _ = write!(text, ", {} made again", counted(found.batches, "batch"));
+    }
+    text.push('\n');
+    text
+}
+
+/// What `reproduce` prints: the differences, or that there is none.
+#[must_use]
+pub fn differences(found: &[String], equal: &str) -> String {
+    if found.is_empty() {
+        return format!("equal: {equal}\n");
+    }
+    let mut text = String::new();
+    for line in found.iter().take(MOST_DIFFERENCES) {
+        let _ = writeln!(text, "differs: {line}");
+    }
+    if found.len() > MOST_DIFFERENCES {
+        let _ = writeln!(text, "and {} more", grouped((found.len() - MOST_DIFFERENCES) as u64));
+    }
+    let _ = writeln!(text, "{}", counted(found.len() as u64, "difference"));
+    text
+}
+
+/// How a data set made again is equal to one that `version` of the tool made.
+#[must_use]
+pub fn equal(made: &Manifest, version: &str) -> String {
+    let rows = counted(made.totals.sources.rows, "row");
+    if version == made.tool_version {
+        format!("{rows} in {}, byte for byte", counted(made.shards.len() as u64, "shard"))
+    } else {
+        format!("{rows}; their bytes are not compared, since version {version} of the tool wrote them")
+    }
+}

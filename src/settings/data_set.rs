@@ -1,0 +1,174 @@
+//! Data sets that are there: opened, described, and the tokenizer that they were made with.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::denoise::{Spec, TokenizerId};
+use crate::files::bounded::{self, MOST};
+use crate::output::data_set::{DataSet, MANIFEST, PRIVATE};
+use crate::output::manifest::{Manifest, SourceEntry};
+use crate::output::unit::PlanParts;
+use crate::plan::inputs::Inputs;
+use crate::plan::{PLAN_VERSION, Plan, PlannedSource};
+use crate::reading::Described;
+use crate::reading::manifest::read;
+use crate::settings;
+use crate::settings::environment::faults;
+use crate::settings::error::SettingsError;
+use crate::store::Location;
+use crate::tokenize::file::{BYTES, TokenizerFile};
+use crate::tokenize::{Tokenizer, TokenizerPath};
+
+/// The plan that a manifest tells of.
+pub(crate) fn planned(manifest: &Manifest, spec: &Spec) -> Plan {
+    let PlanParts { columns, shard_bytes, batch_bytes, encoding, compression, units, passed_over } =
+        manifest.plan.clone();
+    let planned = |source: &SourceEntry| PlannedSource { name: source.name.clone(), bytes: source.bytes, tag: None };
+    Plan {
+        plan_version: PLAN_VERSION,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        spec: spec.to_json(),
+        columns,
+        shard_bytes,
+        batch_bytes,
+        encoding,
+        compression,
+        sources: manifest.sources.iter().map(planned).collect(),
+        units,
+        passed_over,
+    }
+}
+
+/// A finished data set and what its manifest says.
+///
+/// # Errors
+///
+/// If the folder holds none, or its manifest cannot be used.
+pub fn described(dir: &Location) -> Result<(DataSet, Described)> {
+    let data_set = existing(dir)?;
+    if !is_there(&data_set, MANIFEST)? {
+        let dir = dir.to_string();
+        let unfinished = data_set.has_folder(PRIVATE)?;
+        return Err(if unfinished { SettingsError::Unfinished(dir) } else { SettingsError::NoDataSet(dir) }.into());
+    }
+    let (path, bytes) = manifest_of(&data_set)?;
+    let described = read(&bytes).with_context(|| format!("`{}`", path.display()))?;
+    Ok((data_set, described))
+}
+
+/// The data set in a folder that is there; a store has no folders.
+pub(crate) fn existing(dir: &Location) -> Result<DataSet> {
+    if let Some(path) = dir.local() {
+        fs_err::read_dir(path)?;
+    }
+    Ok(DataSet::open(dir)?)
+}
+
+/// Whether a data set has this file, of whatever kind it is.
+pub(crate) fn is_there(data_set: &DataSet, name: &str) -> Result<bool> {
+    match data_set.size(name) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) if data_set.place().local().is_none() => Err(error.into()),
+        Ok(_) | Err(_) => Ok(true),
+    }
+}
+
+/// Where the run had its tokenizer, unless another is named. A data set that came from elsewhere must not make this command fetch anything, so only
+/// a place on this machine counts.
+///
+/// # Errors
+///
+/// If what is noted cannot be read.
+pub(crate) fn noted(data_set: &DataSet, named: Option<&str>) -> Result<Option<Inputs>> {
+    if named.is_some() {
+        return Ok(None);
+    }
+    let is_local = |inputs: &Inputs| Location::parse(&inputs.tokenizer).is_ok_and(|place| place.local().is_some());
+    Ok(Inputs::read(data_set)?.filter(is_local))
+}
+
+/// The tokenizer that a spec names, and what is to be said if another version of the library reads it.
+pub(crate) fn given_tokenizer(
+    spec: &Spec,
+    name: Option<&str>,
+    inputs: Option<&Inputs>,
+) -> Result<(Box<dyn Tokenizer>, Option<String>)> {
+    let file = given_file(spec, name, inputs)?;
+    let (given, recorded) = (settings::tokenizer::names(file.as_ref()).identity(), &spec.fields().tokenizer);
+    let warning = (given.library != recorded.library)
+        .then(|| format!("that ids are the same: the library was {}, now it is {}", recorded.library, given.library));
+    Ok((settings::tokenizer::tokenizer(file, spec, TokenizerPath::Auto), warning))
+}
+
+/// The file of the tokenizer that a spec names: the one given, or where the run had it; `None` for the embedded one.
+///
+/// # Errors
+///
+/// If it is another one, or cannot be read, or is not known.
+pub fn given_file(spec: &Spec, name: Option<&str>, inputs: Option<&Inputs>) -> Result<Option<TokenizerFile>> {
+    let recorded = &spec.fields().tokenizer;
+    let place = match (name, inputs) {
+        (Some(name), _) => name,
+        (None, _) if recorded.kind == BYTES => BYTES,
+        (None, Some(inputs)) => &inputs.tokenizer,
+        (None, None) => return Err(SettingsError::NoTokenizer(shown(recorded)).into()),
+    };
+    let file = match settings::tokenizer::tokenizer_file(place) {
+        Err(error) if name.is_none() => {
+            let (recorded, place) = (shown(recorded), place.to_owned());
+            return Err(SettingsError::TokenizerGone { recorded, place, source: error.into_boxed_dyn_error() }.into());
+        }
+        file => file?,
+    };
+    let given = settings::tokenizer::names(file.as_ref()).identity();
+    if (&given.kind, &given.sha256) != (&recorded.kind, &recorded.sha256) {
+        return Err(SettingsError::OtherTokenizer { recorded: shown(recorded), given: shown(&given) }.into());
+    }
+    Ok(file)
+}
+
+fn shown(tokenizer: &TokenizerId) -> String {
+    match tokenizer.sha256.as_str() {
+        "" => format!("`{}`", tokenizer.kind),
+        sha256 => format!("`{}` of SHA-256 {sha256}", tokenizer.kind),
+    }
+}
+
+/// The manifest of a data set, given by itself or by its folder: its path, and its bytes.
+pub(crate) fn manifest_file(given: &Location) -> Result<(PathBuf, Vec<u8>)> {
+    match given {
+        Location::Local(path) if !path.is_dir() => Ok((path.clone(), bounded::read(path, MOST)?)),
+        Location::Remote(remote) if remote.file_name() == MANIFEST => {
+            manifest_of(&DataSet::open(&Location::Remote(remote.parent()))?)
+        }
+        Location::Local(_) | Location::Remote(_) => manifest_of(&DataSet::open(given)?),
+    }
+}
+
+fn manifest_of(data_set: &DataSet) -> Result<(PathBuf, Vec<u8>)> {
+    let path = data_set.path(MANIFEST);
+    let missing = || std::io::Error::new(ErrorKind::NotFound, format!("`{}` is not there", path.display()));
+    let bytes = data_set.read(MANIFEST)?.ok_or_else(missing)?;
+    Ok((path, bytes))
+}
+
+/// The folder's only path, if it is there. The parent of a bare name is an empty path: the folder at hand.
+pub(crate) fn canonical(folder: &Path) -> Option<PathBuf> {
+    fs_err::canonicalize(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).ok()
+}
+
+/// The data set that is, or is to be, in a place.
+///
+/// # Errors
+///
+/// If there is something else.
+pub fn data_set(place: &Location) -> Result<DataSet> {
+    let data_set = DataSet::open(place)?.with_faults(faults()?);
+    data_set.check_folders()?;
+    if data_set.is_foreign()? {
+        return Err(SettingsError::ForeignFolder(place.to_string()).into());
+    }
+    Ok(data_set)
+}

@@ -1,0 +1,63 @@
+//! The tokenizer that is asked for, from a file, a folder or a URL.
+
+use anyhow::{Context as _, Result};
+
+use crate::denoise::Spec;
+use crate::files::private::Spool;
+use crate::store::Location;
+use crate::tokenize::bytes::{ByteNames, ByteTokenizer};
+use crate::tokenize::config::CONFIG_NAME;
+use crate::tokenize::file::{BYTES, MAX_FILE, TokenizerFile, names_in_folder};
+use crate::tokenize::{Tokenizer, TokenizerNames, TokenizerPath};
+
+/// The file of a tokenizer by name, path or URL; `None` for the embedded one. From a store it is fetched, and what stands beside it.
+///
+/// # Errors
+///
+/// If there is none or it cannot be used.
+pub fn tokenizer_file(name: &str) -> Result<Option<TokenizerFile>> {
+    let remote = match Location::parse(name)? {
+        Location::Local(_) if name == BYTES => return Ok(None),
+        Location::Local(path) => return Ok(Some(TokenizerFile::read(&path)?)),
+        Location::Remote(remote) => remote,
+    };
+    let spool = Spool::new()?;
+    let is_file = remote.head()?.is_some();
+    let (folder, names) = if is_file {
+        (remote.parent(), vec![remote.file_name()])
+    } else {
+        (remote.clone(), names_in_folder().collect())
+    };
+    for name in names.into_iter().chain([CONFIG_NAME]) {
+        let object = folder.join(name);
+        let Some(found) = object.head()? else { continue };
+        anyhow::ensure!(
+            found.bytes <= MAX_FILE,
+            "`{object}` has {} bytes, more than a tokenizer's file may have",
+            found.bytes
+        );
+        let mut file = fs_err::File::create(spool.path().join(name))?;
+        std::io::copy(&mut object.open(&found), &mut file)?;
+    }
+    let read =
+        TokenizerFile::read(&if is_file { spool.path().join(remote.file_name()) } else { spool.path().to_owned() });
+    read.map(Some).with_context(|| format!("`{remote}`"))
+}
+
+/// What the tokenizer says about itself: the file's, or the embedded one's.
+#[must_use]
+pub fn names(file: Option<&TokenizerFile>) -> &dyn TokenizerNames {
+    match file {
+        Some(file) => file.names(),
+        None => &ByteNames,
+    }
+}
+
+/// The tokenizer of a file, or the embedded one, with the reserved ids of a spec.
+#[must_use]
+pub fn tokenizer(file: Option<TokenizerFile>, spec: &Spec, path: TokenizerPath) -> Box<dyn Tokenizer> {
+    match file {
+        None => Box::new(ByteTokenizer::new(spec.vocabulary().clone())),
+        Some(file) => file.into_tokenizer(spec.vocabulary().clone(), path),
+    }
+}
