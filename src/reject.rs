@@ -1,8 +1,9 @@
 //! Lines that make no rows, and why.
 
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use crate::files::aside::AsideBytes;
 

@@ -2,6 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use anyhow::{Context as _, Result};
+
 use crate::cli::inspect::{InspectArgs, Target};
 use crate::cli::masking::MaskingArgs;
 use crate::commands::shown_ids::{Names, denoiser};
@@ -25,7 +27,6 @@ use crate::settings::{self, Settings};
 use crate::store::Location;
 use crate::tokenize::TokenizerPath;
 use crate::tokenize::file::BYTES;
-use anyhow::{Context as _, Result};
 
 /// Rows of a data set that are shown if nobody says how many.
 const ROWS: u64 = 10;

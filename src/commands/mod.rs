@@ -1,20 +1,5 @@
 //! The commands.
 
-use crate::cli::{Cli, Command};
-use crate::commands::exit::{EXIT_DONE, Failure, of_a_plan};
-use crate::commands::generate::execute_generate;
-use crate::commands::inspect::execute_inspect;
-use crate::commands::plan::execute_plan;
-use crate::commands::recipes::execute_recipes;
-use crate::commands::reproduce::execute_reproduce;
-use crate::commands::run::{execute_planned, execute_run};
-use crate::commands::stats::execute_stats;
-use crate::commands::units::{execute_finalize, execute_status};
-use crate::commands::verify::execute_verify;
-use crate::report;
-use crate::store::tell_with;
-use crate::tokenize::guard;
-use anyhow::Result;
 pub mod begun;
 pub mod exit;
 pub mod generate;
@@ -30,6 +15,23 @@ pub mod stats;
 pub mod stored_plan;
 pub mod units;
 pub mod verify;
+
+use anyhow::Result;
+
+use crate::cli::{Cli, Command};
+use crate::commands::exit::{EXIT_DONE, Failure, of_a_plan};
+use crate::commands::generate::execute_generate;
+use crate::commands::inspect::execute_inspect;
+use crate::commands::plan::execute_plan;
+use crate::commands::recipes::execute_recipes;
+use crate::commands::reproduce::execute_reproduce;
+use crate::commands::run::{execute_planned, execute_run};
+use crate::commands::stats::execute_stats;
+use crate::commands::units::{execute_finalize, execute_status};
+use crate::commands::verify::execute_verify;
+use crate::report;
+use crate::store::tell_with;
+use crate::tokenize::guard;
 
 /// Does what the command line says. The exit code.
 ///

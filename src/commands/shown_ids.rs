@@ -1,5 +1,7 @@
 //! Ids as `inspect` and `stats` show them, and denoisers by name.
 
+use anyhow::Result;
+
 use crate::denoise::Spec;
 use crate::output::data_set::DataSet;
 use crate::recipe::nearest;
@@ -7,7 +9,6 @@ use crate::report::parts;
 use crate::settings;
 use crate::settings::error::SettingsError;
 use crate::tokenize::file::TokenizerFile;
-use anyhow::Result;
 
 /// What ids mean.
 pub(crate) enum Names {

@@ -9,13 +9,12 @@ use crate::input::source::discover;
 use crate::output::data_set::{MANIFEST, PRIVATE};
 use crate::pipeline::memory;
 use crate::reading::Described;
-use crate::report;
-use crate::settings;
 use crate::settings::data_set::{existing, given_tokenizer, is_there, noted, planned};
 use crate::settings::error::SettingsError;
 use crate::verify::findings::Report;
 use crate::verify::sources::{Again, RowsAgain};
 use crate::verify::{Opened, verify as verify_data_set};
+use crate::{report, settings};
 
 pub(crate) fn execute_verify(args: &VerifyArgs) -> Result<u8> {
     let found = verify(args)?;

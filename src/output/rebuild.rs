@@ -1,12 +1,13 @@
 //! A shard made again, to be compared with the one that is there.
 
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
 use fs_err as fs;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::file::writer::SerializedFileWriter;
 use sha2::{Digest as _, Sha256};
-use std::io::{self, Write};
-use std::path::Path;
-use std::sync::Arc;
 
 use crate::output::OutputError;
 use crate::output::encode::RowGroup;

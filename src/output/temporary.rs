@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::output::faults::{Faults, Step};
-use crate::store::Remote;
 use fs_err as fs;
 use sha2::{Digest as _, Sha256};
+
+use crate::output::faults::{Faults, Step};
+use crate::store::Remote;
 
 /// Marks a temporary file as one whose process is alive: the system takes the mark away with the process, however it ends. Not if somebody
 /// is about to remove it. Where a file system has no locks there is no mark, and [`DataSet::remove_temporaries`] takes it for a leftover.

@@ -1,5 +1,9 @@
 //! Runs the units of a plan and finishes the data set.
 
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::output::OutputError;
 use crate::output::data_set::SUMS;
 use crate::output::manifest::Manifest;
@@ -10,9 +14,6 @@ use crate::pipeline::finish::finish;
 use crate::pipeline::job::Job;
 use crate::pipeline::unit::{UnitBatch, mask_batch, run_unit};
 use crate::plan::state::committed;
-use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Makes the data set, or what is missing of it: writes the plan, makes its units, finishes.
 ///

@@ -1,8 +1,17 @@
 //! From arguments and recipe to a job. The only reader of the environment.
 
+pub mod data_set;
+pub mod environment;
+pub mod error;
+pub mod preview;
+pub mod spec;
+pub mod tokenizer;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
+
+use anyhow::{Context as _, Result};
 
 use crate::cli::masking::MaskingArgs;
 use crate::cli::values::Split;
@@ -32,13 +41,6 @@ use crate::settings::tokenizer::{names, tokenizer, tokenizer_file};
 use crate::store::Location;
 use crate::tokenize::file::BYTES;
 use crate::tokenize::{Tokenizer, TokenizerNames, TokenizerPath};
-use anyhow::{Context as _, Result};
-pub mod data_set;
-pub mod environment;
-pub mod error;
-pub mod preview;
-pub mod spec;
-pub mod tokenizer;
 
 /// What was asked for, resolved and checked.
 pub struct Settings {

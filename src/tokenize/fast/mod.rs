@@ -4,13 +4,6 @@
 //! once, split it into chunks, and ask a cache (chunk bytes to ids) or a model of their own. They claim nothing about the file that they
 //! have not asked the file's own normalizer and pre-tokenizer; what they cannot prove local, they give to them (docs/internals/tokenization.md).
 
-use std::fmt;
-use std::sync::Arc;
-
-use tokenizers::{ModelWrapper, Tokenizer};
-
-use crate::tokenize::fast::bpe::{BpeState, FastBpe};
-use crate::tokenize::fast::unigram::{FastUnigram, UnigramState};
 mod bpe;
 pub(in crate::tokenize) mod cache;
 mod characters;
@@ -18,6 +11,14 @@ mod merges;
 pub(in crate::tokenize) mod trie;
 mod unigram;
 mod words;
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokenizers::{ModelWrapper, Tokenizer};
+
+use crate::tokenize::fast::bpe::{BpeState, FastBpe};
+use crate::tokenize::fast::unigram::{FastUnigram, UnigramState};
 
 /// What stands for a space in front of a word.
 pub(crate) const METASPACE: &str = "▁";
