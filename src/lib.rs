@@ -65,6 +65,8 @@ pub mod documentation {
     pub mod sources {}
     #[doc = include_str!("../docs/reference/tokens.md")]
     pub mod tokens {}
+    #[doc = include_str!("../docs/reference/coming-from.md")]
+    pub mod coming_from {}
     #[doc = include_str!("../docs/reference/format.md")]
     pub mod format {}
     #[doc = include_str!("../docs/reference/manifest.md")]
