@@ -261,6 +261,20 @@ fn the_documentation_of_the_crate_leaves_no_page_out() {
     assert_eq!(missing, Vec::<String>::new(), "the index has every page");
 }
 
+#[test]
+fn files_of_the_code_that_pages_name_are_there() {
+    let folders = ["src/", "tests/", "benches/", "fuzz/", "docs/"];
+    let mut missing = Vec::new();
+    for name in pages().into_iter().filter(|name| name.starts_with("docs/")) {
+        let text = prose(&page(&name));
+        let code =
+            text.split('`').skip(1).step_by(2).filter(|code| folders.iter().any(|folder| code.starts_with(folder)));
+        let paths = code.filter_map(|code| code.split_whitespace().next()).filter(|path| !path.contains('*'));
+        missing.extend(paths.filter(|path| !repository(path).exists()).map(|path| format!("{name}: {path}")));
+    }
+    assert_eq!(missing, Vec::<String>::new());
+}
+
 /// The keys of a JSON file of ours. Maps whose keys are names of sources or denoisers are looked into, not listed.
 fn keys(value: &Value, found: &mut Vec<String>) {
     match value {
