@@ -7,14 +7,26 @@
 //!                 └ on a worker ───────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! - [`denoise`] is the pure core: tokens to rows, by streams that have an address and no history.
-//! - [`input`], [`tokenize`] and [`output`] do not know one another; they meet in [`pipeline`].
-//! - [`pipeline::unit`](mod@pipeline::unit) is the program, in one page.
-//! - [`cli`], [`settings`] and [`recipe`] turn what a person writes into a [`denoise::Spec`] and a job; [`report`] and [`hint`] say what
-//!   became of it.
+//! The floors of the house. A module imports modules of lower floors alone (`tests/architecture.rs`):
 //!
-//! - [`reading`] takes a finished data set apart. [`verify`] holds it to its laws, [`inspect`] picks rows, [`stats`] counts them and [`page`] draws
-//!   the counts; [`again`] goes from a manifest back to what made it.
+//! ```text floors
+//! commands
+//! report
+//! settings
+//! cli  inspect  stats  verify
+//! pipeline
+//! plan  reading
+//! input  output
+//! tokenize  recipe
+//! reject
+//! denoise  store  files  json  digest  numbers
+//! ```
+//!
+//! - [`commands`] has a file for each command; [`settings`] turns what a person writes into a [`denoise::Spec`] and a job; [`report`] prints.
+//! - [`pipeline`] is the program: [`pipeline::unit`](mod@pipeline::unit) tells it in one page. [`plan`] says what it has to do.
+//! - [`verify`] holds a finished data set to its laws, [`inspect`] picks rows of it, [`stats`] counts them; [`reading`] takes it apart for them.
+//! - [`input`], [`tokenize`] and [`output`] do not know one another; they meet in the pipeline.
+//! - [`denoise`] is the pure core: tokens to rows, by streams that have an address and no history.
 //!
 //! The pages of `docs/` are included under [`documentation`].
 

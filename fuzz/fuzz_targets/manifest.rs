@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ul2_prep::denoise::Spec;
-use ul2_prep::output::commit::{CommitRecord, to_json};
+use ul2_prep::output::commit::CommitRecord;
+use ul2_prep::json::to_json;
 use ul2_prep::output::manifest::Manifest;
 use ul2_prep::plan::Plan;
 

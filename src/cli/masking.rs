@@ -2,8 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::values::{Split, column, size, split, window};
-use crate::cli::{MAX_LINE, seed};
+use crate::cli::values::{MAX_LINE, Split, column, seed, size, split, window};
 use crate::input::reader::Limits;
 use crate::output::encoding::{Compression, TokenEncoding};
 use crate::output::schema::Column;

@@ -1,11 +1,5 @@
 //! The command line. Only structs: their comments are the help text.
 
-pub mod inspect;
-pub mod masking;
-pub mod recipes;
-pub mod usage;
-pub mod values;
-
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -16,6 +10,11 @@ use crate::cli::masking::{LimitArgs, MaskingArgs};
 use crate::cli::recipes::RecipesArgs;
 use crate::pipeline::reject_limit::MaxRejects;
 use crate::store::Location;
+pub mod inspect;
+pub mod masking;
+pub mod recipes;
+pub mod usage;
+pub mod values;
 
 /// Make pre-masked training sets: UL2, UL2R and T5 denoising, from `.jsonl.zst` text to Parquet shards of `input_ids` and `labels`.
 #[derive(Debug, Parser)]
@@ -427,12 +426,6 @@ pub enum Generated {
     Powershell,
     /// Completions for Elvish.
     Elvish,
-}
-
-pub(crate) const MAX_LINE: &str = "64MiB";
-
-pub(crate) fn seed(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| format!("seeds are whole numbers from 0 to {}", u64::MAX))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::masking::SpecArgs;
-use crate::cli::seed;
+use crate::cli::values::seed;
 
 /// `ul2-prep recipes`.
 #[derive(Debug, Args)]

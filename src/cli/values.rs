@@ -64,3 +64,9 @@ pub(crate) fn window(text: &str) -> Result<u64, String> {
         Err(format!("expected a window from `1KiB` to `2GiB`, found `{text}`"))
     }
 }
+
+pub(crate) const MAX_LINE: &str = "64MiB";
+
+pub(crate) fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("seeds are whole numbers from 0 to {}", u64::MAX))
+}

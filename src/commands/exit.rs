@@ -3,6 +3,7 @@
 use crate::inspect::InspectError;
 use crate::inspect::line::LineError;
 use crate::pipeline::error::{RunError, UnitError};
+use crate::plan::error::PlanError;
 use crate::reading::shard::RowsError;
 use crate::report;
 use crate::store::is_transient;
@@ -41,6 +42,7 @@ impl From<anyhow::Error> for Failure {
         let of_data = of_rows || of_output || error.is::<LineError>() || error.is::<UnitError>();
         let exit_code = match error.downcast_ref::<RunError>() {
             Some(error) => exit_code(error),
+            None if let Some(error) = error.downcast_ref() => of_plans(error),
             None if of_data => EXIT_DATA,
             None => EXIT_USAGE,
         };
@@ -55,9 +57,16 @@ impl From<RunError> for Failure {
     }
 }
 
+fn of_plans(error: &PlanError) -> u8 {
+    match error {
+        PlanError::OtherPlan { .. } | PlanError::NotGiven { .. } | PlanError::NothingToExtend { .. } => EXIT_USAGE,
+        PlanError::Output(_) => EXIT_DATA,
+    }
+}
+
 fn exit_code(error: &RunError) -> u8 {
     match error {
-        RunError::OtherPlan { .. } | RunError::NotGiven { .. } | RunError::NothingToExtend { .. } => EXIT_USAGE,
+        RunError::Plan(error) => of_plans(error),
         RunError::Interrupted { signal, .. } => EXIT_SIGNAL + u8::try_from(*signal).unwrap_or_default(),
         RunError::OnlyUnit(_) | RunError::Unit { .. } | RunError::Output(_) | RunError::Missing { .. } => EXIT_DATA,
     }

@@ -12,7 +12,8 @@ use crate::output::OutputError;
 use crate::output::data_set::NoNewNames;
 use crate::output::schema::ColumnError;
 use crate::pipeline::error::{RunError, UnitError};
-use crate::pipeline::reject_limit::Document;
+use crate::pipeline::first_reject::Document;
+use crate::plan::error::{InputsError, PlanError};
 use crate::recipe::RecipeError;
 use crate::reject::Reason;
 use crate::settings::error::SettingsError;
@@ -32,6 +33,8 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
             .or_else(|| link.as_type(tokenizer))
             .or_else(|| link.as_type(discover))
             .or_else(|| link.as_type(run))
+            .or_else(|| link.as_type(plan))
+            .or_else(|| link.as_type(inputs))
             .or_else(|| link.as_type(unit))
             .or_else(|| link.as_type(input))
             .or_else(|| link.as_type(output))
@@ -88,9 +91,6 @@ fn settings(error: &SettingsError) -> Option<String> {
         | SettingsError::NoUnit { .. }
         | SettingsError::NoIndex
         | SettingsError::NoNumber { .. } => None,
-        SettingsError::Inputs { .. } => {
-            Some("name the sources and `--tokenizer`, or write it again with the same `ul2-prep plan … --write`".into())
-        }
         SettingsError::NoOracle => Some("leave `--tokenizer-path` out, or name a `tokenizer.json`".into()),
     }
 }
@@ -196,17 +196,32 @@ fn run(error: &RunError) -> Option<String> {
         // Transparent errors do not stand in the chain themselves.
         RunError::Output(error) => output(error),
         RunError::OnlyUnit(error) => unit(error),
-        RunError::OtherPlan { only_new_sources: true, .. } => {
-            Some("`--extend` adds the new sources to the data set".into())
-        }
-        RunError::OtherPlan { .. } => Some("use the same settings, or name another folder with `--out`".into()),
+        RunError::Plan(error) => plan(error),
         RunError::Missing { .. } => {
             Some("make them with `ul2-prep run --plan DIR --unit K`, then finalize again".into())
         }
-        RunError::NothingToExtend { .. } => Some("without `--extend` the run begins one".into()),
         RunError::Interrupted { shards: Some(0), .. } => Some("a smaller `--shard-size` commits more often".into()),
-        RunError::NotGiven { .. } => Some("finish the data set first, or give all its sources".into()),
         _ => None,
+    }
+}
+
+fn plan(error: &PlanError) -> Option<String> {
+    Some(match error {
+        PlanError::OtherPlan { only_new_sources: true, .. } => "`--extend` adds the new sources to the data set".into(),
+        PlanError::OtherPlan { .. } => "use the same settings, or name another folder with `--out`".into(),
+        PlanError::NothingToExtend { .. } => "without `--extend` the run begins one".into(),
+        PlanError::NotGiven { .. } => "finish the data set first, or give all its sources".into(),
+        PlanError::Output(error) => return output(error),
+    })
+}
+
+fn inputs(error: &InputsError) -> Option<String> {
+    match error {
+        InputsError::Damaged { .. } => {
+            Some("name the sources and `--tokenizer`, or write it again with the same `ul2-prep plan … --write`".into())
+        }
+        InputsError::NotUtf8(_) => Some("rename the file or its folder".into()),
+        InputsError::Io(error) => system(error),
     }
 }
 

@@ -55,8 +55,8 @@ pub(crate) fn execute_plan(args: &PlanArgs) -> Result<()> {
     report::data(&text)?;
     if let Some(out) = args.out.as_ref().filter(|_| args.write) {
         let tokenizer = masking.tokenizer.as_deref().unwrap_or(BYTES);
-        let written = stored_plan::write(settings, out, tokenizer, args.extend)?;
-        return Ok(report::data(&report::units::written(&written))?);
+        let units = stored_plan::write(settings, out, tokenizer, args.extend)?;
+        return Ok(report::data(&report::units::written(&out.to_string(), units))?);
     }
     if args.no_estimate {
         return Ok(());

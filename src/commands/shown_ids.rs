@@ -4,8 +4,8 @@ use anyhow::Result;
 
 use crate::denoise::Spec;
 use crate::output::data_set::DataSet;
+use crate::reading::parts;
 use crate::recipe::nearest;
-use crate::report::parts;
 use crate::settings;
 use crate::settings::error::SettingsError;
 use crate::tokenize::file::TokenizerFile;

@@ -12,13 +12,12 @@ use crate::denoise::Spec;
 use crate::files::bounded;
 use crate::inspect::{Choice, Filter, Found, InspectError, Inspection};
 use crate::output::data_set::DataSet;
-use crate::reading::Described;
+use crate::reading::{Described, parts};
 use crate::report::examples::{Texts, head};
 use crate::report::page::{self, RowShown};
-use crate::report::{self, parts};
-use crate::settings;
 use crate::settings::error::SettingsError;
 use crate::stats::{self, Stats, Summary};
+use crate::{report, settings};
 
 pub(crate) fn execute_stats(args: &StatsArgs) -> Result<()> {
     let counted = Counted::new(args)?;

@@ -27,20 +27,12 @@ use crate::settings::error::SettingsError;
 use crate::settings::{self, Settings};
 use crate::store::Location;
 
-/// A plan that is written.
-pub struct Written {
-    /// Where it is written.
-    pub place: Location,
-    /// Units of all its sources.
-    pub units: usize,
-}
-
-/// Writes the plan of some settings, for units on any machine.
+/// Writes the plan of some settings, for units on any machine. How many units it has.
 ///
 /// # Errors
 ///
 /// If there is another plan, or it cannot be written.
-pub fn write(settings: Settings, out: &Location, tokenizer: &str, extend: bool) -> Result<Written> {
+pub fn write(settings: Settings, out: &Location, tokenizer: &str, extend: bool) -> Result<usize> {
     let data_set = settings::data_set::data_set(out)?;
     let extend = extend.then_some(Extend { cutting: settings.cutting, earlier: Earlier::Stays });
     let plans = Plans::resolve(&data_set, settings.plan, extend)?;
@@ -58,7 +50,7 @@ pub fn write(settings: Settings, out: &Location, tokenizer: &str, extend: bool) 
     if plans.replace_all() {
         inputs.write(&data_set)?;
     }
-    Ok(Written { place: out.clone(), units: plans.whole().units.len() })
+    Ok(plans.whole().units.len())
 }
 
 /// What is to be done for a plan.

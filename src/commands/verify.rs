@@ -12,7 +12,7 @@ use crate::reading::Described;
 use crate::settings::data_set::{existing, given_tokenizer, is_there, noted, planned};
 use crate::settings::error::SettingsError;
 use crate::verify::findings::Report;
-use crate::verify::sources::{Again, RowsAgain};
+use crate::verify::recomputation::{Again, RowsAgain};
 use crate::verify::{Opened, verify as verify_data_set};
 use crate::{report, settings};
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::denoise::segmenting::{Start, Window};
 use crate::denoise::spec::{SourceKeys, Spec};
 use crate::denoise::stream::Address;
 
@@ -95,5 +96,20 @@ impl Iterator for Cut<'_> {
         self.position += length;
         self.next.segment += 1;
         Some(segment)
+    }
+}
+
+impl Window {
+    /// The window of the document of `tokens` tokens on `line`.
+    #[must_use]
+    pub fn place(self, spec: &Spec, keys: &SourceKeys, line: u64, epoch: u16, tokens: u32) -> Range<u32> {
+        let first = Address { line, epoch, segment: 0 };
+        let one_segment = || spec.segment_length(spec.choose(&mut keys.choose.stream(first))).tokens;
+        let length = self.tokens.unwrap_or_else(one_segment).min(tokens);
+        let start = match self.start {
+            Start::Random => keys.window.stream(first).below(tokens - length + 1),
+            Start::First => 0,
+        };
+        start..start + length
     }
 }

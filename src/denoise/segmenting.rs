@@ -1,12 +1,7 @@
 //! How documents are cut into segments: the settings of it (`docs/masking.md` §8).
 
-use std::ops::Range;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::denoise::spec::{SourceKeys, Spec};
-use crate::denoise::stream::Address;
 
 /// What is cut into segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -50,19 +45,4 @@ pub enum Start {
     Random,
     /// At the document's first token.
     First,
-}
-
-impl Window {
-    /// The window of the document of `tokens` tokens on `line`.
-    #[must_use]
-    pub fn place(self, spec: &Spec, keys: &SourceKeys, line: u64, epoch: u16, tokens: u32) -> Range<u32> {
-        let first = Address { line, epoch, segment: 0 };
-        let one_segment = || spec.segment_length(spec.choose(&mut keys.choose.stream(first))).tokens;
-        let length = self.tokens.unwrap_or_else(one_segment).min(tokens);
-        let start = match self.start {
-            Start::Random => keys.window.stream(first).below(tokens - length + 1),
-            Start::First => 0,
-        };
-        start..start + length
-    }
 }

@@ -1,3 +1,18 @@
 //! TODO
 
+use serde::Serialize;
 pub mod difference;
+
+/// JSON for people and digests: sorted keys, indented, a line feed at the end.
+///
+/// # Panics
+///
+/// Never: the records hold nothing that JSON cannot.
+#[must_use]
+pub fn to_json(value: &impl Serialize) -> Vec<u8> {
+    #[expect(clippy::expect_used, reason = "string keys, finite numbers")]
+    let value = serde_json::to_value(value).expect("plain data"); // a map of `serde_json` is sorted
+    let mut text = format!("{value:#}");
+    text.push('\n');
+    text.into_bytes()
+}

@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 
+use crate::json::to_json;
 use crate::output::OutputError;
 use crate::output::counts::Counts;
 use crate::output::data_set::{COMMITS, Created, DATA, DataSet, Published, REJECTS};
@@ -250,20 +251,6 @@ pub fn check_records(data_set: &DataSet, plan: &str, unit: usize, records: &[Com
         first_batch = record.end_batch;
     }
     Ok(())
-}
-
-/// JSON for people and digests: sorted keys, indented, a line feed at the end.
-///
-/// # Panics
-///
-/// Never: the records hold nothing that JSON cannot.
-#[must_use]
-pub fn to_json(value: &impl Serialize) -> Vec<u8> {
-    #[expect(clippy::expect_used, reason = "string keys, finite numbers")]
-    let value = serde_json::to_value(value).expect("plain data"); // a map of `serde_json` is sorted
-    let mut text = format!("{value:#}");
-    text.push('\n');
-    text.into_bytes()
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::denoise::{MASKING_VERSION, Shortening, Spec};
+use crate::json::to_json;
 use crate::output::OutputError;
-use crate::output::commit::{CommitRecord, FinishedFile, ReaderPosition, RejectFiles, ShardFile, to_json};
+use crate::output::commit::{CommitRecord, FinishedFile, ReaderPosition, RejectFiles, ShardFile};
 use crate::output::counts::{DenoiserCounts, SourceCounts};
 use crate::output::digest::RowsDigest;
 use crate::output::unit::{PlanParts, Unit};

@@ -8,6 +8,9 @@
 //! Only this module names Arrow or Parquet. A file with its final name is complete and described by a commit record
 //! (`docs/reference/format.md`).
 
+use std::path::PathBuf;
+
+use crate::numbers::exact;
 pub mod card;
 pub mod commit;
 pub mod counts;
@@ -20,6 +23,7 @@ pub mod fetched;
 pub mod manifest;
 pub mod ours;
 pub mod read;
+pub mod read_error;
 pub mod rebuild;
 pub mod rejects;
 pub mod schema;
@@ -27,12 +31,9 @@ mod shape;
 pub mod sums;
 pub mod temporary;
 mod thrift;
+pub mod top;
 pub mod unit;
 pub mod unit_writer;
-
-use std::path::PathBuf;
-
-use crate::numbers::exact;
 
 /// What can go wrong with the output.
 #[derive(Debug, thiserror::Error)]

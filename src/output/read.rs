@@ -1,7 +1,7 @@
 //! Shards read again: their rows as they stand, and the bytes that rows become.
 
 use std::cell::Cell;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::marker::PhantomData;
 use std::path::Path;
 
@@ -13,49 +13,9 @@ use parquet::arrow::arrow_reader::{
 use parquet::arrow::{ArrowSchemaConverter, ProjectionMask};
 
 use crate::files::bounded;
+use crate::output::read_error::{PlainFile, ReadError};
 use crate::output::schema::{Column, KEY_FINGERPRINT, KEY_SPEC, KEY_VERSION, RowFormat};
 use crate::output::shape;
-
-/// Why a shard cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The system's reason.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// Parquet's reason.
-    #[error(transparent)]
-    Parquet(parquet::errors::ParquetError),
-    /// Arrow's reason.
-    #[error(transparent)]
-    Arrow(arrow::error::ArrowError),
-    /// It says of itself what no shard has.
-    #[error("it is not a shard of this data set: {0}")]
-    Shape(String),
-}
-
-// The messages of both crates end with what the system says, which stands in the chain as well: so it was said twice.
-impl From<parquet::errors::ParquetError> for ReadError {
-    fn from(error: parquet::errors::ParquetError) -> Self {
-        crate::output::system_cause(error).map_or_else(Self::Parquet, Self::Io)
-    }
-}
-
-impl From<arrow::error::ArrowError> for ReadError {
-    fn from(error: arrow::error::ArrowError) -> Self {
-        match error {
-            arrow::error::ArrowError::IoError(_, cause) => Self::Io(cause),
-            arrow::error::ArrowError::ExternalError(cause) => match cause.downcast() {
-                Ok(cause) => Self::Io(*cause),
-                Err(cause) => Self::Arrow(arrow::error::ArrowError::ExternalError(cause)),
-            },
-            error => Self::Arrow(error),
-        }
-    }
-}
-
-/// What Parquet's readers ask for; errors of opening carry the path all the same.
-#[expect(clippy::disallowed_types, reason = "Parquet reads a plain file")]
-pub(super) type PlainFile = std::fs::File;
 
 /// A shard that is open for reading.
 pub struct Shard {

@@ -14,7 +14,7 @@ use parquet::file::reader::ChunkReader;
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use crate::numbers::counted;
-use crate::output::read::{PlainFile, ReadError};
+use crate::output::read_error::{PlainFile, ReadError};
 use crate::output::schema::{Column, RowFormat};
 use crate::output::thrift::{Kind, Malformed, Thrift};
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::output::commit::{CommitRecord, to_json};
+use crate::json::to_json;
+use crate::output::commit::CommitRecord;
 use crate::output::data_set::{CARD, DataSet, MANIFEST, SUCCESS};
 use crate::output::manifest::Manifest;
 

@@ -1,32 +1,18 @@
 //! Why a unit or a run failed.
 
-use std::fmt;
-
 use crate::input::InputError;
 use crate::numbers::exact;
 use crate::output::OutputError;
-use crate::pipeline::reject_limit::{Document, First};
+use crate::pipeline::first_reject::{Document, First, LinesRead};
+use crate::plan::error::PlanError;
 use crate::plan::state::ranges;
 
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The data set in the folder is another one.
-    #[error("the data set in `{dir}` was begun with other settings: {}", differences.join("; "))]
-    OtherPlan {
-        /// The folder.
-        dir: String,
-        /// What differs.
-        differences: Vec<String>,
-        /// Whether nothing differs but that sources are new.
-        only_new_sources: bool,
-    },
-    /// A source that was not given has to be read.
-    #[error("{source_name}: the source is not finished in this data set, and is not among the SOURCEs")]
-    NotGiven {
-        /// The source.
-        source_name: String,
-    },
+    /// The plans of the data set do not go with what is asked for.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     /// Units are not done.
     #[error("{} of {} not done: {}", missing.len(), exact(*units as u64, "unit"), ranges(missing))]
     Missing {
@@ -51,12 +37,6 @@ pub enum RunError {
     /// The data set cannot be begun or finished.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// An extension of what is not there.
-    #[error("`{dir}` holds no data set that could be extended")]
-    NothingToExtend {
-        /// The folder.
-        dir: String,
-    },
     /// A signal asked to stop.
     #[error("interrupted: {}", kept(*shards))]
     Interrupted {
@@ -139,24 +119,4 @@ pub enum UnitError {
     /// The user or the system asked to stop, or another unit failed.
     #[error("stopped")]
     Stopped,
-}
-
-/// The lines of a source that were read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LinesRead {
-    /// All of them.
-    All(u64),
-    /// Some of them.
-    Sample(u64),
-}
-
-impl fmt::Display for LinesRead {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All(1) => formatter.write_str("its only line"),
-            Self::All(lines) => write!(formatter, "its {lines} lines"),
-            Self::Sample(1) => formatter.write_str("the line that was looked at"),
-            Self::Sample(lines) => write!(formatter, "the {lines} lines that were looked at"),
-        }
-    }
 }

@@ -12,9 +12,10 @@ use crate::input::reader::Limits;
 use crate::input::source::Source;
 use crate::output::counts::{DenoiserCounts, SourceCounts};
 use crate::pipeline::documents::Shared;
-use crate::pipeline::error::{LinesRead, UnitError};
+use crate::pipeline::error::UnitError;
+use crate::pipeline::first_reject::{Document, First, LinesRead};
 use crate::pipeline::masker::{BatchMasker, Masked};
-use crate::pipeline::reject_limit::{Document, First, without_documents};
+use crate::pipeline::reject_limit::without_documents;
 
 /// Sources whose beginning is read, at even distances in the order of names.
 pub const SOURCES: usize = 16;

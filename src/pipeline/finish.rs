@@ -5,11 +5,13 @@ use crate::output::card::card;
 use crate::output::commit::{CommitRecord, check_records};
 use crate::output::data_set::{CARD, DATA, DataSet, MANIFEST, REJECTS, SUCCESS, SUMS};
 use crate::output::manifest::Manifest;
-use crate::output::ours::{check_top, is_shard_or_rejects};
+use crate::output::ours::is_shard_or_rejects;
 use crate::output::sums::Sums;
-use crate::pipeline::error::{LinesRead, RunError, UnitError};
+use crate::output::top::check_top;
+use crate::pipeline::error::{RunError, UnitError};
+use crate::pipeline::first_reject::{First, LinesRead};
 use crate::pipeline::job::Job;
-use crate::pipeline::reject_limit::{First, MaxRejects};
+use crate::pipeline::reject_limit::MaxRejects;
 use crate::plan::chain::Plans;
 use crate::plan::state::{UnitState, records, states};
 

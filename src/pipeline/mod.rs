@@ -15,6 +15,7 @@ pub mod documents;
 pub mod error;
 pub mod estimate;
 pub mod finish;
+pub mod first_reject;
 pub mod job;
 pub mod masker;
 pub mod memory;

@@ -7,7 +7,7 @@ use crate::input::source::Source;
 use crate::output::OutputError;
 use crate::output::commit::CommitRecord;
 use crate::output::data_set::{COMMITS, Created, DataSet, INPUTS, MANIFEST, PLAN, PRIVATE, extension};
-use crate::pipeline::error::RunError;
+use crate::plan::error::PlanError;
 use crate::plan::state::{UnitState, states};
 use crate::plan::{Cutting, Plan, PlannedSource};
 
@@ -64,12 +64,12 @@ impl Plans {
     ///
     /// # Errors
     ///
-    /// [`RunError::OtherPlan`] with all that differs; [`RunError::NothingToExtend`]; [`OutputError`] if a plan cannot be read.
-    pub fn resolve(data_set: &DataSet, asked: Plan, extend: Option<Extend>) -> Result<Self, RunError> {
+    /// [`PlanError::OtherPlan`] with all that differs; [`PlanError::NothingToExtend`]; [`OutputError`] if a plan cannot be read.
+    pub fn resolve(data_set: &DataSet, asked: Plan, extend: Option<Extend>) -> Result<Self, PlanError> {
         let mut plans = read(data_set)?;
         let stored = plans.len();
         if extend.is_some() && plans.is_empty() {
-            return Err(RunError::NothingToExtend { dir: dir(data_set) });
+            return Err(PlanError::NothingToExtend { dir: dir(data_set) });
         }
         if extend.is_some_and(|extend| extend.earlier == Earlier::GivesWay) {
             while lacks_of_extension(&plans, &asked) && gives_way(data_set, &plans, &asked)? {
@@ -91,7 +91,7 @@ impl Plans {
             let only_new_sources = !added.is_empty() && others.differences_from(last).is_empty();
             // What is named is how the data set differs as it is.
             let refused =
-                refusal.unwrap_or_else(|| RunError::OtherPlan { dir: dir(data_set), differences, only_new_sources });
+                refusal.unwrap_or_else(|| PlanError::OtherPlan { dir: dir(data_set), differences, only_new_sources });
             // What is to be extended stays.
             if (kept == 1 && extend.is_some()) || !gives_way(data_set, &plans, &asked)? {
                 return Err(refused);
@@ -185,8 +185,8 @@ impl Plans {
     ///
     /// # Errors
     ///
-    /// [`RunError::OtherPlan`] if another run wrote another one.
-    pub fn write(&self, data_set: &DataSet) -> Result<(), RunError> {
+    /// [`PlanError::OtherPlan`] if another run wrote another one.
+    pub fn write(&self, data_set: &DataSet) -> Result<(), PlanError> {
         if let Some(replaced) = self.replaced {
             self.replace(data_set, replaced)?;
         }
@@ -197,14 +197,14 @@ impl Plans {
             {
                 let existing = parse(data_set, number, &bytes)?;
                 let (dir, differences) = (dir(data_set), plan.differences_from(&existing));
-                return Err(RunError::OtherPlan { dir, differences, only_new_sources: false });
+                return Err(PlanError::OtherPlan { dir, differences, only_new_sources: false });
             }
         }
         Ok(())
     }
 
     /// The last plan goes first, so that what is there after a kill are plans of which each holds the one before it.
-    fn replace(&self, data_set: &DataSet, Replaced { kept, stored }: Replaced) -> Result<(), RunError> {
+    fn replace(&self, data_set: &DataSet, Replaced { kept, stored }: Replaced) -> Result<(), PlanError> {
         for number in (kept..stored).rev() {
             let there = read(data_set)?;
             // Another run may have replaced them as well, or may have committed meanwhile: then that decides, when the plans are written.
@@ -246,8 +246,8 @@ impl Plans {
     ///
     /// # Errors
     ///
-    /// [`RunError::NotGiven`] if one that is not given has.
-    pub fn sources(&self, given: Vec<Source>, data_set: &DataSet) -> Result<Vec<Source>, RunError> {
+    /// [`PlanError::NotGiven`] if one that is not given has.
+    pub fn sources(&self, given: Vec<Source>, data_set: &DataSet) -> Result<Vec<Source>, PlanError> {
         let plan = self.whole();
         let mut given: BTreeMap<String, Source> =
             given.into_iter().map(|source| (source.name.clone(), source)).collect();
@@ -263,7 +263,7 @@ impl Plans {
             if let Some(source) = absent.range(planned.range()).next()
                 && !CommitRecord::is_finished(data_set, unit)?
             {
-                return Err(RunError::NotGiven { source_name: plan.sources[*source].name.clone() });
+                return Err(PlanError::NotGiven { source_name: plan.sources[*source].name.clone() });
             }
         }
         Ok(sources)

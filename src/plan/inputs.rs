@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, absolute};
 
-use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::json::to_json;
 use crate::output::OutputError;
-use crate::output::commit::to_json;
 use crate::output::data_set::{DataSet, INPUTS, MANIFEST};
-use crate::settings::error::SettingsError;
+use crate::plan::error::InputsError;
 use crate::store::Location;
 use crate::tokenize::file::BYTES;
 
@@ -29,11 +28,11 @@ impl Inputs {
     ///
     /// # Errors
     ///
-    /// [`SettingsError::Inputs`] if it cannot be read as such.
-    pub fn read(data_set: &DataSet) -> Result<Option<Self>> {
+    /// [`InputsError`] if it cannot be read.
+    pub fn read(data_set: &DataSet) -> Result<Option<Self>, InputsError> {
         let Some(bytes) = data_set.read(INPUTS)? else { return Ok(None) };
         let path = || data_set.path(INPUTS).display().to_string();
-        let damaged = |error: serde_json::Error| SettingsError::Inputs { path: path(), reason: error.to_string() };
+        let damaged = |error: serde_json::Error| InputsError::Damaged { path: path(), reason: error.to_string() };
         Ok(Some(serde_json::from_slice(&bytes).map_err(damaged)?))
     }
 
@@ -70,7 +69,7 @@ impl Inputs {
 /// # Errors
 ///
 /// If its path is not UTF-8.
-pub fn noted_place(name: &str) -> Result<Option<String>> {
+pub fn noted_place(name: &str) -> Result<Option<String>, InputsError> {
     let is_web = name.starts_with("http://") || name.starts_with("https://");
     (name != BYTES && !is_web).then(|| tokenizer_place(name)).transpose()
 }
@@ -80,7 +79,7 @@ pub fn noted_place(name: &str) -> Result<Option<String>> {
 /// # Errors
 ///
 /// If its path is not UTF-8.
-pub fn source_place(place: &Location) -> Result<String> {
+pub fn source_place(place: &Location) -> Result<String, InputsError> {
     match place {
         Location::Local(path) => local_place(path),
         Location::Remote(_) => Ok(place.to_string()),
@@ -92,12 +91,12 @@ pub fn source_place(place: &Location) -> Result<String> {
 /// # Errors
 ///
 /// If its path is not UTF-8.
-pub fn tokenizer_place(name: &str) -> Result<String> {
+pub fn tokenizer_place(name: &str) -> Result<String, InputsError> {
     if name == BYTES { Ok(name.to_owned()) } else { source_place(&Location::parse(name)?) }
 }
 
-fn local_place(path: &Path) -> Result<String> {
+fn local_place(path: &Path) -> Result<String, InputsError> {
     let path = absolute(path)?;
-    let text = path.to_str().with_context(|| format!("the path `{}` is not UTF-8", path.display()))?;
+    let text = path.to_str().ok_or_else(|| InputsError::NotUtf8(path.display().to_string()))?;
     Ok(text.to_owned())
 }

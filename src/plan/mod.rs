@@ -1,9 +1,5 @@
 //! What will be done: the spec, the sources and the units, fixed before the first byte is written.
 
-pub mod chain;
-pub mod inputs;
-pub mod state;
-
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -14,12 +10,16 @@ use crate::denoise::Spec;
 use crate::input::batch::BLOCK_BYTES;
 use crate::input::source::Source;
 use crate::json::difference::{Difference, differences};
-use crate::output::commit::to_json;
+use crate::json::to_json;
 use crate::output::counts::is_zero;
 use crate::output::encoding::{Compression, PageFormat, TokenEncoding};
 use crate::output::schema::RowFormat;
 use crate::output::unit::PlanParts;
 pub use crate::output::unit::{Part, Unit};
+pub mod chain;
+pub mod error;
+pub mod inputs;
+pub mod state;
 
 /// The version of the plan's own format.
 pub const PLAN_VERSION: u32 = 1;

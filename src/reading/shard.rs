@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use crate::denoise::Spec;
 use crate::output::data_set::DataSet;
 use crate::output::fetched::Fetched;
-use crate::output::read::{ReadError, Shard};
+use crate::output::read::Shard;
+use crate::output::read_error::ReadError;
 use crate::output::schema::RowFormat;
 use crate::reading::decode::{Reach, Row, take_apart};
 

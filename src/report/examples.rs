@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthChar as _;
 use crate::denoise::Spec;
 use crate::inspect::Found;
 use crate::output::schema::Column;
-use crate::report::parts::{Kind, Part, Text, joined, of_segment, of_sequence};
+use crate::reading::parts::{Kind, Part, Text, joined, of_segment, of_sequence};
 use crate::report::terminal::{Style, View, one_line, visible};
 
 /// The texts of an example.

@@ -1,10 +1,17 @@
 //! Everything that is printed: progress, warnings, summaries, tables, rows, errors.
 
+use std::io::{self, Write as _};
+use std::ops::ControlFlow;
+
+use crate::denoise::TokenizerId;
+pub use crate::numbers::{counted, grouped};
+pub use crate::report::progress::{ProgressReport, clear};
+use crate::report::terminal::{one_line, visible};
+use crate::settings::Settings;
 pub mod estimate;
 pub mod examples;
 pub mod numbers;
 pub mod page;
-pub mod parts;
 pub mod plan;
 mod progress;
 pub mod recipes;
@@ -14,15 +21,6 @@ pub mod table;
 pub mod terminal;
 pub mod units;
 pub mod verification;
-
-use std::io::{self, Write as _};
-use std::ops::ControlFlow;
-
-use crate::denoise::TokenizerId;
-pub use crate::numbers::{counted, grouped};
-pub use crate::report::progress::{ProgressReport, clear};
-use crate::report::terminal::{one_line, visible};
-use crate::settings::Settings;
 
 /// Standard output takes no more: no matter of the data set, and of no command's usage.
 #[derive(Debug, thiserror::Error)]

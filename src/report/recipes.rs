@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::denoise::SegmentLength;
 use crate::numbers::counted;
-use crate::report::parts::joined;
+use crate::reading::parts::joined;
 use crate::report::plan::share;
 use crate::report::table::table;
 use crate::report::terminal::{one_line, visible};

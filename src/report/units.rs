@@ -2,18 +2,16 @@
 
 use std::fmt::Write as _;
 
-use crate::commands::stored_plan::Written;
 use crate::plan::state::{UnitState, ranges};
 use crate::report::{counted, grouped};
 
-/// What comes after `plan --write`.
+/// What comes after `plan --write`: the place of the plan, and how many units it has.
 #[must_use]
-pub fn written(written: &Written) -> String {
-    let Written { place, units } = written;
+pub fn written(place: &str, units: usize) -> String {
     let last = units.saturating_sub(1);
     format!(
         "\nwritten: {}; each is made by\n  ul2-prep run --plan {place} --unit K    (K from 0 to {last})\nand then\n  ul2-prep finalize {place}\n",
-        counted(*units as u64, "unit")
+        counted(units as u64, "unit")
     )
 }
 

@@ -14,9 +14,9 @@ use crate::plan::inputs::Inputs;
 use crate::plan::{PLAN_VERSION, Plan, PlannedSource};
 use crate::reading::Described;
 use crate::reading::manifest::read;
-use crate::settings;
 use crate::settings::environment::faults;
 use crate::settings::error::SettingsError;
+use crate::settings::tokenizer;
 use crate::store::Location;
 use crate::tokenize::file::{BYTES, TokenizerFile};
 use crate::tokenize::{Tokenizer, TokenizerPath};
@@ -96,10 +96,10 @@ pub(crate) fn given_tokenizer(
     inputs: Option<&Inputs>,
 ) -> Result<(Box<dyn Tokenizer>, Option<String>)> {
     let file = given_file(spec, name, inputs)?;
-    let (given, recorded) = (settings::tokenizer::names(file.as_ref()).identity(), &spec.fields().tokenizer);
+    let (given, recorded) = (tokenizer::names(file.as_ref()).identity(), &spec.fields().tokenizer);
     let warning = (given.library != recorded.library)
         .then(|| format!("that ids are the same: the library was {}, now it is {}", recorded.library, given.library));
-    Ok((settings::tokenizer::tokenizer(file, spec, TokenizerPath::Auto), warning))
+    Ok((tokenizer::tokenizer(file, spec, TokenizerPath::Auto), warning))
 }
 
 /// The file of the tokenizer that a spec names: the one given, or where the run had it; `None` for the embedded one.
@@ -115,14 +115,14 @@ pub fn given_file(spec: &Spec, name: Option<&str>, inputs: Option<&Inputs>) -> R
         (None, Some(inputs)) => &inputs.tokenizer,
         (None, None) => return Err(SettingsError::NoTokenizer(shown(recorded)).into()),
     };
-    let file = match settings::tokenizer::tokenizer_file(place) {
+    let file = match tokenizer::tokenizer_file(place) {
         Err(error) if name.is_none() => {
             let (recorded, place) = (shown(recorded), place.to_owned());
             return Err(SettingsError::TokenizerGone { recorded, place, source: error.into_boxed_dyn_error() }.into());
         }
         file => file?,
     };
-    let given = settings::tokenizer::names(file.as_ref()).identity();
+    let given = tokenizer::names(file.as_ref()).identity();
     if (&given.kind, &given.sha256) != (&recorded.kind, &recorded.sha256) {
         return Err(SettingsError::OtherTokenizer { recorded: shown(recorded), given: shown(&given) }.into());
     }

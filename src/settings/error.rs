@@ -143,14 +143,6 @@ pub enum SettingsError {
     /// An offset of nothing.
     #[error("`--index-offset` is added to `SLURM_ARRAY_TASK_ID` or `JOB_COMPLETION_INDEX`, and neither is set")]
     NoIndex,
-    /// What stands beside a plan cannot be read.
-    #[error("`{path}` cannot be read: {reason}")]
-    Inputs {
-        /// The file.
-        path: String,
-        /// Why.
-        reason: String,
-    },
     /// A tokenizer whose place is not known.
     #[error("the data set needs the tokenizer {0}, whose location is not recorded")]
     NoTokenizer(String),

@@ -1,12 +1,5 @@
 //! From arguments and recipe to a job. The only reader of the environment.
 
-pub mod data_set;
-pub mod environment;
-pub mod error;
-pub mod preview;
-pub mod spec;
-pub mod tokenizer;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
@@ -18,6 +11,7 @@ use crate::cli::values::Split;
 use crate::denoise::{Denoiser, Spec};
 use crate::input::reader::Limits;
 use crate::input::source::{Discovered, Source, discover};
+use crate::numbers::counted;
 use crate::output::data_set::DataSet;
 use crate::output::encode::RowGroupEncoder;
 use crate::output::encoding::PageFormat;
@@ -32,7 +26,6 @@ use crate::plan::chain::{Earlier, Extend, Plans};
 use crate::plan::inputs::{Inputs, noted_place};
 use crate::plan::{Cutting, Plan};
 use crate::recipe::{ModeToken, Recipe};
-use crate::report;
 use crate::settings::data_set::data_set;
 use crate::settings::environment::cutting;
 use crate::settings::error::SettingsError;
@@ -41,6 +34,12 @@ use crate::settings::tokenizer::{names, tokenizer, tokenizer_file};
 use crate::store::Location;
 use crate::tokenize::file::BYTES;
 use crate::tokenize::{Tokenizer, TokenizerNames, TokenizerPath};
+pub mod data_set;
+pub mod environment;
+pub mod error;
+pub mod preview;
+pub mod spec;
+pub mod tokenizer;
 
 /// What was asked for, resolved and checked.
 pub struct Settings {
@@ -276,7 +275,7 @@ fn spelled_mode_tokens(
         for text in texts.iter().filter(|text| text.starts_with(open) && text.ends_with(close)) {
             let ids = names.pieces(text).with_context(|| format!("mode token `{text}`"))?;
             if ids.len() != 1 {
-                spelled.push(format!("`{text}` becomes {}", report::counted(ids.len() as u64, "id")));
+                spelled.push(format!("`{text}` becomes {}", counted(ids.len() as u64, "id")));
             }
         }
         if !spelled.is_empty() {

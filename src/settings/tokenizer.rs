@@ -7,7 +7,8 @@ use crate::files::private::Spool;
 use crate::store::Location;
 use crate::tokenize::bytes::{ByteNames, ByteTokenizer};
 use crate::tokenize::config::CONFIG_NAME;
-use crate::tokenize::file::{BYTES, MAX_FILE, TokenizerFile, names_in_folder};
+use crate::tokenize::contents::MAX_FILE;
+use crate::tokenize::file::{BYTES, TokenizerFile, names_in_folder};
 use crate::tokenize::{Tokenizer, TokenizerNames, TokenizerPath};
 
 /// The file of a tokenizer by name, path or URL; `None` for the embedded one. From a store it is fetched, and what stands beside it.

@@ -4,15 +4,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::denoise::Vocabulary;
-use crate::files::bounded;
 use crate::tokenize::error::TokenizerFileError;
 use crate::tokenize::hf::JsonFile;
-use crate::tokenize::mistaken::Kind;
 use crate::tokenize::sentencepiece::{self, SentencePieceFile};
 use crate::tokenize::{Tokenizer, TokenizerNames, TokenizerPath};
-
-/// Most bytes of a tokenizer's file. The largest that is in use, of 256,000 pieces, has 34 MB; the reader takes several times a file.
-pub const MAX_FILE: u64 = 256 << 20;
 
 /// The name of the embedded tokenizer, which has no file.
 pub const BYTES: &str = "bytes";
@@ -72,19 +67,6 @@ impl TokenizerFile {
             Self::Json(file) => Box::new(file.into_tokenizer(vocabulary, path)),
             Self::SentencePiece(file) => Box::new(file.into_tokenizer(vocabulary)),
         }
-    }
-}
-
-/// The contents of a file.
-///
-/// # Errors
-///
-/// [`TokenizerFileError`] if it cannot be read, or is seen to be of another kind.
-pub(super) fn contents(file: &Path) -> Result<Vec<u8>, TokenizerFileError> {
-    let bytes = bounded::read(file, MAX_FILE)?;
-    match Kind::by_beginning(&bytes) {
-        Some(kind) => Err(TokenizerFileError::Mistaken { path: file.to_owned(), kind }),
-        None => Ok(bytes),
     }
 }
 

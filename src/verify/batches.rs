@@ -10,7 +10,8 @@ use crate::output::counts::SourceCounts;
 use crate::output::data_set::DataSet;
 use crate::output::digest::{Provenance, RowHash, RowsDigest};
 use crate::output::encode::RowGroup;
-use crate::output::read::{ReadError, Shard};
+use crate::output::read::Shard;
+use crate::output::read_error::ReadError;
 use crate::output::rebuild::ShardAgain;
 use crate::pipeline::documents::too_long;
 use crate::pipeline::error::UnitError;
@@ -20,8 +21,7 @@ use crate::reading::decode::{self, Reach};
 use crate::reject::{Rejected, Rejects};
 use crate::tokenize::Scratch;
 use crate::verify::findings::Findings;
-use crate::verify::row_groups::RowGroupPlace;
-use crate::verify::sources::{Again, RowsAgain};
+use crate::verify::recomputation::{Again, RowGroupPlace, RowsAgain};
 
 /// What batches are held to.
 pub struct BatchLaws<'a> {

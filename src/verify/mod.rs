@@ -12,15 +12,6 @@
 //! whether a line is a document or a record, and what of a document is used, by itself or joined. If they came apart, every data set
 //! would have findings.
 
-pub mod batches;
-pub mod files;
-pub mod findings;
-pub mod manifest;
-pub mod rejects;
-pub mod row_groups;
-pub mod rows;
-pub mod sources;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -37,8 +28,17 @@ use crate::reading::decode::Reach;
 use crate::reading::{self, Described};
 use crate::verify::files::Files;
 use crate::verify::findings::{Findings, Report};
+use crate::verify::recomputation::Again;
 use crate::verify::rows::{ShardLaws, ShardRows};
-use crate::verify::sources::Again;
+pub mod batches;
+pub mod files;
+pub mod findings;
+pub mod manifest;
+pub mod recomputation;
+pub mod rejects;
+pub mod row_groups;
+pub mod rows;
+pub mod sources;
 
 /// A data set whose manifest has been read.
 pub struct Opened {

@@ -7,20 +7,13 @@ use crate::input::source::Source;
 use crate::output::commit::ShardFile;
 use crate::output::data_set::DATA;
 use crate::output::encode::RowGroup;
-use crate::output::read::{ReadError, Shard};
+use crate::output::read::Shard;
+use crate::output::read_error::ReadError;
 use crate::output::rebuild::ShardAgain;
 use crate::pipeline::error::UnitError;
 use crate::verify::batches::BatchLaws;
 use crate::verify::findings::Findings;
-
-/// A row group, by the index of its shard in the manifest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RowGroupPlace {
-    /// Index of the shard.
-    pub shard: usize,
-    /// Its place in the shard.
-    pub row_group: usize,
-}
+use crate::verify::recomputation::RowGroupPlace;
 
 /// A row group, and the source and line that it begins with.
 type Begins = (RowGroupPlace, String, u64);

@@ -5,14 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::ThreadPool;
 
 use crate::input::batch::BatchReader;
-use crate::input::reader::Limits;
 use crate::input::source::Source;
 use crate::json::difference::with_causes;
 use crate::numbers::exact;
@@ -21,45 +19,15 @@ use crate::output::commit::RejectFiles;
 use crate::output::counts::SourceCounts;
 use crate::output::data_set::{DATA, DataSet, REJECTS};
 use crate::output::manifest::Manifest;
-use crate::output::unit_writer::ShardOptions;
 use crate::pipeline::crew::Crew;
-use crate::pipeline::documents::Shared;
 use crate::reading::Described;
 use crate::reading::decode::Reach;
 use crate::reading::manifest::place_of;
 use crate::verify::batches::{BatchLaws, Outcome, Task};
 use crate::verify::findings::{Findings, Report};
+use crate::verify::recomputation::{Again, RowGroupPlace, RowsAgain};
 use crate::verify::rejects::Kept;
-use crate::verify::row_groups::{Queue, Rebuilt, RowGroupPlace};
-
-/// What is to be compared with the sources.
-pub struct Again<'a> {
-    /// What masks, with the spec of the manifest.
-    pub shared: &'a Shared,
-    /// How shards are encoded.
-    pub options: &'a ShardOptions,
-    /// The sources that were found.
-    pub sources: Vec<Source>,
-    /// Which rows are made again.
-    pub rows: RowsAgain,
-    /// A folder for lines that are too long.
-    pub spool: PathBuf,
-    /// What batches on their way weigh together, at most.
-    pub permits: usize,
-    /// What a source may ask for.
-    pub limits: Limits,
-}
-
-/// Which rows are made again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RowsAgain {
-    /// None: their tokens are compared.
-    None,
-    /// Those of so many batches, spread evenly.
-    Sample(u64),
-    /// All, and the bytes of every shard.
-    All,
-}
+use crate::verify::row_groups::{Queue, Rebuilt};
 
 /// Compares all units that can be.
 pub fn check(

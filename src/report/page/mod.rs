@@ -2,21 +2,22 @@
 
 #![expect(clippy::cast_precision_loss, reason = "what is drawn has a few digits")]
 
-pub mod plot;
-
 use std::fmt::Write as _;
 
 use crate::output::manifest::Manifest;
 use crate::output::schema::Column;
+use crate::reading::parts::{Kind, Part};
 use crate::report::numbers::bytes;
 use crate::report::page::plot::Labels;
-use crate::report::parts::{Kind, Part};
+use crate::report::page::text::{escape, grouped_f64};
 use crate::report::stats::percent;
-use crate::report::terminal::{one_line, visible};
+use crate::report::terminal::one_line;
 use crate::report::{counted, grouped};
 use crate::stats::histogram::Histogram;
 use crate::stats::law::Origin;
 use crate::stats::{DenoiserSummary, Lengths, Summary};
+pub mod plot;
+pub mod text;
 
 /// How each page begins: what does not is a file of someone else, and not replaced.
 pub const BEGINNING: &str = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"generator\" content=\"ul2-prep stats\">\n";
@@ -258,17 +259,6 @@ fn dense(histogram: &Histogram, first: u32) -> Vec<u64> {
         counts.push(count);
     }
     counts
-}
-
-/// Text as HTML, with escapes for what would turn it around.
-pub(crate) fn escape(text: &str) -> String {
-    visible(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-/// `1,234`; `0.5` and the like with the digits that matter.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
-pub(crate) fn grouped_f64(number: f64) -> String {
-    if number < 10.0 && number.fract() > 1e-9 { format!("{number:.2}") } else { grouped(number.round() as u64) }
 }
 
 #[cfg(test)]

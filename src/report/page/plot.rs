@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use crate::report::page::{escape, grouped_f64};
+use crate::report::page::text::{escape, grouped_f64};
 
 /// Columns of a plot's own coordinates.
 const WIDTH: f64 = 640.0;

@@ -13,9 +13,10 @@ use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::{ModelWrapper, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer as _, Tokenizer};
 
 use crate::tokenize::fast::cache::{Ahead, Cache, Key};
+use crate::tokenize::fast::conditions;
+use crate::tokenize::fast::conditions::{METASPACE, NotFast};
 use crate::tokenize::fast::merges::{Merge, Merger, Merges};
 use crate::tokenize::fast::words::{ByteLevelWords, Classes, Kind};
-use crate::tokenize::fast::{METASPACE, NotFast};
 
 /// The fast path of one tokenizer file. Shared by all workers, each with its own [`BpeState`].
 pub struct FastBpe {
@@ -70,7 +71,7 @@ impl FastBpe {
     pub fn new(tokenizer: &Arc<Tokenizer>) -> Result<Self, NotFast> {
         let not = |reason: &str| NotFast(reason.to_owned());
         let ModelWrapper::BPE(model) = tokenizer.get_model() else { return Err(not("the model is not BPE")) };
-        crate::tokenize::fast::check_added_tokens(tokenizer)?;
+        conditions::check_added_tokens(tokenizer)?;
         let json = serde_json::to_value(model).map_err(|error| NotFast(error.to_string()))?;
         let fields: ModelFields = serde_json::from_value(json).map_err(|error| NotFast(error.to_string()))?;
         if fields.dropout.is_some() || fields.ignore_merges {
@@ -88,7 +89,7 @@ impl FastBpe {
         let merges: Option<Vec<_>> = merges.collect();
         let merges = Merges::new(&merges.ok_or_else(|| not("a merge of the BPE model has no token"))?);
         let fast = Self { tokenizer: Arc::clone(tokenizer), merges, words };
-        crate::tokenize::fast::check_itself(tokenizer, |text, ids| {
+        conditions::check_itself(tokenizer, |text, ids| {
             let mut state = fast.state();
             fast.encode(text, &mut state, ids);
             Ok(())

@@ -4,24 +4,21 @@
 //! once, split it into chunks, and ask a cache (chunk bytes to ids) or a model of their own. They claim nothing about the file that they
 //! have not asked the file's own normalizer and pre-tokenizer; what they cannot prove local, they give to them (docs/internals/tokenization.md).
 
-mod bpe;
-pub(in crate::tokenize) mod cache;
-mod characters;
-mod merges;
-pub(in crate::tokenize) mod trie;
-mod unigram;
-mod words;
-
-use std::fmt;
 use std::sync::Arc;
 
 use tokenizers::{ModelWrapper, Tokenizer};
 
 use crate::tokenize::fast::bpe::{BpeState, FastBpe};
+use crate::tokenize::fast::conditions::NotFast;
 use crate::tokenize::fast::unigram::{FastUnigram, UnigramState};
-
-/// What stands for a space in front of a word.
-pub(crate) const METASPACE: &str = "▁";
+mod bpe;
+pub(in crate::tokenize) mod cache;
+mod characters;
+pub mod conditions;
+mod merges;
+pub(in crate::tokenize) mod trie;
+mod unigram;
+mod words;
 
 /// The fast path of one tokenizer file. Shared by all workers, each with its own [`State`].
 pub enum Fast {
@@ -94,55 +91,3 @@ impl Fast {
         }
     }
 }
-
-/// Why a file does not get the fast path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotFast(pub String);
-
-impl fmt::Display for NotFast {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-/// No added token stands in text: all are special, and the tokenizer is set to encode special tokens as text.
-fn check_added_tokens(tokenizer: &Tokenizer) -> Result<(), NotFast> {
-    if tokenizer.get_added_tokens_decoder().values().any(|token| !token.special) {
-        return Err(NotFast("an added token is not special, so it may stand in text".to_owned()));
-    }
-    Ok(())
-}
-
-/// Both paths on a few texts of all kinds: a guard against a crate that is not the one this code was proven with.
-fn check_itself(
-    tokenizer: &Tokenizer,
-    encode: impl Fn(&str, &mut Vec<u32>) -> Result<(), tokenizers::Error>,
-) -> Result<(), NotFast> {
-    for text in SELF_CHECK {
-        let mut ids = Vec::new();
-        let equal = match (encode(text, &mut ids), tokenizer.encode_fast(text, false)) {
-            (Ok(()), Ok(expected)) => ids == expected.get_ids(),
-            (fast, expected) => fast.is_err() == expected.is_err(),
-        };
-        if !equal {
-            return Err(NotFast(format!("both paths differ on {text:?}")));
-        }
-    }
-    Ok(())
-}
-
-/// Texts of the self-check. None spells a reserved token.
-const SELF_CHECK: [&str; 12] = [
-    "",
-    " ",
-    "The quick brown fox, jumped over (13) lazy dogs; isn't it?",
-    "  leading and  double   spaces\tand\ttabs\r\nand lines\n\n\n",
-    "naïve café – “quoted” … ½ ﬁ ①",
-    "a\u{301} \u{301}b c\u{301}\u{301} \u{200D}x",
-    "nbsp\u{A0}inside \u{A0}edge\u{A0} \u{3000}wide\u{3000}",
-    "▁meta▁space ▁ ▁▁ a▁",
-    "漢字かな交じり文 한국어 문장 ไทย हिन्दी العربية",
-    "😀👩\u{200D}👩\u{200D}👧 🇩🇪🇫🇷 \u{FE0F}",
-    "\u{0}\u{1}\u{7F}\u{85}\u{2028}\u{FEFF}\u{FFFD} \u{E000}\u{10FFFF}",
-    "----------------------------------------====____++++ aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-];

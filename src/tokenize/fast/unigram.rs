@@ -15,8 +15,9 @@ use tokenizers::{ModelWrapper, OffsetReferential, OffsetType, PreTokenizer as _,
 
 use crate::tokenize::fast::cache::{Ahead, Cache, Key};
 use crate::tokenize::fast::characters::{Class, Classes, stands_alone};
+use crate::tokenize::fast::conditions;
+use crate::tokenize::fast::conditions::{METASPACE, NotFast};
 use crate::tokenize::fast::trie::{Piece, Trie};
-use crate::tokenize::fast::{METASPACE, NotFast};
 
 /// What the crate takes from the least score for a character that no piece has.
 const UNKNOWN_PENALTY: f64 = 10.0;
@@ -93,7 +94,7 @@ impl FastUnigram {
         if model.alpha.is_some() {
             return Err(not("the Unigram model samples"));
         }
-        crate::tokenize::fast::check_added_tokens(tokenizer)?;
+        conditions::check_added_tokens(tokenizer)?;
         check_pre_tokenizer(tokenizer)?;
         let clusters = check_normalizer(tokenizer)?;
         let unknown_id = unknown_id.ok_or_else(|| not("the Unigram model has no unknown id"))?;
@@ -294,7 +295,7 @@ impl FastUnigram {
             self.runs_collapse &= runs.iter().all(|run| self.becomes(&format!("a{run}b"), &["▁a", "▁b"]));
             self.end_is_stripped &= runs.iter().all(|run| self.becomes(&format!("a{run}"), &["▁a"]));
         }
-        crate::tokenize::fast::check_itself(&self.tokenizer, |text, ids| self.encode(text, &mut self.state(), ids))
+        conditions::check_itself(&self.tokenizer, |text, ids| self.encode(text, &mut self.state(), ids))
     }
 }
 

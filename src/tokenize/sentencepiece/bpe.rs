@@ -7,7 +7,7 @@ use crate::tokenize::fast::cache::{Ahead, Cache, Key};
 use crate::tokenize::fast::trie::{Piece, Trie};
 use crate::tokenize::sentencepiece::model::{Kind, Model};
 use crate::tokenize::sentencepiece::normalizer::{Symbols, character_length};
-use crate::tokenize::sentencepiece::{Reserved, words};
+use crate::tokenize::sentencepiece::words::{Reserved, words};
 
 /// Unused pieces are cut again so many times.
 const MAX_DEPTH: usize = 100;
@@ -119,7 +119,7 @@ impl Bpe {
             _ => self.merge(text, merging, ids),
         }
         if let (None, Some(unknown)) = (&self.bytes, self.unknown) {
-            crate::tokenize::sentencepiece::merge_unknown(ids, first, unknown);
+            crate::tokenize::sentencepiece::words::merge_unknown(ids, first, unknown);
         }
     }
 

@@ -3,13 +3,6 @@
 //! Ids equal those of the Python package `sentencepiece` for every text that spells no reserved piece. The same model as a `tokenizer.json`
 //! gives other ids for some texts: the `tokenizers` crate adds scores up in float64, word by word, and normalizes grapheme clusters.
 
-mod added;
-mod bpe;
-mod model;
-mod normalizer;
-mod unigram;
-mod wire;
-
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -17,15 +10,23 @@ use sha2::{Digest as _, Sha256};
 
 use crate::denoise::{TokenSequence, TokenizerId, Vocabulary};
 use crate::tokenize::config::{self, Config};
+use crate::tokenize::contents::contents;
 use crate::tokenize::error::TokenizerFileError;
-use crate::tokenize::file::contents;
 use crate::tokenize::sentencepiece::added::{Added, AddedConfig};
 use crate::tokenize::sentencepiece::bpe::{Bpe, BpeState};
 use crate::tokenize::sentencepiece::model::{Kind, Model, ModelType, SPACE};
 pub(super) use crate::tokenize::sentencepiece::normalizer::{Charsmap, MAX_TIMES};
 use crate::tokenize::sentencepiece::normalizer::{Normalizer, Symbols};
 use crate::tokenize::sentencepiece::unigram::{Unigram, UnigramState};
+use crate::tokenize::sentencepiece::words::Reserved;
 use crate::tokenize::{Role, Scratch, TokenizeError, Tokenizer, TokenizerNames, mistaken};
+mod added;
+mod bpe;
+mod model;
+mod normalizer;
+mod unigram;
+mod wire;
+pub mod words;
 
 /// What makes the ids. A change that makes others has another number.
 pub const LIBRARY: &str = "ul2-prep sentencepiece 1";
@@ -35,9 +36,6 @@ pub const ENDING: &str = "model";
 
 /// SentencePiece models by the names that a folder may have them under, in the order in which they are looked for.
 pub const FILE_NAMES: [&str; 3] = ["spiece.model", "tokenizer.model", "sentencepiece.bpe.model"];
-
-/// Whether an id is reserved, so that no text may give it.
-pub(crate) type Reserved<'a> = &'a dyn Fn(u32) -> bool;
 
 /// A model file that has been read.
 pub struct SentencePieceFile {
@@ -253,29 +251,9 @@ impl Encoder {
     }
 }
 
-/// The parts of a normalized text, from one place to the next where something that is no `▁` stands in front of a `▁`.
-pub(crate) fn words(text: &[u8]) -> impl Iterator<Item = (usize, usize)> {
-    let begins = |place: &usize| *place > 0 && !text[..*place].ends_with(SPACE);
-    let ends = memchr::memmem::find_iter(text, SPACE).filter(begins).chain((!text.is_empty()).then_some(text.len()));
-    let mut start = 0;
-    ends.map(move |end| (std::mem::replace(&mut start, end), end))
-}
-
-/// Neighbouring unknown ids become one.
-fn merge_unknown(ids: &mut Vec<u32>, first: usize, unknown: u32) {
-    let mut kept = first;
-    for place in first..ids.len() {
-        let id = ids[place];
-        if !(id == unknown && kept > first && ids[kept - 1] == unknown) {
-            ids[kept] = id;
-            kept += 1;
-        }
-    }
-    ids.truncate(kept);
-}
-
 #[cfg(test)]
 mod tests {
+    use super::words::{merge_unknown, words};
     use super::*;
 
     /// Parts of texts that are hard on models.

@@ -8,7 +8,7 @@ use crate::tokenize::fast::cache::{Ahead, Key};
 use crate::tokenize::fast::trie::{Piece, Trie};
 use crate::tokenize::sentencepiece::model::{Kind, Model};
 use crate::tokenize::sentencepiece::normalizer::character_length;
-use crate::tokenize::sentencepiece::{Reserved, words};
+use crate::tokenize::sentencepiece::words::{Reserved, words};
 
 /// What is taken from the least score for a character that no piece has.
 const UNKNOWN_PENALTY: f32 = 10.0;
@@ -144,7 +144,7 @@ impl Unigram {
             self.stretch(text, score, &mut state.ends, ids);
         }
         if self.bytes.is_none() {
-            crate::tokenize::sentencepiece::merge_unknown(ids, first, self.unknown);
+            crate::tokenize::sentencepiece::words::merge_unknown(ids, first, self.unknown);
         }
     }
 
@@ -335,7 +335,7 @@ mod tests {
                 let (mut words, mut whole, mut ends) = (Vec::new(), Vec::new(), Vec::new());
                 unigram.encode(text.as_bytes(), &mut state, &mut words);
                 unigram.stretch(text.as_bytes(), 0.0, &mut ends, &mut whole);
-                crate::tokenize::sentencepiece::merge_unknown(&mut whole, 0, unigram.unknown);
+                crate::tokenize::sentencepiece::words::merge_unknown(&mut whole, 0, unigram.unknown);
                 assert_eq!(words, whole, "{factor}");
             }
         }

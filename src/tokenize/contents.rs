@@ -1,0 +1,23 @@
+//! The bytes of a tokenizer's file.
+
+use std::path::Path;
+
+use crate::files::bounded;
+use crate::tokenize::error::TokenizerFileError;
+use crate::tokenize::mistaken::Kind;
+
+/// Most bytes of a tokenizer's file. The largest that is in use, of 256,000 pieces, has 34 MB; the reader takes several times a file.
+pub const MAX_FILE: u64 = 256 << 20;
+
+/// The contents of a file.
+///
+/// # Errors
+///
+/// [`TokenizerFileError`] if it cannot be read, or is seen to be of another kind.
+pub(super) fn contents(file: &Path) -> Result<Vec<u8>, TokenizerFileError> {
+    let bytes = bounded::read(file, MAX_FILE)?;
+    match Kind::by_beginning(&bytes) {
+        Some(kind) => Err(TokenizerFileError::Mistaken { path: file.to_owned(), kind }),
+        None => Ok(bytes),
+    }
+}

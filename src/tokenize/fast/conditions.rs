@@ -1,0 +1,60 @@
+//! What a tokenizer's file must be for a fast path, whatever its model.
+
+use std::fmt;
+
+use tokenizers::Tokenizer;
+
+/// Texts of the self-check. None spells a reserved token.
+pub(crate) const SELF_CHECK: [&str; 12] = [
+    "",
+    " ",
+    "The quick brown fox, jumped over (13) lazy dogs; isn't it?",
+    "  leading and  double   spaces\tand\ttabs\r\nand lines\n\n\n",
+    "naïve café – “quoted” … ½ ﬁ ①",
+    "a\u{301} \u{301}b c\u{301}\u{301} \u{200D}x",
+    "nbsp\u{A0}inside \u{A0}edge\u{A0} \u{3000}wide\u{3000}",
+    "▁meta▁space ▁ ▁▁ a▁",
+    "漢字かな交じり文 한국어 문장 ไทย हिन्दी العربية",
+    "😀👩\u{200D}👩\u{200D}👧 🇩🇪🇫🇷 \u{FE0F}",
+    "\u{0}\u{1}\u{7F}\u{85}\u{2028}\u{FEFF}\u{FFFD} \u{E000}\u{10FFFF}",
+    "----------------------------------------====____++++ aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+];
+
+/// What stands for a space in front of a word.
+pub(crate) const METASPACE: &str = "▁";
+
+/// Why a file does not get the fast path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotFast(pub String);
+
+impl fmt::Display for NotFast {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// No added token stands in text: all are special, and the tokenizer is set to encode special tokens as text.
+pub(super) fn check_added_tokens(tokenizer: &Tokenizer) -> Result<(), NotFast> {
+    if tokenizer.get_added_tokens_decoder().values().any(|token| !token.special) {
+        return Err(NotFast("an added token is not special, so it may stand in text".to_owned()));
+    }
+    Ok(())
+}
+
+/// Both paths on a few texts of all kinds: a guard against a crate that is not the one this code was proven with.
+pub(super) fn check_itself(
+    tokenizer: &Tokenizer,
+    encode: impl Fn(&str, &mut Vec<u32>) -> Result<(), tokenizers::Error>,
+) -> Result<(), NotFast> {
+    for text in SELF_CHECK {
+        let mut ids = Vec::new();
+        let equal = match (encode(text, &mut ids), tokenizer.encode_fast(text, false)) {
+            (Ok(()), Ok(expected)) => ids == expected.get_ids(),
+            (fast, expected) => fast.is_err() == expected.is_err(),
+        };
+        if !equal {
+            return Err(NotFast(format!("both paths differ on {text:?}")));
+        }
+    }
+    Ok(())
+}
