@@ -500,9 +500,10 @@ fn the_measured_table_is_what_the_fixtures_give() {
     let (before, rest) = page.split_once(BEGIN).unwrap();
     let (_, after) = rest.split_once(END).unwrap();
     let introduction = "\
-        Four epochs of `fixtures/shards` (of `fixtures/records` for the recipes of labels) with `fixtures/tokenizer`, 379 documents of very different lengths, so many \
-        segments are shorter than the longest. `examples` and `tokens` are shares of all examples and of all their tokens, `asked` is the weight's share of the examples; `noise` is the share of \
-        noise tokens that was realised, `nominal` the one that the numbers name; `span` is the mean length of a noise span, `inputs` and `labels` are mean lengths in ids (of causal rows both are the whole row's). \
-        A test makes this table; `just recipes` writes it.\n\n";
+        Four epochs of `fixtures/shards` (of `fixtures/records` for the recipes of labels) with `fixtures/tokenizer`: 379 documents of very different lengths, so many \
+        segments are shorter than the longest. A test makes this table; `just recipes` writes it.\n\n\
+        `examples` and `tokens` are shares of all examples and of all their tokens, `asked` is the weight's share of the examples; `noise` is the share of \
+        noise tokens that was realised, `nominal` the one that the numbers name; `span` is the mean length of a noise span, `inputs` and `labels` are mean lengths in ids \
+        (of causal rows both are the whole row's).\n\n";
     assert_committed(&path, &format!("{before}{BEGIN}\n{introduction}{}\n{END}{after}", measured()));
 }
