@@ -1,4 +1,4 @@
-//! What a command finds of earlier ones in the folder of its data set.
+//! What a command finds in its data set's folder from earlier commands.
 
 use anyhow::Result;
 
@@ -8,11 +8,12 @@ use crate::report;
 use crate::settings::{self, Settings};
 use crate::store::Location;
 
-/// What is said of a plan that gives way.
+/// Said when a stored plan is replaced.
 pub(crate) const REPLACED: &str =
     "note: nothing is committed of an earlier plan with other settings: this one takes its place";
 
-/// Whether a data set was extended after the command that is given again, and has all that this asks for: then it says so.
+/// Whether the data set already covers everything this command asks for, because it was extended after an earlier run
+/// of the same command. If it does, prints a message.
 pub(crate) fn is_covered(settings: &Settings, out: &Location) -> Result<bool> {
     let covered = Plans::covering(&settings::data_set::data_set(out)?, &settings.plan).map_err(RunError::from)?;
     if let Some(Covered { more, unfinished }) = covered {

@@ -8,9 +8,9 @@ use crate::reading::shard::RowsError;
 use crate::report;
 use crate::store::is_transient;
 
-/// How a command ended badly.
+/// A command that failed.
 pub struct Failure {
-    /// What went wrong.
+    /// The error to print.
     pub error: anyhow::Error,
     /// The process's exit code.
     pub exit_code: u8,
@@ -19,22 +19,23 @@ pub struct Failure {
 /// Usage, recipe or environment.
 const EXIT_USAGE: u8 = 2;
 
-/// Nothing was wrong.
+/// Success.
 pub(crate) const EXIT_DONE: u8 = 0;
 
 /// Data or output, or findings.
 pub(crate) const EXIT_DATA: u8 = 1;
 
-/// Of units: another attempt would fail as well.
+/// Units: another attempt would fail as well.
 const EXIT_PERMANENT: u8 = 64;
 
-/// Of units: another attempt may go better.
+/// Units: another attempt may succeed.
 const EXIT_TRANSIENT: u8 = 75;
 
-/// A signal's exit code is this and its number.
+/// Add the signal's number to get the exit code.
 pub(crate) const EXIT_SIGNAL: u8 = 128;
 
-/// Settings fail for reasons of usage, recipe or environment, unless the data that is there does.
+/// An error in the settings comes from the usage, the recipe or the environment, unless the existing data set causes
+/// it.
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         let of_rows = matches!(error.downcast_ref(), Some(InspectError::Rows(_))) || error.is::<RowsError>();
@@ -72,7 +73,7 @@ fn exit_code(error: &RunError) -> u8 {
     }
 }
 
-/// What an engine that starts units can make of a failure: whether it should try again.
+/// The exit code that tells an engine which starts units whether to try again.
 pub(crate) fn of_a_plan(failure: Failure) -> Failure {
     let Failure { error, exit_code } = failure;
     let is_missing = matches!(error.downcast_ref(), Some(RunError::Missing { .. }));

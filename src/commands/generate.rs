@@ -1,4 +1,4 @@
-//! What shells and `man` want to know of the command line.
+//! The man page and the shell completions.
 
 use std::io;
 
@@ -14,7 +14,7 @@ use crate::report;
 ///
 /// # Errors
 ///
-/// If it cannot be put together, which memory alone could prevent.
+/// If the text cannot be put together; only a lack of memory could cause that.
 pub fn text(what: Generated) -> io::Result<String> {
     let mut bytes = Vec::new();
     let shell = match what {
@@ -55,7 +55,7 @@ fn man(out: &mut Vec<u8>) -> io::Result<()> {
     page.render_version_section(out)
 }
 
-/// A command with its options and examples, under a heading of its own.
+/// A command with its options and examples, under its own heading.
 fn section(command: &Command, out: &mut Vec<u8>) -> io::Result<()> {
     let page = Man::new(command.clone());
     let mut text = Vec::new();
@@ -65,7 +65,7 @@ fn section(command: &Command, out: &mut Vec<u8>) -> io::Result<()> {
     page.render_extra_section(&mut text)?;
     let name = command.get_name().to_uppercase();
     out.extend_from_slice(format!(".SH \"{name}\"\n").as_bytes());
-    // What are sections of a page by itself are parts of this one.
+    // Sections of a separate man page become subsections of this one.
     out.extend_from_slice(String::from_utf8_lossy(&text).replace(".SH ", ".SS ").as_bytes());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a person can do about an error. One place, so that messages below it stay short.
+//! What to do about an error. All hints are here, so that messages elsewhere stay short.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -193,7 +193,7 @@ fn discover(error: &DiscoverError) -> Option<String> {
 
 fn run(error: &RunError) -> Option<String> {
     match error {
-        // Transparent errors do not stand in the chain themselves.
+        // Transparent errors do not appear in the chain themselves.
         RunError::Output(error) => output(error),
         RunError::OnlyUnit(error) => unit(error),
         RunError::Plan(error) => plan(error),
@@ -247,7 +247,7 @@ fn unit(error: &UnitError) -> Option<String> {
     }
 }
 
-/// A command that makes JSON lines of a file that is one JSON document.
+/// A command that turns a file with one JSON document into JSON lines.
 fn as_lines(place: &str, document: Document) -> String {
     let filter = match document {
         Document::Array => "'.[]'",
@@ -265,7 +265,7 @@ fn as_lines(place: &str, document: Document) -> String {
     format!("`{command}` writes one record a line: give that file instead")
 }
 
-/// A word for a shell.
+/// A word quoted for a shell.
 fn quoted(word: &str) -> String {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+,:@%".contains(letter);
     if word.chars().all(is_plain) && !word.starts_with('-') {
@@ -326,7 +326,7 @@ fn output(error: &OutputError) -> Option<String> {
     }
 }
 
-/// Whether the system said it: a decompressor's words have no number, and are of few kinds.
+/// Whether the operating system reported the error: a decompressor's errors have no number, and only a few kinds.
 fn is_of_the_system(error: &std::io::Error) -> bool {
     let of_a_decompressor =
         [ErrorKind::InvalidData, ErrorKind::InvalidInput, ErrorKind::UnexpectedEof, ErrorKind::Other];
@@ -336,7 +336,7 @@ fn is_of_the_system(error: &std::io::Error) -> bool {
     let mut link: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = link {
         if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            // Of an error inside another, only the inner one's cause is a source.
+            // An error that wraps another reports only the inner one's cause as its source.
             let inside = error.get_ref().and_then(|inside| inside.downcast_ref::<std::io::Error>());
             if error.raw_os_error().or_else(|| inside?.raw_os_error()).is_some() {
                 return true;

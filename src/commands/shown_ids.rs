@@ -1,4 +1,4 @@
-//! Ids as `inspect` and `stats` show them, and denoisers by name.
+//! Ids and denoisers by name, as `inspect` and `stats` show them.
 
 use anyhow::Result;
 
@@ -10,16 +10,16 @@ use crate::settings;
 use crate::settings::error::SettingsError;
 use crate::tokenize::file::TokenizerFile;
 
-/// What ids mean.
+/// How ids are shown.
 pub(crate) enum Names {
-    /// What a tokenizer's file says, or the embedded one's.
+    /// As text, by a tokenizer's file or the embedded tokenizer.
     Text(Option<TokenizerFile>),
-    /// Nothing: their numbers.
+    /// As numbers.
     Ids,
 }
 
 impl Names {
-    /// Those of a data set's tokenizer: the one named, or where the run had it.
+    /// The names of a data set's tokenizer: the one given, or the one at the path the run used.
     pub(super) fn of(data_set: &DataSet, spec: &Spec, named: Option<&str>) -> Result<Self> {
         let inputs = settings::data_set::noted(data_set, named)?;
         Ok(Self::Text(settings::data_set::given_file(spec, named, inputs.as_ref())?))
@@ -33,7 +33,7 @@ impl Names {
     }
 }
 
-/// The place of a denoiser in a spec.
+/// The index of a denoiser in a spec.
 pub(crate) fn denoiser(spec: &Spec, name: Option<&str>) -> Result<Option<usize>> {
     let Some(name) = name else { return Ok(None) };
     let place = spec.denoisers().iter().position(|denoiser| denoiser.name == name);

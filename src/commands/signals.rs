@@ -11,8 +11,8 @@ use crate::commands::exit::EXIT_SIGNAL;
 use crate::report;
 use crate::store::stop_on;
 
-/// Holds the number of the first signal that asks to stop. The second one ends the process at once and leaves the terminal clean; the third one ends
-/// it even if the terminal takes no more.
+/// Holds the number of the first signal that asks to stop. The second signal ends the process at once and leaves the
+/// terminal clean; the third ends it even if the terminal takes no more output.
 pub(crate) fn interruption() -> std::io::Result<Arc<AtomicUsize>> {
     let asked = Arc::new(AtomicUsize::new(0));
     let is_ending = Arc::new(AtomicBool::new(false));

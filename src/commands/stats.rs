@@ -38,14 +38,14 @@ pub(crate) fn execute_stats(args: &StatsArgs) -> Result<()> {
     Ok(report::data(&text)?)
 }
 
-/// A data set whose rows are counted.
+/// The counts of a data set.
 pub struct Counted {
     data_set: DataSet,
     described: Described,
     names: Names,
     /// Why the page shows no text.
     pub note: Option<String>,
-    /// What was counted.
+    /// The counts.
     pub summary: Summary,
 }
 
@@ -54,16 +54,17 @@ impl Counted {
     ///
     /// # Errors
     ///
-    /// If it is no data set, or rows cannot be read; if the tokenizer is another than its own, or the page would be a file of it.
+    /// If the folder holds no data set, rows cannot be read, the tokenizer is not the data set's, or the page would
+    /// replace a file of the data set.
     pub fn new(args: &StatsArgs) -> Result<Self> {
         let StatsArgs { dir, html, tokenizer, workers, json: _ } = args;
         let pool = settings::pool(settings::workers(*workers)?)?;
         let (data_set, described) = settings::data_set::described(dir)?;
-        // What is wrong with the page is said before all rows are read.
+        // Report what is wrong with the page before reading all rows.
         let mut note = None;
         let names = match html.as_ref().map(|_| Names::of(&data_set, &described.spec, tokenizer.as_deref())) {
             None => Names::Ids,
-            // What was made elsewhere is shown all the same.
+            // A data set made on another machine is shown all the same.
             Some(Err(error)) if tokenizer.is_none() => {
                 note = Some(format!("the page shows ids: {error:#}"));
                 Names::Ids
@@ -89,7 +90,7 @@ impl Counted {
         let spec = &described.spec;
         let text = |ids: &[u32]| names.shown(ids);
         let mut rows = Vec::new();
-        // To find no row of a denoiser would take all of them.
+        // Searching for a row of a denoiser without rows would read all of them.
         for index in (0..summary.denoisers.len()).filter(|&index| summary.denoisers[index].examples > 0) {
             let filter = Filter { denoiser: Some(index), ..Filter::default() };
             let inspection = Inspection { data_set, described, filter };
@@ -102,7 +103,8 @@ impl Counted {
     }
 }
 
-/// Refuses to replace a file that is not a page of ours. A pipe or a device is written to, and an empty file has nothing to lose.
+/// Refuses to replace a file that is not one of our pages. A pipe or a device is written to, and an empty file has
+/// nothing to lose.
 ///
 /// # Errors
 ///
@@ -119,7 +121,7 @@ pub fn check_page(file: &Path) -> Result<()> {
     Err(SettingsError::ForeignFile(file.display().to_string()).into())
 }
 
-/// Whether a file would stand in a folder or below it.
+/// Whether a file would be in a folder or below it.
 fn is_below(file: &Path, folder: &Path) -> bool {
     let parent = file.parent().and_then(settings::data_set::canonical);
     parent.zip(settings::data_set::canonical(folder)).is_some_and(|(parent, folder)| parent.starts_with(folder))
