@@ -1,4 +1,4 @@
-//! Data sets that are there: opened, described, and the tokenizer that they were made with.
+//! Existing data sets: opens and describes them, and finds the tokenizer that they were made with.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use crate::store::Location;
 use crate::tokenize::file::{BYTES, TokenizerFile};
 use crate::tokenize::{Tokenizer, TokenizerPath};
 
-/// The plan that a manifest tells of.
+/// The plan that a manifest describes.
 pub(crate) fn planned(manifest: &Manifest, spec: &Spec) -> Plan {
     let PlanParts { columns, shard_bytes, batch_bytes, encoding, compression, units, passed_over } =
         manifest.plan.clone();
@@ -58,7 +58,7 @@ pub fn described(dir: &Location) -> Result<(DataSet, Described)> {
     Ok((data_set, described))
 }
 
-/// The data set in a folder that is there; a store has no folders.
+/// The data set in an existing folder; a store has no folders.
 pub(crate) fn existing(dir: &Location) -> Result<DataSet> {
     if let Some(path) = dir.local() {
         fs_err::read_dir(path)?;
@@ -66,7 +66,7 @@ pub(crate) fn existing(dir: &Location) -> Result<DataSet> {
     Ok(DataSet::open(dir)?)
 }
 
-/// Whether a data set has this file, of whatever kind it is.
+/// Whether a data set has a file of this name, of any kind.
 pub(crate) fn is_there(data_set: &DataSet, name: &str) -> Result<bool> {
     match data_set.size(name) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
@@ -75,12 +75,12 @@ pub(crate) fn is_there(data_set: &DataSet, name: &str) -> Result<bool> {
     }
 }
 
-/// Where the run had its tokenizer, unless another is named. A data set that came from elsewhere must not make this command fetch anything, so only
-/// a place on this machine counts.
+/// The tokenizer named, or else the one at the path the run used. A data set from elsewhere must not make this command
+/// fetch anything, so only a path on this machine counts.
 ///
 /// # Errors
 ///
-/// If what is noted cannot be read.
+/// If the recorded path cannot be read.
 pub(crate) fn noted(data_set: &DataSet, named: Option<&str>) -> Result<Option<Inputs>> {
     if named.is_some() {
         return Ok(None);
@@ -89,7 +89,7 @@ pub(crate) fn noted(data_set: &DataSet, named: Option<&str>) -> Result<Option<In
     Ok(Inputs::read(data_set)?.filter(is_local))
 }
 
-/// The tokenizer that a spec names, and what is to be said if another version of the library reads it.
+/// The tokenizer that a spec names, and a warning if another version of the library reads it.
 pub(crate) fn given_tokenizer(
     spec: &Spec,
     name: Option<&str>,
@@ -102,11 +102,12 @@ pub(crate) fn given_tokenizer(
     Ok((tokenizer::tokenizer(file, spec, TokenizerPath::Auto), warning))
 }
 
-/// The file of the tokenizer that a spec names: the one given, or where the run had it; `None` for the embedded one.
+/// The file of the tokenizer that a spec names: the one given, or the one at the path the run used; `None` for the
+/// embedded tokenizer.
 ///
 /// # Errors
 ///
-/// If it is another one, or cannot be read, or is not known.
+/// If it is another tokenizer, cannot be read, or its location is not known.
 pub fn given_file(spec: &Spec, name: Option<&str>, inputs: Option<&Inputs>) -> Result<Option<TokenizerFile>> {
     let recorded = &spec.fields().tokenizer;
     let place = match (name, inputs) {
@@ -136,7 +137,7 @@ fn shown(tokenizer: &TokenizerId) -> String {
     }
 }
 
-/// The manifest of a data set, given by itself or by its folder: its path, and its bytes.
+/// The manifest of a data set, given as a file or by the folder: its path, and its bytes.
 pub(crate) fn manifest_file(given: &Location) -> Result<(PathBuf, Vec<u8>)> {
     match given {
         Location::Local(path) if !path.is_dir() => Ok((path.clone(), bounded::read(path, MOST)?)),
@@ -154,16 +155,17 @@ fn manifest_of(data_set: &DataSet) -> Result<(PathBuf, Vec<u8>)> {
     Ok((path, bytes))
 }
 
-/// The folder's only path, if it is there. The parent of a bare name is an empty path: the folder at hand.
+/// The folder's canonical path, if the folder exists. The parent of a bare name is an empty path, which means the
+/// current folder.
 pub(crate) fn canonical(folder: &Path) -> Option<PathBuf> {
     fs_err::canonicalize(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).ok()
 }
 
-/// The data set that is, or is to be, in a place.
+/// The data set in a location, which may not exist yet.
 ///
 /// # Errors
 ///
-/// If there is something else.
+/// If the location holds something else.
 pub fn data_set(place: &Location) -> Result<DataSet> {
     let data_set = DataSet::open(place)?.with_faults(faults()?);
     data_set.check_folders()?;

@@ -1,4 +1,4 @@
-//! What the environment says: the unit of an array job, and what tests ask for.
+//! Settings from the environment: the unit of an array job, and hooks for tests.
 
 use anyhow::{Context as _, Result};
 
@@ -7,11 +7,11 @@ use crate::output::faults::Faults;
 use crate::plan::Cutting;
 use crate::settings::error::SettingsError;
 
-/// How sources are cut into units. Tests, which have small ones, close units at `UL2_PREP_UNIT_BYTES`.
+/// How sources are cut into units. Tests, which have small sources, close units at `UL2_PREP_UNIT_BYTES`.
 ///
 /// # Errors
 ///
-/// If that is no number.
+/// If the variable is not a number.
 #[expect(clippy::disallowed_methods, reason = "the only reader of the environment")]
 pub fn cutting(split: Split) -> Result<Cutting> {
     let split = match split {
@@ -25,11 +25,12 @@ pub fn cutting(split: Split) -> Result<Cutting> {
     Ok(Cutting { unit_bytes, split })
 }
 
-/// The unit that is asked for, by a flag or by an engine that numbers its tasks. Numbers of engines are small; `offset` is added to them.
+/// The unit asked for, by a flag or by an engine that numbers its tasks. An engine limits its task numbers, so `offset`
+/// is added to them.
 ///
 /// # Errors
 ///
-/// [`SettingsError`] if an engine's is none, or there is an offset and no engine.
+/// [`SettingsError`] if the engine's number is not a number, or if there is an offset and no engine.
 #[expect(clippy::disallowed_methods, reason = "the only reader of the environment")]
 pub fn unit(asked: Option<usize>, offset: Option<usize>) -> Result<Option<usize>, SettingsError> {
     if asked.is_some() {
@@ -41,7 +42,7 @@ pub fn unit(asked: Option<usize>, offset: Option<usize>) -> Result<Option<usize>
             return unit.map(Some).ok_or(SettingsError::NoNumber { variable, value });
         }
     }
-    // A launcher whose number did not arrive must not make every task do everything.
+    // If a launcher's task number does not arrive, each task must not make all units.
     if offset.is_some() { Err(SettingsError::NoIndex) } else { Ok(None) }
 }
 

@@ -1,4 +1,4 @@
-//! What recipes do, before there is any data: lengths, densities, and one text under each denoiser.
+//! Previews of recipes without any data: lengths, densities, and one text under each denoiser.
 
 use anyhow::{Context as _, Result};
 
@@ -12,7 +12,7 @@ use crate::settings::spec::resolve;
 use crate::tokenize::guard::guarded;
 use crate::tokenize::{TokenizeError, Tokenizer, TokenizerNames};
 
-/// A built-in recipe with the lengths of a tokenizer, or the reason why it cannot be used with it.
+/// A built-in recipe with the lengths of a tokenizer, or the reason why the two cannot be used together.
 pub struct RecipePreview {
     /// The recipe.
     pub recipe: Recipe,
@@ -24,7 +24,7 @@ pub struct RecipePreview {
 ///
 /// # Errors
 ///
-/// Never for the recipes of a release: each is read by a test.
+/// Never for the recipes of a release: a test reads each of them.
 pub fn built_in(names: &dyn TokenizerNames, args: &SpecArgs) -> Result<Vec<RecipePreview>> {
     let preview = |(name, _): &(&str, &str)| {
         let recipe = Recipe::find(name)?;
@@ -34,11 +34,11 @@ pub fn built_in(names: &dyn TokenizerNames, args: &SpecArgs) -> Result<Vec<Recip
     BUILT_IN.iter().map(preview).collect()
 }
 
-/// Masks that a density is measured on.
+/// The number of masks over which a density is averaged.
 const DRAWS: u64 = 1000;
 
-/// The share of noise in masks of the denoiser's segment length: the mean of a thousand. `None` for patterns of labels, whose share
-/// depends on the records.
+/// The share of noise in masks of the denoiser's segment length, averaged over a thousand masks. `None` for patterns of
+/// labels, whose share depends on the records.
 #[must_use]
 pub fn realised_density(spec: &Spec, denoiser: usize) -> Option<f64> {
     let Denoiser { name, pattern, .. } = &spec.denoisers()[denoiser];
@@ -67,22 +67,23 @@ pub struct Shown {
     pub inputs: Vec<Part>,
     /// The labels.
     pub labels: Vec<Part>,
-    /// What of the text is not in it.
+    /// What happens to the rest of the text.
     pub left: Left,
 }
 
-/// What becomes of the tokens behind a segment.
+/// What happens to the tokens after a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left {
-    /// There are none.
+    /// No tokens are left.
     Nothing,
-    /// They are in further segments.
+    /// They go into further segments.
     ForLater(usize),
     /// They are in no row.
     Out(usize),
 }
 
-/// The beginning of a text, as much as fits into a segment, under each denoiser of a spec. `labels` are the record's and others.
+/// The beginning of a text, as much as fits into a segment, under each denoiser of a spec. `labels` are the record's
+/// label and the other labels.
 ///
 /// # Errors
 ///
@@ -124,7 +125,7 @@ pub fn example(
     (0..spec.denoisers().len()).map(show).collect()
 }
 
-/// The segment that a denoiser would get if it was chosen first.
+/// The segment that a denoiser would get if it were chosen first.
 fn segment(
     spec: &Spec,
     index: usize,

@@ -1,4 +1,4 @@
-//! From a recipe, a tokenizer's names and flags to everything that decides rows.
+//! Builds the spec, which decides rows, from a recipe, a tokenizer's names and the flags.
 
 use anyhow::{Context as _, Result};
 
@@ -12,20 +12,20 @@ use crate::settings::error::SettingsError;
 use crate::tokenize::names::{NUMBER, SENTINEL_PATTERNS, of_role, sentinels};
 use crate::tokenize::{Role, TokenizerNames};
 
-/// Most ids of a sequence, if neither the command line nor the recipe says it.
+/// The default for the most ids of a sequence.
 const DEFAULT_LENGTH: u32 = 512;
 
-/// Fewest tokens of a segment, if the recipe does not say it.
+/// The default for the fewest tokens of a segment.
 const DEFAULT_MIN_SEGMENT: u32 = 2;
 
-/// Where the text is, if neither the command line nor the recipe says it.
+/// The default name of the field with the text.
 const TEXT_FIELD: &str = "text";
 
-/// Everything that decides rows: a recipe, the names of a tokenizer, and what the recipe leaves open.
+/// Everything that decides rows: a recipe, a tokenizer's names, and the settings that the recipe leaves open.
 ///
 /// # Errors
 ///
-/// What does not go together.
+/// Settings that do not go together.
 pub fn resolve(recipe: &Recipe, names: &dyn TokenizerNames, args: &SpecArgs) -> Result<Spec> {
     let SpecArgs {
         text_field,
@@ -52,7 +52,7 @@ pub fn resolve(recipe: &Recipe, names: &dyn TokenizerNames, args: &SpecArgs) -> 
     if !is_causal {
         refuse_causal_options(recipe, args)?;
     }
-    // Whoever gives a length for whole rows wants rows of that length, however they are divided.
+    // `--sequence-length` alone also raises both parts' limits to it.
     let whole = sequence_length.filter(|_| is_causal);
     let shortened = inputs_length.is_some() || labels_length.is_some();
     let inputs_length = inputs_length.or(whole).or(options.inputs_length).unwrap_or(DEFAULT_LENGTH);
@@ -62,7 +62,7 @@ pub fn resolve(recipe: &Recipe, names: &dyn TokenizerNames, args: &SpecArgs) -> 
         let separator = separator(names, recipe, taken)?;
         reserved.extend(separator.filter(|_| separator != eos && separator != pad));
         let most = inputs_length.saturating_add(labels_length);
-        // Shorter parts by a flag shorten the recipe's rows as well.
+        // A flag that shortens the parts also shortens the recipe's rows.
         let by_recipe = options.sequence_length.map(|length| if shortened { length.min(most) } else { length });
         let sequence_length = sequence_length.or(by_recipe).unwrap_or(most);
         causal = Some(Causal { loss: options.loss, separator, sequence_length });
@@ -104,7 +104,8 @@ pub fn resolve(recipe: &Recipe, names: &dyn TokenizerNames, args: &SpecArgs) -> 
     })
 }
 
-/// Where in the recipe an error of the spec comes from: `file:line`, unless a flag is the reason or nobody knows.
+/// Where in the recipe a spec error comes from, as `file:line`; `None` if a flag is the reason or the line is not
+/// known.
 fn place_of(error: &SpecError, recipe: &Recipe, args: &SpecArgs) -> Option<String> {
     let of_denoiser = |name: &String| {
         recipe.denoisers.iter().find(|denoiser| denoiser.denoiser.name == *name).map(|denoiser| denoiser.line)
@@ -133,7 +134,8 @@ fn place_of(error: &SpecError, recipe: &Recipe, args: &SpecArgs) -> Option<Strin
     line.map(|line| format!("{}:{line}", recipe.file))
 }
 
-/// What only the causal layout has, where another one is asked for. A causal recipe in another layout just does without.
+/// Refuses flags of the causal layout in another layout. A causal recipe in another layout just leaves its causal
+/// settings unused.
 fn refuse_causal_options(recipe: &Recipe, args: &SpecArgs) -> Result<()> {
     if args.sequence_length.is_some() {
         return Err(SettingsError::OnlyCausal { option: "--sequence-length".to_owned() }.into());
@@ -147,7 +149,7 @@ fn refuse_causal_options(recipe: &Recipe, args: &SpecArgs) -> Result<()> {
     }
 }
 
-/// Ids that have a meaning already.
+/// Ids that already have a meaning.
 #[derive(Clone, Copy)]
 struct Taken<'a> {
     eos: Option<u32>,
@@ -156,7 +158,7 @@ struct Taken<'a> {
 }
 
 impl Taken<'_> {
-    /// What the id is, if it is taken.
+    /// The meaning of the id, if it is taken.
     fn meaning(self, id: u32) -> Option<String> {
         if let Some(place) = self.sentinels.iter().position(|&sentinel| sentinel == id) {
             return Some(format!("sentinel {place}"));
@@ -168,7 +170,7 @@ impl Taken<'_> {
     }
 }
 
-/// The id of a role's token: the one given by name, else the one that the tokenizer's files say.
+/// The id of a role's token: the token given by name, or else the one in the tokenizer's files.
 fn token(names: &dyn TokenizerNames, given: Option<&str>, role: Role) -> Result<Option<u32>, SettingsError> {
     let (flag, key) = match role {
         Role::Eos => ("--eos-token", "eos_token"),
@@ -189,7 +191,7 @@ fn token(names: &dyn TokenizerNames, given: Option<&str>, role: Role) -> Result<
 
 fn find_sentinels(names: &dyn TokenizerNames, recipe: &Recipe) -> Result<Vec<u32>> {
     let Some(patterns) = &recipe.options.sentinels else { return Ok(sentinels(names, SENTINEL_PATTERNS)) };
-    // A pattern may find none; a name that finds none would move all sentinels behind it.
+    // A pattern may match nothing; a full name that matches nothing would shift all sentinels after it.
     if let Some(token) = patterns.iter().find(|name| !name.contains(NUMBER) && names.id(name).is_none()) {
         let (file, line, token) = (recipe.file.clone(), recipe.line_of("sentinels"), token.clone());
         return Err(SettingsError::NoSuchSentinel { file, line, token }.into());
@@ -204,7 +206,7 @@ fn find_sentinels(names: &dyn TokenizerNames, recipe: &Recipe) -> Result<Vec<u32
     Ok(found)
 }
 
-/// The id between prefix and targets. It may be EOS.
+/// The id between prefix and targets, which may be EOS.
 fn separator(names: &dyn TokenizerNames, recipe: &Recipe, others: Taken<'_>) -> Result<Option<u32>> {
     let Some(token) = &recipe.options.separator else { return Ok(None) };
     let Some(id) = names.id(token) else {
@@ -216,7 +218,7 @@ fn separator(names: &dyn TokenizerNames, recipe: &Recipe, others: Taken<'_>) -> 
     }
 }
 
-/// The recipe's denoisers with their texts as ids; added tokens among these become `reserved`.
+/// The recipe's denoisers, with their texts as ids; added tokens among these are `reserved`.
 fn denoisers(
     names: &dyn TokenizerNames,
     recipe: &Recipe,
@@ -267,7 +269,8 @@ fn mode_token_ids(
 ) -> Result<Vec<u32>> {
     match mode_token {
         None => Ok(Vec::new()),
-        // A token of its own is reserved; a text is spelled with ordinary pieces, as in the released checkpoints.
+        // A mode token that is an added token is reserved; any other text is spelled with ordinary pieces, as in the
+        // released checkpoints.
         Some(ModeToken::Text(text)) if names.is_added(text) => {
             let id = names.id(text);
             reserved.extend(id);

@@ -1,4 +1,4 @@
-//! The tokenizer that is asked for, from a file, a folder or a URL.
+//! The tokenizer asked for, from a file, a folder or a URL.
 
 use anyhow::{Context as _, Result};
 
@@ -11,11 +11,12 @@ use crate::tokenize::contents::MAX_FILE;
 use crate::tokenize::file::{BYTES, TokenizerFile, names_in_folder};
 use crate::tokenize::{Tokenizer, TokenizerNames, TokenizerPath};
 
-/// The file of a tokenizer by name, path or URL; `None` for the embedded one. From a store it is fetched, and what stands beside it.
+/// The file of a tokenizer given by name, path or URL; `None` for the embedded one. From a store, the tool downloads
+/// the file and its configuration.
 ///
 /// # Errors
 ///
-/// If there is none or it cannot be used.
+/// If there is no such file, or it cannot be used.
 pub fn tokenizer_file(name: &str) -> Result<Option<TokenizerFile>> {
     let remote = match Location::parse(name)? {
         Location::Local(_) if name == BYTES => return Ok(None),
@@ -45,7 +46,7 @@ pub fn tokenizer_file(name: &str) -> Result<Option<TokenizerFile>> {
     read.map(Some).with_context(|| format!("`{remote}`"))
 }
 
-/// What the tokenizer says about itself: the file's, or the embedded one's.
+/// The names of the tokenizer's tokens: from the file, or from the embedded tokenizer.
 #[must_use]
 pub fn names(file: Option<&TokenizerFile>) -> &dyn TokenizerNames {
     match file {
