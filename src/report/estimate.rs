@@ -1,4 +1,4 @@
-//! What `plan` prints of a sample.
+//! The estimate that `plan` prints, from a sample.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use crate::report::stats::percent;
 use crate::report::table::table;
 use crate::report::{counted, grouped};
 
-/// What a run would make, as `plan` prints it.
+/// The text of the estimate: what a run would make.
 #[must_use]
 pub fn estimate(estimate: &Estimate, spec: &Spec, workers: usize) -> String {
     let Estimate { sampled, sources, bytes: on_disk, total, is_whole } = estimate;

@@ -15,27 +15,27 @@ use crate::report::terminal::{Style, View, one_line, visible};
 pub struct Texts<'a> {
     /// The example.
     pub found: &'a Found,
-    /// What decided it.
+    /// The spec that decided it.
     pub spec: &'a Spec,
-    /// What its ids mean.
+    /// How its ids are shown.
     pub shown: Text<'a>,
 }
 
 impl Texts<'_> {
-    /// The text that it was made from; `None` if tokens and mask are not known.
+    /// The text that the example was made from; `None` if tokens and mask are not known.
     #[must_use]
     pub fn segment(&self) -> Option<Vec<Part>> {
         let decoded = self.found.decoded.as_ref().ok()?;
         Some(of_segment(self.shown, &decoded.segment, &decoded.mask))
     }
 
-    /// What is read.
+    /// The parts of the inputs.
     #[must_use]
     pub fn inputs(&self) -> Vec<Part> {
         self.sequence(&self.found.inputs, Kind::Kept)
     }
 
-    /// What is to be produced.
+    /// The parts of the labels.
     #[must_use]
     pub fn labels(&self) -> Vec<Part> {
         self.sequence(&self.found.targets, Kind::Noise)
@@ -47,7 +47,7 @@ impl Texts<'_> {
     }
 }
 
-/// Fewest columns that text is wrapped at, whatever is asked for.
+/// The narrowest column width at which text is wrapped, whatever the user asks for.
 const LEAST_WIDTH: usize = 20;
 
 /// The examples of a row.
@@ -75,7 +75,7 @@ pub fn row(found: &[Found], spec: &Spec, shown: Text<'_>, style: Style) -> Strin
     text
 }
 
-/// Where an example is from, and what made it.
+/// The source and the denoiser of an example.
 #[must_use]
 pub fn head(found: &Found, spec: &Spec) -> String {
     let Found { row, example: (place, examples), source, line, segment, epoch, denoiser, inputs, targets, .. } = found;
@@ -99,7 +99,7 @@ pub fn head(found: &Found, spec: &Spec) -> String {
     parts.join("  ")
 }
 
-/// An example as a JSON object in one line.
+/// An example as a JSON object on one line.
 #[must_use]
 pub fn json_line(found: &Found, spec: &Spec, shown: Text<'_>) -> String {
     let texts = Texts { found, spec, shown };
@@ -161,7 +161,7 @@ fn colour(kind: Kind) -> &'static str {
 
 const PLAIN: &str = "\u{1B}[0m";
 
-/// Parts in lines of the style's width, of which `indent` columns are taken; further lines are indented by as much.
+/// Parts wrapped to the style's width, of which `indent` columns are taken; continuation lines are indented by as much.
 fn wrapped(parts: &[Part], indent: usize, style: Style) -> String {
     let letters: Vec<(char, Kind)> = parts
         .iter()
@@ -183,16 +183,17 @@ fn wrapped(parts: &[Part], indent: usize, style: Style) -> String {
     text
 }
 
-/// Whether a line may end behind the first `cut` letters, of which `fits` fit: behind a space, and on either side of a sentinel.
+/// Whether a line may end after the first `cut` letters, of which `fits` fit: after a space, and on either side of a
+/// sentinel.
 fn is_gap(letters: &[(char, Kind)], cut: usize, fits: usize) -> bool {
     let before = letters[cut - 1];
     let beside_sentinel =
         |after: &(char, Kind)| before.1 != after.1 && (before.1 == Kind::Sentinel || after.1 == Kind::Sentinel);
-    // A space that does not fit is not missed.
+    // A space that does not fit can be dropped.
     before.0 == ' ' || (cut <= fits && letters.get(cut).is_some_and(beside_sentinel))
 }
 
-/// Cuts at gaps where there are some, anywhere else.
+/// Cuts at gaps where there are any, otherwise anywhere.
 fn lines(letters: &[(char, Kind)], width: usize) -> Vec<&[(char, Kind)]> {
     let mut lines = Vec::new();
     let mut rest = letters;

@@ -1,4 +1,4 @@
-//! Times and sizes as a person reads them.
+//! Times and sizes in a readable form.
 
 pub(crate) fn duration(seconds: f64) -> String {
     match seconds {

@@ -1,4 +1,4 @@
-//! How far a run is: one line of a terminal that is drawn anew, or lines of a log with a clock.
+//! How far a run is: one line that is redrawn on a terminal, or timestamped lines in a log.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
@@ -12,33 +12,34 @@ use crate::pipeline::progress::{Progress, Snapshot};
 use crate::report::message;
 use crate::report::numbers::{bytes, duration};
 
-/// How often the line of a terminal is drawn anew.
+/// How often the line on a terminal is redrawn.
 const REDRAW: Duration = Duration::from_millis(200);
 
-/// How often a log gets a line.
+/// How often a line is added to a log.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// Columns of a terminal that does not say how many it has.
+/// Columns of a terminal that does not report its width.
 const COLUMNS: usize = 80;
 
-/// Whether a line is drawn that other messages have to clear away first.
+/// Whether a progress line is on screen, which other messages have to clear first.
 static IS_DRAWN: AtomicBool = AtomicBool::new(false);
 
-/// Clears the line, if one is drawn. It comes again at the next change.
+/// Clears the progress line, if one is drawn. The next update draws it again.
 pub fn clear() {
     if IS_DRAWN.swap(false, Ordering::Relaxed) {
         let _ = write!(io::stderr().lock(), "\r\u{1B}[K"); // nowhere left to report a closed stderr
     }
 }
 
-/// Shows how far a run is until it is dropped. Nothing of it stays on a terminal.
+/// Shows how far a run is until it is dropped. None of this stays on a terminal.
 pub struct ProgressReport {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl ProgressReport {
-    /// Starts showing: a line that is drawn anew on a terminal, lines with a clock in a log. `total` are bytes of sources on disk.
+    /// Starts the display: a line that is redrawn on a terminal, timestamped lines in a log. `total` is the size of the
+    /// sources on disk, in bytes.
     #[must_use]
     pub fn start(progress: Arc<Progress>, total: u64) -> Self {
         let (stop, stopped) = channel();
@@ -80,7 +81,7 @@ fn columns() -> usize {
     size.map_or(COLUMNS, |(terminal_size::Width(columns), _)| usize::from(columns))
 }
 
-/// What is known of a run, the most wanted first.
+/// The parts of a progress line, the most useful first.
 #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate, shown with three digits")]
 fn parts(now: Snapshot, total: u64, elapsed: Duration) -> [String; 6] {
@@ -97,8 +98,8 @@ fn parts(now: Snapshot, total: u64, elapsed: Duration) -> [String; 6] {
     ]
 }
 
-/// `25.0 %, 0:02:05, 6 min left, 11.1 M tokens/s, 1.23 GB of text, 123.4 k documents`: as many parts as leave one of so many columns free, where
-/// terminals put the cursor.
+/// `25.0 %, 0:02:05, 6 min left, 11.1 M tokens/s, 1.23 GB of text, 123.4 k documents`: as many parts as fit in
+/// `columns` and leave the last column free, where a terminal puts the cursor.
 fn fitting(parts: &[String], columns: usize) -> String {
     let mut line = String::new();
     for part in parts {
@@ -117,7 +118,7 @@ fn hours(time: Duration) -> String {
     format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
-/// Now in UTC. Outputs hold no clock; a log is not one of them.
+/// The time now, in UTC. The outputs hold no time; a log is not one of them.
 fn clock() -> String {
     #[expect(clippy::disallowed_methods, reason = "lines of a log")]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -127,7 +128,8 @@ fn clock() -> String {
 /// `2026-11-28T05:10:36Z`
 fn utc(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Years begin in March, so that the day that some have more is their last one; 719,468 days lie between 0000-03-01 and 1970-01-01.
+    // Years begin in March here, so that a leap day is the last day of its year; 719,468 days lie between 0000-03-01
+    // and 1970-01-01.
     let day = days + 719_468;
     let (era, of_era) = (day / 146_097, day % 146_097);
     let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;

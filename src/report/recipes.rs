@@ -1,4 +1,4 @@
-//! Recipes and examples of their denoisers.
+//! Recipes, and examples of their denoisers.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use crate::report::table::table;
 use crate::report::terminal::{one_line, visible};
 use crate::settings::preview::{Left, RecipePreview, Shown, realised_density};
 
-/// The built-in recipes: what they are, and what their denoisers do at the lengths and with the tokenizer asked for.
+/// The built-in recipes: what they are, and what their denoisers do with the tokenizer and the lengths asked for.
 #[must_use]
 pub fn recipes(previews: &[RecipePreview]) -> String {
     let names: Vec<Vec<String>> = previews

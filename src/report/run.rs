@@ -1,4 +1,4 @@
-//! What a run has made.
+//! The summary after a run.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::output::manifest::Manifest;
 use crate::report::numbers::bytes;
 use crate::report::tokenizer;
 
-/// What a run has made.
+/// The text of the summary after a run.
 #[must_use]
 pub fn summary(manifest: &Manifest, passed_over: &[String], out: &str, elapsed: Duration) -> String {
     let totals = &manifest.totals;

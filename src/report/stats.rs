@@ -7,7 +7,7 @@ use crate::report::table::table;
 use crate::report::{counted, grouped};
 use crate::stats::{DenoiserSummary, Lengths, Summary};
 
-/// What `stats` prints.
+/// The text that `stats` prints.
 #[must_use]
 pub fn summary(summary: &Summary) -> String {
     let Summary {

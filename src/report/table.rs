@@ -1,8 +1,8 @@
-//! Tables of text.
+//! Text tables.
 
 use std::fmt::Write as _;
 
-/// Columns as wide as their widest cell; the first to the left, numbers to the right.
+/// Columns as wide as their widest cell; the first is aligned left, numbers right.
 #[must_use]
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What a terminal is, and what may be written to one.
+//! What the terminal can do, and what may be written to it.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _};
@@ -11,10 +11,11 @@ pub fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// The text with escapes for all that a terminal might obey: names of files and contents of records are other people's. Line feeds stay.
+/// The text with escapes for everything a terminal might obey: names of files and contents of records come from other
+/// people. Line feeds stay.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
-    // Marks that turn the direction of text around make a line say something else.
+    // Characters that change the direction of text can make a line read differently.
     let obeyed = |letter: char| {
         (letter.is_control() && letter != '\n')
             || matches!(letter, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
@@ -44,11 +45,11 @@ pub struct Style {
     pub colour: bool,
     /// Columns of a line.
     pub width: usize,
-    /// What is shown of an example.
+    /// The view of an example.
     pub view: View,
 }
 
-/// What is shown of an example.
+/// How an example is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
     /// Inputs above labels.
@@ -57,7 +58,7 @@ pub enum View {
     Inline,
 }
 
-/// Columns of a line where there is no terminal.
+/// Columns of a line when the output is not a terminal.
 const WIDTH: usize = 120;
 
 /// How rows are shown.

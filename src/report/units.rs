@@ -1,4 +1,4 @@
-//! Units of a plan, as they are printed.
+//! Messages about the units of a plan.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ pub fn written(place: &str, units: usize) -> String {
     )
 }
 
-/// What a run says that goes on after others, by the shards that are committed of each unit, and how far each is. Nothing of one that begins.
+/// The message of a resumed run, from the committed shards and the state of each unit. Empty for a new run.
 #[must_use]
 pub fn goes_on(committed: &[usize], states: &[UnitState]) -> Option<String> {
     let units = counted(states.len() as u64, "unit");
@@ -40,13 +40,13 @@ pub fn goes_on(committed: &[usize], states: &[UnitState]) -> Option<String> {
     }
 }
 
-/// The same of one unit.
+/// The same for a single unit.
 #[must_use]
 pub fn goes_on_in_unit(committed: usize) -> Option<String> {
     (committed > 0).then(|| format!("note: the unit goes on after {}", counted(committed as u64, "finished shard")))
 }
 
-/// What a command says that is given again after its data set was extended.
+/// The message of a repeated command whose data set has been extended since.
 #[must_use]
 pub fn covered(out: &str, more: usize, unfinished: usize) -> String {
     let more = counted(more as u64, "source");
@@ -78,7 +78,7 @@ pub fn status(states: &[UnitState]) -> String {
     text
 }
 
-/// The units that are not done, a line each.
+/// The units that are not done, one a line.
 #[must_use]
 pub fn missing(states: &[UnitState]) -> String {
     missing_units(states).iter().fold(String::new(), |mut text, unit| {
@@ -87,7 +87,8 @@ pub fn missing(states: &[UnitState]) -> String {
     })
 }
 
-/// The same as arrays whose indices are below `size`: lines of an offset and the indices above it.
+/// The units that are not done as job arrays with indices below `size`: one line for each offset, with the indices to
+/// add to it.
 #[must_use]
 pub fn arrays(states: &[UnitState], size: u64) -> String {
     let size = usize::try_from(size).unwrap_or(usize::MAX);

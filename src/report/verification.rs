@@ -1,4 +1,4 @@
-//! What `verify` and `reproduce` found.
+//! The results of `verify` and `reproduce`.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use crate::output::manifest::Manifest;
 use crate::report::MOST_DIFFERENCES;
 use crate::verify::findings::Report;
 
-/// What `verify` prints.
+/// The text that `verify` prints.
 #[must_use]
 pub fn verification(found: &Report) -> String {
     let mut text = String::new();
@@ -32,7 +32,7 @@ pub fn verification(found: &Report) -> String {
     text
 }
 
-/// What `reproduce` prints: the differences, or that there is none.
+/// The text that `reproduce` prints: the differences, or that there are none.
 #[must_use]
 pub fn differences(found: &[String], equal: &str) -> String {
     if found.is_empty() {
@@ -49,7 +49,7 @@ pub fn differences(found: &[String], equal: &str) -> String {
     text
 }
 
-/// How a data set made again is equal to one that `version` of the tool made.
+/// The message that a data set made again equals the one that `version` of the tool made.
 #[must_use]
 pub fn equal(made: &Manifest, version: &str) -> String {
     let rows = counted(made.totals.sources.rows, "row");

@@ -1,4 +1,5 @@
-//! Plots as SVG: bars, histograms with a law, profiles. Each is one element that needs nothing else; a title on each mark says its numbers.
+//! Plots as SVG: bars, histograms with a law, profiles. Each is one element that refers to nothing else; a title on
+//! each mark gives its numbers.
 
 #![expect(clippy::cast_precision_loss, reason = "what is drawn has a few digits")]
 
@@ -6,40 +7,40 @@ use std::fmt::Write as _;
 
 use crate::report::page::text::{escape, grouped_f64};
 
-/// Columns of a plot's own coordinates.
+/// Width of a plot, in its own coordinates.
 const WIDTH: f64 = 640.0;
-/// Rows of a plot with axes.
+/// Height of a plot with axes.
 const HEIGHT: f64 = 260.0;
-/// Room for the numbers of the upright axis.
+/// Room for the numbers of the vertical axis.
 const LEFT: f64 = 64.0;
-/// Room for the numbers and the name of the other one.
+/// Room for the numbers and the name of the horizontal axis.
 const BOTTOM: f64 = 44.0;
-/// Room above.
+/// Room at the top.
 const MARGIN: f64 = 12.0;
-/// Room to the right: half of the last number.
+/// Room at the right: half of the last number.
 const RIGHT: f64 = 22.0;
-/// Height of a horizontal bar, and the gap behind a group of them.
+/// Height of a horizontal bar, and the gap after a group of bars.
 const BAR: f64 = 14.0;
 const GAP: f64 = 12.0;
 /// Room for the names of horizontal bars.
 const NAMES: f64 = 190.0;
-/// Most bars of a histogram: beyond, neighbours share one.
+/// Most bars of a histogram: with more counts, neighbours share a bar.
 const MOST_BARS: usize = 60;
-/// Letters of a name that is drawn; all of it is in the title.
+/// Letters of a name that are drawn at most; the title has the whole name.
 const MOST_LETTERS: usize = 26;
 
-/// A plot's name and what its axes say.
+/// A plot's name and the names of its axes.
 #[derive(Debug, Clone, Copy)]
 pub struct Labels<'a> {
-    /// What it shows, for who cannot see it.
+    /// A description of the plot, for screen readers.
     pub title: &'a str,
-    /// The axis to the right.
+    /// The horizontal axis.
     pub across: &'a str,
-    /// The axis upwards.
+    /// The vertical axis.
     pub up: &'a str,
 }
 
-/// Horizontal bars, in groups: the name of a group, and what each of its bars says.
+/// Horizontal bars in groups: a group's name, and the text of each of its bars.
 #[must_use]
 pub fn groups(title: &str, series: &[&str], groups: &[(String, Vec<f64>)], shown: impl Fn(f64) -> String) -> String {
     let of_group = series_height(series.len());
@@ -83,7 +84,7 @@ fn series_height(bars: usize) -> f64 {
     BAR * bars as f64 + GAP
 }
 
-/// Counts of the numbers from `first` on, with the expected ones if they are known.
+/// Counts of the numbers from `first` on, and the expected counts if they are known.
 #[must_use]
 pub fn histogram(labels: Labels<'_>, first: u32, counts: &[u64], expected: Option<&[f64]>) -> String {
     let longest = counts.len().max(expected.map_or(0, significant));
@@ -131,12 +132,12 @@ pub fn histogram(labels: Labels<'_>, first: u32, counts: &[u64], expected: Optio
     svg(labels.title, HEIGHT, &marks)
 }
 
-/// The number of lengths up to the last one with half a span or more.
+/// The number of lengths up to the last one with an expected count of at least half a span.
 fn significant(expected: &[f64]) -> usize {
     expected.iter().rposition(|spans| *spans >= 0.5).map_or(0, |last| last + 1)
 }
 
-/// Shares by place, from the first to the last part, and the mean of all.
+/// Shares by position, from the first to the last part, and the mean of all.
 #[must_use]
 pub fn profile(labels: Labels<'_>, shares: &[Option<f64>], mean: Option<f64>) -> String {
     let most = shares.iter().flatten().copied().chain(mean).fold(0.0, f64::max);
@@ -172,7 +173,7 @@ pub fn profile(labels: Labels<'_>, shares: &[Option<f64>], mean: Option<f64>) ->
     svg(labels.title, HEIGHT, &marks)
 }
 
-/// The upright axis: from 0 to a round number.
+/// The vertical axis: from 0 to a round number.
 struct Axes {
     step: f64,
     top: f64,
