@@ -1,4 +1,4 @@
-//! Flags of `inspect`, and which of them go with what it shows.
+//! Flags of `inspect`, and which of them apply to a data set or to a line.
 
 use clap::Args;
 
@@ -89,7 +89,7 @@ pub enum When {
 }
 
 impl InspectArgs {
-    /// Refuses what only one of a data set and a line of a source has.
+    /// Refuses flags that apply only to the other target: a data set or a line of a source.
     ///
     /// # Errors
     ///
@@ -138,14 +138,14 @@ impl InspectArgs {
             Target::DataSet => (&of_lines[..], "a line of a source, as `SOURCE:LINE`"),
             Target::Line => (&of_data_sets[..], "a data set"),
         };
-        // A line is masked once: `--epoch` says for which of them.
+        // A line is masked once; `--epoch` chooses the epoch.
         let epochs = (*epochs != default.epochs).then_some(FlagElsewhere { flag: "--epochs", other: "`run`" });
         let found = flags.iter().find(|(_, given)| *given).map(|(flag, _)| FlagElsewhere { flag, other });
         found.or(epochs).map_or(Ok(()), Err)
     }
 }
 
-/// What `inspect` looks at.
+/// The target of `inspect`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     /// A data set.
@@ -154,12 +154,12 @@ pub enum Target {
     Line,
 }
 
-/// A flag that changes nothing here.
+/// A flag that has no effect on this target.
 #[derive(Debug, thiserror::Error)]
 #[error("`{flag}` is for {other}")]
 pub struct FlagElsewhere {
     /// The flag.
     pub flag: &'static str,
-    /// Where it would.
+    /// The target that it applies to.
     pub other: &'static str,
 }

@@ -71,7 +71,7 @@ pub struct LimitArgs {
 }
 
 impl Default for LimitArgs {
-    /// As if no flag was given.
+    /// The limits when no flag is given.
     fn default() -> Self {
         let Limits { window, expansion } = Limits::default();
         Self { max_window: window, max_expansion: expansion }
@@ -137,7 +137,7 @@ pub struct SpecArgs {
 }
 
 impl Default for SpecArgs {
-    /// As if no flag was given.
+    /// The settings when no flag is given.
     fn default() -> Self {
         Self {
             text_field: None,

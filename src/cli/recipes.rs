@@ -33,13 +33,13 @@ pub struct RecipesArgs {
     pub labels_length: Option<u32>,
 }
 
-/// A flag that would change nothing.
+/// A flag that would have no effect.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` changes nothing in the file of a recipe")]
 pub struct FlagOfNoUse(pub &'static str);
 
 impl RecipesArgs {
-    /// Refuses what a printed file does not depend on.
+    /// Refuses flags that do not affect a printed file.
     ///
     /// # Errors
     ///
@@ -56,7 +56,7 @@ impl RecipesArgs {
         }
     }
 
-    /// What the recipes leave open.
+    /// The settings that the recipes leave open.
     #[must_use]
     pub fn spec(&self) -> SpecArgs {
         SpecArgs {

@@ -1,11 +1,11 @@
-//! What a command line that cannot be read is answered with, where the parser would lead astray.
+//! Better error messages for a command line that cannot be parsed, where the parser's own would mislead.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, CommandFactory as _, FromArgMatches as _};
 
 use crate::cli::{Cli, refuse_empty};
 
-/// Flags that other tools have, and what does the same here.
+/// Flags that other tools have, and the flags that do the same here.
 const ELSEWHERE: [(&[&str], &str); 6] = [
     (&["--resume", "--continue", "--restart"], "the same command again goes on where it stopped"),
     (
@@ -25,9 +25,9 @@ const ELSEWHERE: [(&[&str], &str); 6] = [
 ///
 /// # Errors
 ///
-/// What it is answered with: why it cannot be read, or help and version if they were asked for.
+/// Why it cannot be parsed; or the help or version text that was asked for.
 pub fn parse() -> Result<Cli, clap::Error> {
-    // A number below zero is a bad value of the flag before it, and not a flag of its own.
+    // A negative number is a bad value of the flag before it, not a flag.
     let below_zero = |arg: Arg| {
         let is_value = arg.get_long().is_some() && arg.get_action().takes_values();
         if is_value { arg.allow_negative_numbers(true) } else { arg }
@@ -38,7 +38,7 @@ pub fn parse() -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&matches)
 }
 
-/// The same error without a tip that does not help, with one that does if there is one.
+/// The same error without a misleading tip, and with a helpful one if there is one.
 fn mended(mut error: clap::Error) -> clap::Error {
     if error.kind() != ErrorKind::UnknownArgument {
         return error;
@@ -49,7 +49,7 @@ fn mended(mut error: clap::Error) -> clap::Error {
     let flag = flag.split('=').next().unwrap_or_default().to_owned();
     if let Some((_, tip)) = ELSEWHERE.iter().find(|(flags, _)| flags.contains(&flag.as_str())) {
         error.remove(ContextKind::SuggestedArg);
-        // It shows the flag that was suggested.
+        // The usage line shows the suggested flag.
         error.remove(ContextKind::Usage);
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![(*tip).into()]));
     }

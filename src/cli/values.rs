@@ -1,4 +1,4 @@
-//! Values of flags, as they are written.
+//! Parsers for the values of flags.
 
 use crate::input::reader::Limits;
 use crate::output::schema::Column;
@@ -7,18 +7,18 @@ use crate::recipe::nearest;
 /// Whether large sources are divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
-    /// No.
+    /// No source is divided.
     None,
-    /// Those with more bytes on disk.
+    /// Sources with more bytes on disk.
     Above(u64),
 }
 
 impl Split {
-    /// What `plan --write` does unless it is told otherwise.
+    /// The default of `plan --write`.
     pub const OF_PLANS: Self = Self::Above(4 << 30);
 }
 
-/// A column by its name.
+/// Parses the name of a column.
 pub(crate) fn column(name: &str) -> Result<Column, String> {
     let names = || Column::ALL.into_iter().map(Column::name);
     Column::named(name).ok_or_else(|| match nearest(name, names()) {
@@ -50,12 +50,12 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     Ok(bytes as u64)
 }
 
-/// Where sources are divided.
+/// Parses the size above which sources are divided.
 pub(crate) fn split(text: &str) -> Result<Split, String> {
     if text == "none" { Ok(Split::None) } else { size(text).map(Split::Above) }
 }
 
-/// A Zstandard window.
+/// Parses the size of a Zstandard window.
 pub(crate) fn window(text: &str) -> Result<u64, String> {
     let bytes = size(text)?;
     if (Limits::LEAST_WINDOW..=Limits::MOST_WINDOW).contains(&bytes) {
