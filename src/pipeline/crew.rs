@@ -1,16 +1,17 @@
-//! Batches out to whoever has time, results back in order, with a bounded number in memory.
+//! Hands batches to idle threads and returns the results in order, with a bounded number in memory.
 //!
-//! Every thread works on batches. Some of them, the *lanes*, also read and commit; while a lane can do neither, it works like all others. So
-//! `--workers` is the number of threads that are busy, with one source and with many.
+//! Every thread works on batches. Some of them, the *lanes*, also read and commit; while a lane can do neither, it
+//! works like all others. So `--workers` is the number of busy threads, with one source and with many.
 //!
-//! Permits bound memory. A batch weighs as many as its memory asks for, but at most all there are, and is *admitted* when it gets them. Batches
-//! are admitted in the order in which they were read: one that is heavy waits for its permits, and those read after it wait for it. A lane
-//! reads on only when all that it has read is admitted.
+//! Permits bound memory. A batch weighs as many permits as its memory needs, but at most all of them, and is *admitted*
+//! when it gets them. Batches are admitted in the order in which they were read: a heavy batch waits for its permits,
+//! and batches read after it wait for it. A lane reads on only when all that it has read is admitted.
 //!
-//! No lane waits for ever. It waits for the result of its oldest batch and for nothing else, and works meanwhile. If that batch is
-//! admitted, some thread in [`Crew::until`] works on it, the lane itself if need be, and then the lane commits it and gives its permits back.
-//! So while the first batch of the queue is not admitted, those that hold permits become fewer until there is none; then all permits are
-//! free, and no batch weighs more. A lane that fails takes what it has in the queue with it.
+//! No lane waits for ever. It waits only for the result of its oldest batch, and works meanwhile. If that batch is
+//! admitted, some thread in [`Crew::until`] works on it, the lane itself if need be; then the lane commits it and gives
+//! its permits back. So while the first batch of the queue is not admitted, fewer and fewer batches hold permits until
+//! none does; then all permits are free, and no batch weighs more. A lane that fails removes its batches from the
+//! queue.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,36 +19,36 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::pipeline::error::UnitError;
 
-/// Names a batch on its way.
+/// Identifies a batch until its lane commits it.
 type Ticket = u64;
 
-/// The threads of a run, by what they have in common: batches that wait, results that are ready, permits that are free.
+/// The state that the threads of a run share: waiting batches, finished results, free permits.
 pub struct Crew<'a, Batch, Output> {
     desk: Mutex<Desk<Batch, Output>>,
     changed: Condvar,
-    /// How many permits there are.
+    /// The number of permits.
     permits: usize,
     weigh: Box<dyn Fn(&Batch) -> usize + Sync + 'a>,
     work: Box<dyn Fn(Batch) -> Result<Output, UnitError> + Sync + 'a>,
 }
 
-/// What changes hands. It is held for a moment, a few times a batch.
+/// Batches and results on their way between threads. It is locked briefly, a few times a batch.
 struct Desk<Batch, Output> {
-    /// Batches that are not admitted yet, and what they weigh: at most one of each lane.
+    /// Batches that are not admitted yet, and their weights: at most one of each lane.
     queue: VecDeque<(Ticket, usize, Batch)>,
-    /// Batches that are admitted and that no thread works on yet.
+    /// Admitted batches that no thread has taken yet.
     waiting: VecDeque<(Ticket, Batch)>,
     ready: BTreeMap<Ticket, Result<Output, UnitError>>,
     next_ticket: Ticket,
-    /// Those that are free.
+    /// Free permits.
     permits: usize,
     /// Lanes that may still bring batches.
     lanes: usize,
 }
 
 impl<'a, Batch: Send, Output: Send> Crew<'a, Batch, Output> {
-    /// A crew that does `work` on each batch. Of all lanes' batches, no more are on their way at once than weigh `permits` by `weigh`, or one
-    /// that weighs more; beside them each lane has read one at most.
+    /// A crew that does `work` on each batch. The batches in flight, of all lanes, weigh at most `permits` by `weigh`,
+    /// or are one batch that weighs more; besides these, each lane has read at most one.
     pub fn new(
         lanes: usize,
         permits: usize,
@@ -66,10 +67,11 @@ impl<'a, Batch: Send, Output: Send> Crew<'a, Batch, Output> {
         Self { desk: Mutex::new(desk), changed: Condvar::new(), permits, weigh: Box::new(weigh), work: Box::new(work) }
     }
 
-    /// For a lane: reads batch after batch with `next`, has them worked on, and hands the results to `commit` in the order of reading.
+    /// For a lane: reads batch after batch with `next`, has them worked on, and passes the results to `commit` in the
+    /// order of reading.
     ///
-    /// `next` and `commit` run on the calling thread. The next batch is read when the one before it is admitted, so memory is bounded by the
-    /// permits and the lanes, however slow `commit` is or however large the sources are.
+    /// `next` and `commit` run on the calling thread. The next batch is read when the one before it is admitted, so the
+    /// permits and the lanes bound memory, however slow `commit` is or however large the sources are.
     ///
     /// # Errors
     ///
@@ -95,7 +97,7 @@ impl<'a, Batch: Send, Output: Send> Crew<'a, Batch, Output> {
         }
     }
 
-    /// For any thread: works on what the lanes bring, until they bring nothing more.
+    /// For any thread: works on the lanes' batches until all lanes have left.
     pub fn help(&self) {
         self.until(|desk| (desk.lanes == 0 && desk.waiting.is_empty()).then_some(()));
     }
@@ -106,7 +108,7 @@ impl<'a, Batch: Send, Output: Send> Crew<'a, Batch, Output> {
         self.changed.notify_all();
     }
 
-    /// Works on batches until `found` finds something, and sleeps while there is neither.
+    /// Works on batches until `found` returns something; sleeps while there is no batch.
     fn until<T>(&self, mut found: impl FnMut(&mut Desk<Batch, Output>) -> Option<T>) -> T {
         let mut desk = self.desk();
         loop {
@@ -116,7 +118,7 @@ impl<'a, Batch: Send, Output: Send> Crew<'a, Batch, Output> {
             desk = match desk.waiting.pop_front() {
                 Some((ticket, batch)) => {
                     drop(desk);
-                    // A panic of a library is an error of the batch's unit; the other threads go on.
+                    // A panic in a library becomes an error of the batch's unit; the other threads go on.
                     let worked = catch_unwind(AssertUnwindSafe(|| (self.work)(batch)));
                     let mut desk = self.desk();
                     desk.ready.insert(ticket, worked.unwrap_or(Err(UnitError::WorkerPanicked)));
@@ -134,7 +136,7 @@ impl<'a, Batch: Send, Output: Send> Crew<'a, Batch, Output> {
 }
 
 impl<Batch, Output> Desk<Batch, Output> {
-    /// Admits batches as long as the permits of the next one are free.
+    /// Admits batches as long as there are enough free permits for the next one.
     fn admit(&mut self) {
         while let Some((ticket, weight, batch)) = self.queue.pop_front_if(|(_, weight, _)| *weight <= self.permits) {
             self.permits -= weight;
@@ -143,7 +145,7 @@ impl<Batch, Output> Desk<Batch, Output> {
     }
 }
 
-/// The batches that a lane has read and not committed, oldest first, and what they weigh.
+/// The batches that a lane has read but not committed, oldest first, and their weights.
 struct InFlight<'c, 'a, Batch: Send, Output: Send> {
     crew: &'c Crew<'a, Batch, Output>,
     batches: VecDeque<(Ticket, usize)>,
@@ -161,7 +163,7 @@ impl<Batch: Send, Output: Send> InFlight<'_, '_, Batch, Output> {
         self.crew.changed.notify_all();
     }
 
-    /// Whether the batch that was read last is not admitted yet.
+    /// Whether the batch read last is not admitted yet.
     fn is_queued(&self) -> bool {
         let newest = self.batches.back().map(|(ticket, _)| *ticket);
         newest.is_some_and(|newest| self.crew.desk().queue.iter().any(|(ticket, ..)| *ticket == newest))
@@ -171,7 +173,7 @@ impl<Batch: Send, Output: Send> InFlight<'_, '_, Batch, Output> {
         self.batches.front().map(|(ticket, _)| *ticket)
     }
 
-    /// Gives back the permits of the oldest batch, which is committed.
+    /// Returns the permits of the oldest batch, which is committed.
     fn end_oldest(&mut self) {
         let Some((_, weight)) = self.batches.pop_front() else { return };
         let mut desk = self.crew.desk();
@@ -184,7 +186,7 @@ impl<Batch: Send, Output: Send> InFlight<'_, '_, Batch, Output> {
 impl<Batch: Send, Output: Send> Drop for InFlight<'_, '_, Batch, Output> {
     fn drop(&mut self) {
         let mut desk = self.crew.desk();
-        // Nobody wants what a failed lane has brought.
+        // The batches of a failed lane are not needed any more.
         for (ticket, weight) in &self.batches {
             let queued = desk.queue.len();
             desk.queue.retain(|(other, ..)| other != ticket);
@@ -203,7 +205,7 @@ impl<Batch: Send, Output: Send> Drop for InFlight<'_, '_, Batch, Output> {
 mod tests {
     use super::*;
 
-    /// Runs lanes and helpers on threads of their own: the first lane brings the numbers below `count`, the others none.
+    /// Runs lanes and helpers on their own threads: the first lane reads the numbers below `count`, the others none.
     fn run<Output: Send>(
         threads: usize,
         lanes: usize,
@@ -243,7 +245,7 @@ mod tests {
         for (threads, lanes, permits) in [(1, 1, 1), (2, 1, 3), (2, 2, 3), (5, 2, 9)] {
             let mut seen = Vec::new();
             let work = |number: u64| {
-                // The later, the quicker: results are ready out of order.
+                // Later batches are quicker, so results are ready out of order.
                 std::thread::sleep(std::time::Duration::from_micros((number * 7919) % 300));
                 Ok(number)
             };
@@ -261,7 +263,7 @@ mod tests {
     #[test]
     fn batches_that_are_heavier_than_all_permits_go_alone_and_none_waits_for_ever() {
         for (threads, lanes, permits) in [(1, 1, 2), (1, 1, 5), (3, 1, 4), (2, 2, 3), (5, 2, 6), (4, 4, 5)] {
-            // The last of a lane may be heavy, and so may the first of all.
+            // The last batch of a lane may be heavy, and so may the first of all.
             let weight = |number: u64| if number.is_multiple_of(3) { 9 } else { usize::try_from(number % 4).unwrap() };
             let (held, most) = (Mutex::new(0), Mutex::new(0));
             let crew = Crew::new(
@@ -306,7 +308,7 @@ mod tests {
 
     #[test]
     fn a_lane_that_fails_with_a_batch_in_the_queue_takes_it_along() {
-        // The batch of weight 4 is worked on and fails in `commit` while the next stands in the queue.
+        // The batch of weight 4 is worked on and fails in `commit` while the next one is in the queue.
         let crew = Crew::new(2, 4, |number: &u64| usize::try_from(*number).unwrap(), Ok);
         let mut numbers = [4, 3].into_iter();
         let failed = crew.in_order(|| Ok(numbers.next()), |_| Err(UnitError::Stopped));

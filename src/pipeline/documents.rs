@@ -1,4 +1,4 @@
-//! From a line to tokens, or to the reason why it has none.
+//! Turns a line into tokens, or into the reason for its rejection.
 
 use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +12,7 @@ use crate::reject::{Reason, Rejected};
 use crate::tokenize::guard::guarded;
 use crate::tokenize::{Scratch, TokenizeError, Tokenizer};
 
-/// Where text, and label if records have one, are in a record.
+/// The fields of a record that hold the text and, if there is one, the label.
 pub struct Fields {
     text: FieldPath,
     label: Option<FieldPath>,
@@ -36,11 +36,11 @@ impl Fields {
 const PUNCTUATION: [char; 5] = ['.', ';', '!', '?', ','];
 
 impl Shared {
-    /// Appends the tokens of the document on a line, of the label behind those of the text if there is one.
+    /// Appends the tokens of a line's document, and after them the tokens of its label if there is one.
     ///
     /// # Errors
     ///
-    /// The reason why the line has none; `ids` is as it was.
+    /// The reason for rejecting the line; `ids` is unchanged.
     pub fn append_document(
         &self,
         line: u64,
@@ -54,11 +54,11 @@ impl Shared {
         }
     }
 
-    /// Appends the tokens of the record of two fields on a line: of the text, then of the label. Where the label's begin.
+    /// Appends the tokens of a record of two fields: the text, then the label. Returns where the label begins.
     ///
     /// # Errors
     ///
-    /// The reason why the line has none, or too long a label; `ids` is as it was.
+    /// The reason for rejecting the line, such as a label that is too long; `ids` is unchanged.
     pub fn append_record(
         &self,
         line: u64,
@@ -135,7 +135,7 @@ impl Shared {
     }
 }
 
-/// The text without white space at its ends and with the mark behind it, if it needs one.
+/// The text without white space at its ends, and with the mark at its end if it needs one.
 #[must_use]
 pub fn with_end_mark(text: &str, mark: &str) -> String {
     let trimmed = text.trim();
@@ -159,18 +159,18 @@ fn append(
         Ok(())
     });
     if text.len() > BLOCK_BYTES {
-        // It would stay as large as this text made it, beside the texts of all batches to come.
+        // The scratch memory would stay as large as this text made it, in addition to the texts of all later batches.
         *scratch = tokenizer.scratch();
     }
     appended.unwrap_or_else(|message| {
-        // Memory that a panic left half changed may give the next document other ids.
+        // After a panic the scratch memory may be half changed, and could give the next document other ids.
         *scratch = tokenizer.scratch();
         ids.truncate(before);
         Err(Rejected::new(Reason::TokenizerFailed, format!("the tokenizer panicked: {message}")))
     })
 }
 
-/// The reason for a label where it was looked for as a text.
+/// The reason as it applies to a label instead of a text.
 fn of_label(reason: Reason) -> Reason {
     match reason {
         Reason::MissingText => Reason::MissingLabel,
@@ -180,7 +180,7 @@ fn of_label(reason: Reason) -> Reason {
     }
 }
 
-/// A line of `bytes` bytes, where only `most` are allowed.
+/// Rejects a line of `bytes` bytes, where only `most` are allowed.
 #[must_use]
 pub fn too_long(bytes: u64, most: u64) -> Rejected {
     Rejected::new(Reason::LineTooLong, format!("the line has {bytes} bytes, `--max-line` allows {most}"))
@@ -196,17 +196,17 @@ fn rejected(error: &TokenizeError) -> Rejected {
     Rejected::new(reason, error.to_string())
 }
 
-/// What all workers share. Nothing in it decides a byte but what does not change.
+/// The state that all workers share. Only what never changes decides bytes.
 pub struct Shared {
     /// Everything that decides rows.
     pub spec: Spec,
-    /// Where text and label are in a record.
+    /// The fields that hold the text and the label.
     pub fields: Fields,
-    /// Text to ids.
+    /// Turns text into ids.
     pub tokenizer: Box<dyn Tokenizer>,
-    /// Rows to row groups.
+    /// Encodes rows as row groups.
     pub encoder: RowGroupEncoder,
-    /// Tokenizer memory that no worker has at the moment: at most one for each worker.
+    /// Tokenizer memory that no worker is using: at most one for each worker.
     pub scratches: Mutex<Vec<Scratch>>,
 }
 
@@ -228,7 +228,7 @@ mod tests {
     use crate::tokenize::Tokenizer;
     use crate::tokenize::bytes::ByteTokenizer;
 
-    /// Panics at a word, in the middle of its work.
+    /// Panics at a certain word, in the middle of its work.
     struct Panics(ByteTokenizer);
 
     impl Tokenizer for Panics {

@@ -9,19 +9,15 @@ use crate::plan::state::ranges;
 
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says it")]
 pub enum RunError {
     /// The plans of the data set do not go with what is asked for.
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// Units are not done.
     #[error("{} of {} not done: {}", missing.len(), exact(*units as u64, "unit"), ranges(missing))]
-    Missing {
-        /// Number of units.
-        units: usize,
-        /// Those that are not done.
-        missing: Vec<usize>,
-    },
-    /// The only unit failed, or all units of a source together: no number says more.
+    Missing { units: usize, missing: Vec<usize> },
+    /// The only unit failed, or all units of a source: a unit number would add nothing.
     #[error(transparent)]
     OnlyUnit(UnitError),
     /// A unit failed.
@@ -29,9 +25,7 @@ pub enum RunError {
     Unit {
         /// 0-based.
         unit: usize,
-        /// Number of units.
         units: usize,
-        /// Why.
         source: UnitError,
     },
     /// The data set cannot be begun or finished.
@@ -40,14 +34,13 @@ pub enum RunError {
     /// A signal asked to stop.
     #[error("interrupted: {}", kept(*shards))]
     Interrupted {
-        /// The signal's number.
         signal: usize,
-        /// Committed shards of the units that were to be made; `None` if the store was not asked any more.
+        /// Committed shards of the units to be made; `None` if the store was not asked before the end.
         shards: Option<usize>,
     },
 }
 
-/// What of a run is not lost.
+/// The part of a run that is kept.
 fn kept(shards: Option<usize>) -> String {
     match shards {
         None => "what is committed stays, the same command goes on from there".to_owned(),
@@ -59,61 +52,30 @@ fn kept(shards: Option<usize>) -> String {
 
 /// Why a unit failed.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says it")]
 pub enum UnitError {
-    /// A source.
+    /// A source cannot be read.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// The data set.
+    /// The data set cannot be written.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// Too many bad lines.
+    /// Too many rejected lines.
     #[error(
         "{source_name}: {rejected} of {lines} lines are rejected, more than the {allowed} that `--max-rejects` allows; \
          the first is {first}"
     )]
-    TooManyRejects {
-        /// The source.
-        source_name: String,
-        /// Rejected so far.
-        rejected: u64,
-        /// Lines so far.
-        lines: u64,
-        /// How many are allowed.
-        allowed: u64,
-        /// The first of them.
-        first: Box<First>,
-    },
-    /// A source of which nothing can be used.
+    TooManyRejects { source_name: String, rejected: u64, lines: u64, allowed: u64, first: Box<First> },
+    /// A source without a single usable document.
     #[error("{source_name}: no document in {lines}; the first reject is {first}")]
-    NoDocument {
-        /// The source.
-        source_name: String,
-        /// Its lines.
-        lines: LinesRead,
-        /// The first reject.
-        first: Box<First>,
-    },
-    /// A file of JSON that is no JSON lines.
+    NoDocument { source_name: String, lines: LinesRead, first: Box<First> },
+    /// A JSON file that is not JSON lines.
     #[error("{source_name}: the source is one JSON document, not JSON lines; the first reject is {first}")]
-    OneDocument {
-        /// The source.
-        source_name: String,
-        /// Where it is.
-        place: String,
-        /// What it is.
-        document: Document,
-        /// The first reject.
-        first: Box<First>,
-    },
-    /// A source is not the one that the finished shards were made from.
+    OneDocument { source_name: String, place: String, document: Document, first: Box<First> },
+    /// A source has changed since the finished shards were made.
     #[error("{source_name}: the source changed since the first {lines} lines of it were made into shards")]
-    SourceChanged {
-        /// The source.
-        source_name: String,
-        /// Lines that shards were made from.
-        lines: u64,
-    },
-    /// A worker panicked: a bug of ours or of a library.
+    SourceChanged { source_name: String, lines: u64 },
+    /// A worker panicked: a bug in the tool or in a library.
     #[error("a worker panicked")]
     WorkerPanicked,
     /// The user or the system asked to stop, or another unit failed.

@@ -1,4 +1,5 @@
-//! What a run would make, from the beginning of some sources (`docs/reference/inspect.md`, "What `plan` estimates").
+//! Estimates what a run would make, from the beginning of some sources (`docs/reference/inspect.md`, "What `plan`
+//! estimates").
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,40 +18,41 @@ use crate::pipeline::first_reject::{Document, First, LinesRead};
 use crate::pipeline::masker::{BatchMasker, Masked};
 use crate::pipeline::reject_limit::without_documents;
 
-/// Sources whose beginning is read, at even distances in the order of names.
+/// Sources that are sampled, at even distances in the order of names.
 pub const SOURCES: usize = 16;
 
-/// Bytes of lines that are masked of each.
+/// Bytes of lines to mask in each sampled source.
 const MASKED: usize = 1 << 20;
 
-/// Batches of which some lines are masked.
+/// Batches in which lines are masked.
 const BATCHES: usize = 2;
 
-/// Bytes of the file between the first and the last batch that say how well it is compressed, and the text that is read for them at most.
+/// Least bytes of the file between the first and the last batch, to measure how well it is compressed; and the most
+/// text to read for that.
 const LEAST_FILE: u64 = 1 << 20;
 const MOST_TEXT: u64 = 128 << 20;
 
-/// What is estimated.
+/// An estimate of a run.
 pub struct Estimate {
-    /// The sources that were looked at.
+    /// The sources that were sampled.
     pub sampled: Vec<Sampled>,
     /// Number of all sources.
     pub sources: usize,
     /// Their size on disk.
     pub bytes: u64,
-    /// Of all sources: what is expected, and how long it takes one worker.
+    /// The expected numbers of all sources, and the time for one worker.
     pub total: Expected,
-    /// Whether all lines of all sources were masked, so that nothing but the time is a guess.
+    /// Whether all lines of all sources were masked, so that only the time is a guess.
     pub is_whole: bool,
 }
 
-/// What is expected of a source.
+/// The estimate of one source.
 pub struct Sampled {
     /// Its name.
     pub name: String,
     /// Its size on disk.
     pub bytes: u64,
-    /// What is expected of it.
+    /// The expected numbers.
     pub expected: Expected,
 }
 
@@ -61,22 +63,22 @@ pub struct Expected {
     pub text: f64,
     /// Documents.
     pub documents: f64,
-    /// Their tokens.
+    /// Tokens of the documents.
     pub tokens: f64,
-    /// Lines that are rejected.
+    /// Rejected lines.
     pub rejects: f64,
     /// Rows of all epochs.
     pub rows: f64,
     /// Bytes of all shards.
     pub shard_bytes: f64,
-    /// Seconds of one worker.
+    /// Time for one worker, in seconds.
     pub seconds: f64,
-    /// Examples and their tokens, by denoiser, in the order of the spec, of all epochs.
+    /// Examples and their tokens for each denoiser, in the order of the spec, in all epochs.
     pub denoisers: Vec<(f64, f64)>,
 }
 
 impl Expected {
-    /// The same, so many times.
+    /// These numbers times `factor`.
     fn times(self, factor: f64) -> Self {
         let Self { text, documents, tokens, rejects, rows, shard_bytes, seconds, denoisers } = self;
         Self {
@@ -108,11 +110,11 @@ impl Expected {
     }
 }
 
-/// What makes an estimate.
+/// Makes an estimate.
 pub struct Estimator<'a> {
-    /// What masks.
+    /// The state that workers share, for masking.
     pub shared: &'a Shared,
-    /// What a source may ask for.
+    /// Limits on what a source may ask for.
     pub limits: Limits,
     /// A folder for lines that are too long.
     pub spool: &'a Path,
@@ -123,7 +125,8 @@ impl Estimator<'_> {
     ///
     /// # Errors
     ///
-    /// [`UnitError`] if a source cannot be read or masked, or if nothing of it that was masked is a document: the first in the order of names.
+    /// [`UnitError`] if a source cannot be read or masked, or if no masked line of it is a document: the error of the
+    /// first such source by name.
     pub fn estimate(&self, sources: &[Source], pool: &ThreadPool) -> Result<Estimate, UnitError> {
         let some: Vec<&Source> = sources.iter().filter(|source| source.bytes > 0).collect();
         let count = some.len().min(SOURCES);
@@ -146,7 +149,7 @@ impl Estimator<'_> {
         Ok(Estimate { sampled, sources: sources.len(), bytes: all, total, is_whole })
     }
 
-    /// What is expected of a source, and whether all of it was masked.
+    /// The expected numbers of a source, and whether all of it was masked.
     fn sample(&self, source: &Source) -> Result<(Sampled, bool), UnitError> {
         let spec = &self.shared.spec;
         let buffers = Arc::default();
@@ -154,7 +157,8 @@ impl Estimator<'_> {
         let mut reader =
             BatchReader::new(sources, spec.fields().max_line, self.spool, &buffers).with_limits(self.limits);
         let mut sum = Sum { denoisers: vec![(0, 0); spec.denoisers().len()], ..Sum::default() };
-        // Bytes of lines and of the file behind each batch: where the file is read ahead, only their differences tell.
+        // Bytes of lines and of the file after each batch: the reader reads the file ahead, so only differences mean
+        // anything.
         let mut places: Vec<(u64, u64)> = Vec::new();
         let mut is_finished = false;
         let begin = Instant::now();
@@ -209,7 +213,7 @@ impl Estimator<'_> {
         Ok((Sampled { name: source.name.clone(), bytes: source.bytes, expected }, is_whole))
     }
 
-    /// Whether a line that was masked is a document, if one was not blank: a run asks the same of all lines.
+    /// Checks that at least one masked line is a document, unless all are blank: a run checks the same for all lines.
     fn check_documents(source: &Source, sum: &Sum, is_whole: bool) -> Result<(), UnitError> {
         let Some((reject, document)) = &sum.first else { return Ok(()) };
         let document = document[usize::from(!(is_whole && sum.counts.lines == sum.counts.blank_lines + 1))];
@@ -237,7 +241,7 @@ impl Estimator<'_> {
         sum.counts += &of_source;
         if sum.first.is_none() && sum.documents == 0 {
             sum.first = rejects.iter().next().map(|reject| {
-                // With documents beside it, only the first line is known to be the first record.
+                // If the sample has documents, only a reject on line 1 is known to be the first record.
                 let is_first = reject.line == 1 || of_source.documents == 0;
                 let begun = |is_only| Document::begun_by(&reject, is_only).filter(|_| is_first);
                 (First::new(&reject, &self.shared.spec), [true, false].map(begun))
@@ -259,12 +263,12 @@ impl Estimator<'_> {
     }
 }
 
-/// What was read and masked of a source.
+/// The sums over the sampled lines of a source.
 #[derive(Default)]
 struct Sum {
-    /// Of the lines that were masked.
+    /// Counts of the masked lines.
     counts: SourceCounts,
-    /// The first reject, and what document it begins: where it is the only record, and where it is not.
+    /// The first reject, and the JSON document that it begins: if it is the only record, and if it is not.
     first: Option<(First, [Option<Document>; 2])>,
     read: u64,
     read_lines: u64,
@@ -279,12 +283,12 @@ struct Sum {
     denoisers: Vec<(u64, u64)>,
 }
 
-/// Lines of a batch that were not put aside.
+/// Lines of a batch that were not spooled to disk.
 fn lines(batch: &Batch) -> u64 {
     batch.pieces.iter().map(|piece| piece.lines).sum()
 }
 
-/// How many times the second number is in the first; once in nothing.
+/// The first number divided by the second; 1 if the second is 0.
 fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 1.0 } else { number(part) / number(whole) }
 }

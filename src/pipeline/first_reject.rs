@@ -10,16 +10,16 @@ use crate::reject::{KeptBytes, Reason, Reject, Rejected};
 /// The first reject of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum First {
-    /// One that this run has seen.
+    /// A reject that this run has seen.
     Seen {
-        /// Source and line, if that is known.
+        /// Source and line, if the line is known.
         place: String,
         /// Why.
         rejected: Rejected,
-        /// The field that was looked for, if there was none.
+        /// The field that the record lacks, if that is the reason.
         field: Option<String>,
     },
-    /// One of a shard that is committed.
+    /// A reject in a committed shard.
     Earlier,
 }
 
@@ -36,7 +36,7 @@ impl First {
         Self::Seen { place: format!("{}:{}", reject.source, reject.line), rejected: reject.rejected.clone(), field }
     }
 
-    /// The same where lines are numbered anew.
+    /// The same reject without its line, where lines are counted from another start.
     #[must_use]
     pub fn without_line(self, source_name: &str) -> Self {
         match self {
@@ -45,7 +45,7 @@ impl First {
         }
     }
 
-    /// Why, if it is known.
+    /// The reason, if it is known.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
         match self {
@@ -70,7 +70,7 @@ impl fmt::Display for First {
     }
 }
 
-/// What a source is that is one JSON document over many lines, or one array.
+/// The kind of a source that is one JSON document over many lines instead of JSON lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Document {
     /// An array of records.
@@ -80,7 +80,8 @@ pub enum Document {
 }
 
 impl Document {
-    /// What begins with a record that is none. `is_only` says whether it is the only one of its source.
+    /// The kind of document that a rejected first record begins. `is_only` says whether it is the only record of its
+    /// source.
     #[must_use]
     pub fn begun_by(reject: &Reject<'_>, is_only: bool) -> Option<Self> {
         let mut start = Vec::new();
@@ -101,10 +102,10 @@ impl Document {
     }
 }
 
-/// Bytes of a line that tell whether a document begins with it.
+/// Bytes of a line that show whether a JSON document begins with it.
 const START: usize = 64;
 
-/// The lines of a source that were read.
+/// How many lines of a source were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinesRead {
     /// All of them.

@@ -1,4 +1,4 @@
-//! What a worker does with a batch: the way from lines to rows.
+//! A worker's part: turns the lines of a batch into rows.
 
 use crate::denoise::record::{Choices, Composed, Record, compose, record_rows};
 use crate::denoise::{
@@ -15,13 +15,13 @@ use crate::pipeline::row_order::Arranger;
 use crate::reject::{Rejected, Rejects};
 use crate::tokenize::Scratch;
 
-/// What a batch became.
+/// The result of a batch.
 pub struct Masked {
     /// The rows, if there are any.
     pub row_groups: Vec<RowGroup>,
-    /// The rejects, as many of each source as are wanted.
+    /// The rejects, at most as many of each source as there is room for.
     pub rejects: Rejects,
-    /// What was counted.
+    /// The counts of the batch.
     pub counts: Counts,
 }
 
@@ -34,11 +34,11 @@ pub struct BatchMasker<'a> {
     rows: Arranger<'a>,
     denoisers: Vec<DenoiserCounts>,
     rejects: Rejects,
-    /// How many more rejects of the source at hand are kept.
+    /// How many more rejects of the current source to keep.
     room: u64,
 }
 
-/// A block: consecutive lines of one source, whose rows follow from them alone.
+/// A block: consecutive lines of one source, which alone decide its rows.
 struct Block<'a> {
     /// Its index in the unit.
     index: usize,
@@ -65,8 +65,8 @@ impl<'a> BatchMasker<'a> {
         })
     }
 
-    /// Makes the rows of a batch and encodes them. `names` are the sources of the unit; of each no more rejects are kept than `room` says, and
-    /// all are counted.
+    /// Makes the rows of a batch and encodes them. `names` are the sources of the unit; at most `room` rejects of each
+    /// are kept, and all are counted.
     ///
     /// # Errors
     ///
@@ -97,7 +97,7 @@ impl<'a> BatchMasker<'a> {
         Ok(Masked { row_groups: self.rows.finish()?, rejects: self.rejects, counts })
     }
 
-    /// The lines of one block: each document by itself, or all of them together.
+    /// Masks the lines of one block: document by document, or all of them together.
     fn mask_block(&mut self, source: &'a str, batch: &Batch, pieces: &[Piece]) -> Result<SourceCounts, UnitError> {
         let spec = &self.shared.spec;
         let block = Block { index: pieces[0].source, source, keys: spec.source_keys(source) };
@@ -114,7 +114,7 @@ impl<'a> BatchMasker<'a> {
         Ok(counts)
     }
 
-    /// Each document, or a window of it, by itself.
+    /// Masks each document, or a window of it, by itself.
     fn mask_documents<'b>(
         &mut self,
         block: &Block<'a>,
@@ -146,7 +146,7 @@ impl<'a> BatchMasker<'a> {
         Ok(())
     }
 
-    /// The documents of a block, joined.
+    /// Masks the joined documents of a block.
     fn mask_joined<'b>(
         &mut self,
         block: &Block<'a>,
@@ -178,7 +178,8 @@ impl<'a> BatchMasker<'a> {
         Ok(())
     }
 
-    /// Records of two fields. The tokens of a block's records come first: one may be offered the labels of all others.
+    /// Masks records of two fields. The masker tokenizes all records of a block first: one may be offered the labels of
+    /// all others.
     fn mask_records<'b>(
         &mut self,
         block: &Block<'a>,
@@ -210,7 +211,7 @@ impl<'a> BatchMasker<'a> {
         Ok(())
     }
 
-    /// The rows of one record.
+    /// Makes the rows of one record.
     fn mask_record(
         &mut self,
         block: &Block<'a>,
@@ -226,7 +227,7 @@ impl<'a> BatchMasker<'a> {
         for row in 0..record_rows(&spec.denoisers()[denoiser].pattern, record.label.len()) {
             let address = Address { segment: row, ..first };
             let mut stream = block.keys.denoise[denoiser].stream(address);
-            // Rejected before, if not.
+            // Other records have been rejected before.
             let Some(Composed { parts, left_out }) = compose(spec, denoiser, record, choices, &mut stream, segment)
             else {
                 continue;
@@ -239,7 +240,7 @@ impl<'a> BatchMasker<'a> {
         Ok(())
     }
 
-    /// The segments of a sequence of tokens. Their number.
+    /// Masks the segments of a sequence of tokens. Returns their number.
     fn mask_segments(
         &mut self,
         block: &Block<'a>,
@@ -285,7 +286,7 @@ impl<'a> BatchMasker<'a> {
         Ok(())
     }
 
-    /// Appends the tokens of the document on a line. Whether it has any: a line may be blank, or a reject.
+    /// Appends the tokens of the document on a line. Returns whether it has any: a line may be blank, or a reject.
     fn take_document(
         &mut self,
         block: &Block<'a>,
@@ -312,7 +313,7 @@ impl<'a> BatchMasker<'a> {
         }
     }
 
-    /// Whether a line is no record. A line that is too long is one, whatever is in it.
+    /// Whether a line is blank rather than a record. A line that is too long always counts as a record.
     fn is_blank(&self, bytes: &[u8]) -> bool {
         bytes.len() as u64 <= self.shared.spec.fields().max_line && jsonl::is_blank(bytes)
     }

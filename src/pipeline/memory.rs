@@ -1,8 +1,8 @@
-//! What a run holds in memory at most, beside the tables of its tokenizer. The terms were measured (`docs/internals/performance.md`), and a test compares
-//! their sum with runs.
+//! The most memory that a run uses, besides its tokenizer's tables. The terms were measured
+//! (`docs/internals/performance.md`), and a test compares their sum with runs.
 //!
-//! It does not count Zstandard windows of more than 8 MiB, what the `tokenizers` crate takes for a long text, and the padding of rows that are
-//! not compressed.
+//! The sum leaves out Zstandard windows of more than 8 MiB, the memory of the `tokenizers` crate for a long text, and
+//! the padding of rows that are not compressed.
 
 use crate::denoise::Spec;
 use crate::input::batch::{BLOCK_BYTES, weight};
@@ -14,14 +14,15 @@ use crate::tokenize::file::BYTES;
 /// The program, and the shard that is being written.
 const PROGRAM: u64 = 48 << 20;
 
-/// A lane: the batch that it has read while the one before it waits for its permits, and a Zstandard window. A long line comes on top, twice
-/// while it is being read: its buffer moves as it grows.
+/// A lane: the batch that it has read while the one before it waits for its permits, and a Zstandard window. A long
+/// line is added to this, twice while it is being read: its buffer moves as it grows.
 const LANE: u64 = 32 << 20;
 
-/// A permit: the text of a batch, ids of its longest document in the tokenizer's memory and again outside it, encoded rows.
+/// A permit: the text of a batch, the ids of its longest document in the tokenizer's memory and again outside it,
+/// encoded rows.
 const PERMIT: u64 = 96 << 20;
 
-/// What a permit adds for each two columns of ids, where these are not compressed by Zstandard.
+/// Added to a permit for each two columns of ids that Zstandard does not compress.
 const NOT_COMPRESSED: u64 = 64 << 20;
 
 /// A worker that holds the examples of a batch until their places are known, twice while their memory grows.
@@ -30,26 +31,28 @@ const HELD: u64 = 176 << 20;
 /// A worker's cache of the fast path.
 const CACHE: u64 = 40 << 20;
 
-/// A source, and a byte of its name: plan, counts, commit record, manifest and their JSON.
+/// A source, and each byte of its name: plan, counts, commit record, manifest and their JSON.
 const SOURCE: u64 = 9 << 10;
 const NAME_BYTE: u64 = 18;
 
-/// Lines up to this length cost nothing beside their batch: a block.
+/// Lines up to this length, a block, need no memory beyond their batch.
 pub const USUAL_LINE: u64 = BLOCK_BYTES as u64;
 
-/// What batches of a run with so many workers weigh together, at most: one that each is at work on, and one that is finished or waits.
+/// The most that the batches of a run with so many workers weigh together: for each worker one batch in work, and one
+/// that is finished or waits.
 #[must_use]
 pub fn permits(workers: usize) -> usize {
     workers + 1
 }
 
-/// The workers that also read and commit. One decompresses for about eight; one more, so that they are busy while a unit ends.
+/// The number of workers that also read and commit. One decompresses for about eight; one more keeps them busy while a
+/// unit ends.
 #[must_use]
 pub fn lanes(workers: usize) -> usize {
     workers.min(1 + workers.div_ceil(8))
 }
 
-/// Bytes that a run holds at most, if no line has more than `line` bytes.
+/// The most bytes that a run uses, if no line has more than `line` bytes.
 #[must_use]
 pub fn most(
     spec: &Spec,
@@ -61,7 +64,7 @@ pub fn most(
 ) -> u64 {
     let fields = spec.fields();
     let (lanes, permits, workers) = (lanes(workers) as u64, permits(workers) as u64, workers as u64);
-    // A batch that weighs more than all permits goes alone, and holds what it weighs all the same.
+    // A batch that weighs more than all permits goes alone, but still uses its full weight.
     let (long, permits) = if line > USUAL_LINE {
         (2 * line, permits.max(weight(usize::try_from(line).unwrap_or(usize::MAX)) as u64))
     } else {

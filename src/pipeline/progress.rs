@@ -1,9 +1,9 @@
-//! How far a run is: counters that lanes add to and a reporter reads.
+//! How far a run is: lanes add to these counters, and a reporter reads them.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Counters of a run. They decide nothing.
+/// Counters of a run. They decide no byte of the output.
 #[derive(Debug, Default)]
 pub struct Progress {
     file_bytes: AtomicU64,
@@ -29,7 +29,7 @@ pub struct Snapshot {
 }
 
 impl Progress {
-    /// Adds what has been committed.
+    /// Adds committed work.
     pub fn add(&self, done: Snapshot) {
         let Snapshot { file_bytes, text_bytes, documents, rows, tokens } = done;
         self.file_bytes.fetch_add(file_bytes, Relaxed);

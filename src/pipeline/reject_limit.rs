@@ -1,4 +1,4 @@
-//! How many bad lines a source may have.
+//! How many lines of a source may be rejected.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
@@ -21,7 +21,7 @@ pub enum MaxRejects {
     Lines(u64),
 }
 
-/// Bad lines that a share always allows: a small source is not stopped by its first.
+/// Rejected lines that a share always allows, so that the first bad line does not stop a small source.
 pub const LEAST: u64 = 10;
 
 impl Default for MaxRejects {
@@ -59,14 +59,14 @@ impl FromStr for MaxRejects {
     }
 }
 
-/// The number of lines of a source of which `read` of `whole` bytes gave so many: from a stretch at its beginning alone, an estimate.
+/// The number of lines of a source that gave `lines` in the first `read` of its `whole` bytes: an estimate.
 fn estimated(lines: u64, whole: u64, read: u64) -> u64 {
     let estimate = u128::from(lines) * u128::from(whole) / u128::from(read.max(1));
     u64::try_from(estimate).unwrap_or(u64::MAX).max(lines)
 }
 
-/// How many rejects of each source of a batch are worth keeping: as many as can be allowed when the batch is checked, and one more. Beyond these
-/// the run stops, so a batch of nothing but bad lines takes little memory.
+/// How many rejects of each source of a batch to keep: the most that can be allowed when the batch is checked, and one
+/// more. With more the run stops, so a batch of only bad lines takes little memory.
 pub fn room(max: MaxRejects, batch: &Batch, sources: &[Source], unit: Unit) -> impl Fn(usize) -> u64 + use<> {
     let (from, to) = unit.bounds();
     let mut lines: BTreeMap<usize, u64> = BTreeMap::new();
@@ -84,7 +84,7 @@ pub fn room(max: MaxRejects, batch: &Batch, sources: &[Source], unit: Unit) -> i
 }
 
 impl MaxRejects {
-    /// Whether a source may give no document at all: only if all of every source may be rejected.
+    /// Whether a source may give no document at all: only if all lines of every source may be rejected.
     #[must_use]
     pub fn allows_all(self) -> bool {
         self == Self::ALL
@@ -94,7 +94,7 @@ impl MaxRejects {
     pub const ALL: Self = Self::Share(1_000_000);
 }
 
-/// Why a source that was read to its end cannot be used: it has records, and none of them is a document; or it is one JSON document.
+/// Why a source that was read to its end cannot be used: none of its records is a document, or it is one JSON document.
 #[must_use]
 pub fn without_documents(
     source: &Source,
@@ -112,7 +112,7 @@ pub fn without_documents(
     })
 }
 
-/// Watches the sources of a unit.
+/// Watches the rejects of a unit's sources.
 pub struct Allowance<'a> {
     max: MaxRejects,
     unit: Unit,
@@ -124,7 +124,7 @@ pub struct Allowance<'a> {
 struct Watched {
     counts: SourceCounts,
     first: Option<First>,
-    /// What the first record begins, if it is a reject: where it is the only one, and where it is not.
+    /// The kind of document that the first record begins, if it is a reject: as the only record, and as one of several.
     document: [Option<Document>; 2],
 }
 
@@ -136,26 +136,27 @@ impl Watched {
 }
 
 impl<'a> Allowance<'a> {
-    /// Nothing seen yet of the sources of a unit, or of the part of one that the unit is for.
+    /// The allowance of a unit's sources, or of the unit's part of one, before any line was read.
     #[must_use]
     pub fn new(max: MaxRejects, unit: Unit, spec: &'a Spec) -> Self {
         Self { max, unit, spec, sources: BTreeMap::new() }
     }
 
-    /// Counts lines of shards that are committed already.
+    /// Counts the lines of shards that are already committed.
     pub fn count(&mut self, source: &str, counts: &SourceCounts) {
         self.sources.entry(source.to_owned()).or_default().counts += counts;
     }
 
-    /// Counts a batch and checks the sources that it touches, which are among `sources`.
+    /// Counts a batch and checks its sources, which are among `sources`.
     ///
-    /// A source that is not read to its end has an unknown number of lines: it is estimated from the share of the file that has been
-    /// read, so that a source of nothing but bad lines is stopped early, and one bad stretch at its beginning is not.
+    /// A source that is not read to its end has an unknown number of lines. The number is estimated from the share of
+    /// the file that has been read, so that a source of only bad lines is stopped early, and a source with one bad
+    /// stretch at its beginning is not.
     ///
     /// # Errors
     ///
-    /// [`UnitError::TooManyRejects`] if a source has too many; [`UnitError::NoDocument`] if one that has ended, and is not read in parts, has
-    /// nothing else; [`UnitError::OneDocument`] if it is no lines at all.
+    /// [`UnitError::TooManyRejects`] if a source has too many; [`UnitError::NoDocument`] if a source that has ended,
+    /// and is not read in parts, has only rejects; [`UnitError::OneDocument`] if it is not JSON lines at all.
     pub fn check(&mut self, batch: &BatchOutput, sources: &[Source]) -> Result<(), UnitError> {
         self.watch_rejects(batch);
         for (name, counts) in &batch.counts.sources {
@@ -204,7 +205,7 @@ impl<'a> Allowance<'a> {
             let in_batch = batch.counts.sources.get(reject.source);
             let watched = self.sources.entry(reject.source.to_owned()).or_default();
             watched.first = Some(First::new(&reject, self.spec));
-            // With documents before it or beside it, only the first line is known to be the first record.
+            // With documents before or after it, only a reject on line 1 is known to be the first record.
             let no_documents = watched.counts.documents == 0 && in_batch.is_none_or(|counts| counts.documents == 0);
             if reject.line == 1 || no_documents {
                 watched.document = [true, false].map(|is_only| Document::begun_by(&reject, is_only));

@@ -1,4 +1,4 @@
-//! From examples to rows: one each, or packed and shuffled (`docs/reference/masking.md`, sections 9 and 10).
+//! Arranges examples in rows: one each, or packed and shuffled (`docs/reference/masking.md`, sections 9 and 10).
 
 use std::ops::Range;
 
@@ -7,21 +7,21 @@ use crate::output::OutputError;
 use crate::output::digest::Provenance;
 use crate::output::encode::{ExampleSize, RowGroup, RowGroupBuilder, RowGroupEncoder};
 
-/// Ids at which a run of examples ends before its block does: a bound on memory where a block makes very many.
+/// Ids at which a run of examples ends before its block does: a bound on memory for blocks with very many.
 const RUN_IDS: u64 = 1 << 25;
 
-/// Takes the examples of a batch in order and makes its row groups: one, but where a run ends early.
+/// Takes the examples of a batch in order and makes its row groups: one, unless a run ends early.
 ///
-/// Rows of one example, in order, go straight into the row group. Where the place of an example is not known before its run or its
-/// row group has ended, examples are held until then.
+/// Rows of one example, in order, go straight into the row group. Where an example's place is known only after its run
+/// or its row group has ended, the arranger holds examples until then.
 pub struct Arranger<'a> {
     spec: &'a Spec,
     encoder: &'a RowGroupEncoder,
     rows: RowGroupBuilder<'a>,
     held: Option<Held<'a>>,
-    /// Ids of the run at hand.
+    /// Ids of the current run.
     run_ids: u64,
-    /// Rows of the block at hand, as far as they are known.
+    /// Rows of the current block, as far as they are known.
     block_rows: u64,
     finished: Vec<RowGroup>,
 }
@@ -30,7 +30,7 @@ pub struct Arranger<'a> {
 #[derive(Default)]
 struct Held<'a> {
     examples: Vec<Example<'a>>,
-    /// Examples before the run at hand.
+    /// Examples before the current run.
     before_run: usize,
     input_ids: Vec<i32>,
     labels: Vec<i32>,
@@ -47,7 +47,7 @@ struct Example<'a> {
 }
 
 impl<'a> Arranger<'a> {
-    /// No examples yet.
+    /// An arranger without examples.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl<'a> Arranger<'a> {
         Ok(Self { spec, encoder, rows, held, run_ids: 0, block_rows: 0, finished: Vec::new() })
     }
 
-    /// Takes an example; `encode` appends its ids and says how many are given.
+    /// Takes an example; `encode` appends its ids and returns the number of given ids.
     ///
     /// # Errors
     ///
@@ -84,7 +84,7 @@ impl<'a> Arranger<'a> {
         Ok(size)
     }
 
-    /// Ends a block. The number of its rows.
+    /// Ends a block. Returns the number of its rows.
     pub fn end_block(&mut self) -> u64 {
         self.end_run();
         std::mem::take(&mut self.block_rows)
@@ -142,7 +142,7 @@ impl<'a> Held<'a> {
         size
     }
 
-    /// Gives the examples of a run their rows. The number of these.
+    /// Gives the examples of a run their rows. Returns the number of rows.
     fn end_run(&mut self, spec: &Spec) -> u64 {
         let run = self.before_run..self.examples.len();
         let rows_before = self.rows.len();

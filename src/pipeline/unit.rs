@@ -13,12 +13,12 @@ use crate::pipeline::reject_limit::{Allowance, room};
 
 /// Makes the shards of unit `index` that are not committed yet.
 ///
-/// Read a batch, mask it on a worker, append its row group; commit each shard that is full. An interrupted unit goes on after its last
-/// committed shard: the sources are read again up to there, and nothing else is done again.
+/// Reads a batch, masks it on a worker, appends its row group; commits each shard when it is full. An interrupted unit
+/// resumes after its last committed shard: it reads the sources again up to there, and does nothing else again.
 ///
 /// # Errors
 ///
-/// [`UnitError`]; the shards that are committed stay.
+/// [`UnitError`]; the committed shards stay.
 pub fn run_unit(job: &Job, crew: &UnitCrew<'_>, index: usize) -> Result<(), UnitError> {
     let unit = job.plan().units[index];
     let sources = &job.sources[unit.range()];
@@ -62,14 +62,14 @@ pub struct UnitBatch {
 }
 
 impl UnitBatch {
-    /// What it weighs, in permits.
+    /// Its weight in permits.
     #[must_use]
     pub fn weight(&self) -> usize {
         self.batch.weight()
     }
 }
 
-/// On any thread: the rows of a batch as a row group, and how far the unit is with it.
+/// On any thread: makes the rows of a batch as a row group, and the unit's progress after it.
 ///
 /// # Errors
 ///
@@ -100,7 +100,7 @@ pub fn mask_batch(job: &Job, UnitBatch { unit, batch }: UnitBatch) -> Result<(Ba
     Ok((BatchOutput { batch: index, row_groups, rejects, counts, finished, position }, progress))
 }
 
-/// Reads up to where the unit begins in its source. The place, if it is inside one.
+/// Reads up to the unit's beginning in its source. Returns the position, if it is inside a source.
 fn approach(job: &Job, sources: &[Source], reader: &mut BatchReader<'_>) -> Result<Option<ReaderPosition>, UnitError> {
     while !reader.approach()? {
         job.check_stop()?;
@@ -109,7 +109,7 @@ fn approach(job: &Job, sources: &[Source], reader: &mut BatchReader<'_>) -> Resu
     Ok(reader_position(&names, &reader.position()))
 }
 
-/// Reads up to the first batch that is not committed. The bytes of files read on the way.
+/// Reads up to the first batch that is not committed. Returns the bytes of files read on the way.
 fn skip_committed(
     job: &Job,
     sources: &[Source],
@@ -129,7 +129,7 @@ fn skip_committed(
     for _ in 0..last.end_batch {
         job.check_stop()?;
         let Some(batch) = reader.next_batch()? else {
-            // More batches are committed than there are.
+            // More batches are committed than the source has.
             let source_name = names.last().copied().unwrap_or_default().to_owned();
             let lines = last.counts.sources.get(&source_name).map_or(0, |counts| counts.lines);
             return Err(UnitError::SourceChanged { source_name, lines });
@@ -142,7 +142,7 @@ fn skip_committed(
         let lines = counts.map(|counts| counts.lines).sum();
         Err(UnitError::SourceChanged { source_name: name.to_owned(), lines })
     };
-    // The sources that ended, all of them and no others; then the place where the reader stands.
+    // Compare exactly the sources that ended, then the reader's position.
     for place in 0..finished.len().max(read_again.len()) {
         let (before, now) = (finished.get(place).copied(), read_again.get(place));
         if before != now
