@@ -1,4 +1,4 @@
-//! The plans of a data set: the one that it was begun with, and one more for each time that it was extended.
+//! The plans of a data set: the one it was begun with, and one more for each extension.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,48 +11,48 @@ use crate::plan::error::PlanError;
 use crate::plan::state::{UnitState, states};
 use crate::plan::{Cutting, Plan, PlannedSource};
 
-/// Plans, of which each holds all sources and units of the one before it, first. There is one at least.
+/// A chain of plans; each begins with everything in the previous one. It has at least one plan.
 pub struct Plans {
     chain: Vec<Plan>,
     fingerprints: Vec<String>,
     replaced: Option<Replaced>,
-    /// Whether a commit of this process found them in their place: no other run replaces them any more.
+    /// Whether a commit of this process found the plans in place: no other run replaces them any more.
     are_settled: AtomicBool,
 }
 
-/// Plans of which nothing is committed, in the place of which others come.
+/// Plans without any commit, which others replace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Replaced {
     /// How many plans before them stay.
     kept: usize,
-    /// How many plans there are with them.
+    /// How many plans are stored, these included.
     stored: usize,
 }
 
-/// A data set that has all the sources that are asked for, and more by extensions.
+/// A data set that has all the sources asked for, and more from extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Covered {
     /// How many more sources it has.
     pub more: usize,
-    /// Units of these that are not finished.
+    /// Units of these sources that are not finished.
     pub unfinished: usize,
 }
 
-/// How a data set is extended by sources that it does not have.
+/// How to extend a data set by new sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extend {
-    /// How they become units.
+    /// How the new sources are cut into units.
     pub cutting: Cutting,
-    /// What becomes of an earlier extension by sources that are not asked for.
+    /// What happens to an earlier extension by other sources.
     pub earlier: Earlier,
 }
 
-/// What becomes of an extension of which nothing is committed, by sources that are not asked for again.
+/// What happens to an extension without any commit, if the command does not name its sources again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Earlier {
-    /// It gives way: it was a mistake, as its sources are not given to be read.
+    /// It is replaced: it was a mistake, as its sources are not given to be read.
     GivesWay,
-    /// It stays: it is written where its sources are.
+    /// It stays: the plan records where its sources are.
     Stays,
 }
 
@@ -89,10 +89,10 @@ impl Plans {
             }
             let (others, added) = last.split(asked.clone(), true);
             let only_new_sources = !added.is_empty() && others.differences_from(last).is_empty();
-            // What is named is how the data set differs as it is.
+            // The message lists the differences from the data set as it is.
             let refused =
                 refusal.unwrap_or_else(|| PlanError::OtherPlan { dir: dir(data_set), differences, only_new_sources });
-            // What is to be extended stays.
+            // A plan that is to be extended stays.
             if (kept == 1 && extend.is_some()) || !gives_way(data_set, &plans, &asked)? {
                 return Err(refused);
             }
@@ -102,8 +102,8 @@ impl Plans {
         Ok(Self::new(vec![asked]).replacing(0, stored))
     }
 
-    /// Whether a data set that was extended has all the sources that are asked for, with these settings and finished: then there is nothing to do.
-    /// `None` if there is.
+    /// Whether an extended data set has all the sources asked for, finished and with these settings, so that there is
+    /// nothing to do. `None` if there is something to do.
     ///
     /// # Errors
     ///
@@ -144,32 +144,32 @@ impl Plans {
         Self { replaced: (kept < stored).then_some(Replaced { kept, stored }), ..self }
     }
 
-    /// Whether they come in the place of another plan, of which nothing is committed.
+    /// Whether these plans replace another plan, which has no commit.
     #[must_use]
     pub fn replace_others(&self) -> bool {
         self.replaced.is_some()
     }
 
-    /// Whether none of the plans that are there stays.
+    /// Whether none of the stored plans stays.
     #[must_use]
     pub fn replace_all(&self) -> bool {
         self.replaced.is_some_and(|replaced| replaced.kept == 0)
     }
 
-    /// How many there are.
+    /// The number of plans.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "there is one at least")]
     pub fn len(&self) -> usize {
         self.chain.len()
     }
 
-    /// All that is to be done.
+    /// The last plan, which has all sources and units.
     #[must_use]
     pub fn whole(&self) -> &Plan {
         &self.chain[self.chain.len() - 1]
     }
 
-    /// The fingerprint of the plan that a unit came with.
+    /// The fingerprint of the plan that added a unit.
     #[must_use]
     pub fn fingerprint(&self, unit: usize) -> &str {
         let plan = self.chain.iter().position(|plan| unit < plan.units.len());
@@ -203,11 +203,11 @@ impl Plans {
         Ok(())
     }
 
-    /// The last plan goes first, so that what is there after a kill are plans of which each holds the one before it.
+    /// Starts with the last plan, so that a kill leaves a valid chain: each plan begins with the previous one.
     fn replace(&self, data_set: &DataSet, Replaced { kept, stored }: Replaced) -> Result<(), PlanError> {
         for number in (kept..stored).rev() {
             let there = read(data_set)?;
-            // Another run may have replaced them as well, or may have committed meanwhile: then that decides, when the plans are written.
+            // Another run may have replaced the plans too, or committed meanwhile: writing the plans finds that out.
             if there.len() != number + 1 || !gives_way(data_set, &there, self.whole())? {
                 return Ok(());
             }
@@ -217,14 +217,14 @@ impl Plans {
             }
         }
         if self.replace_all() {
-            // They were those of its sources.
+            // The inputs belonged to the replaced sources.
             data_set.remove(INPUTS).map_err(OutputError::from)?;
         }
         Ok(data_set.sync_folder(PRIVATE).map_err(OutputError::from)?)
     }
 
-    /// Before the first commit of this process: whether the plans are those that it works by. A run with other settings may have replaced them, while
-    /// nothing was committed.
+    /// Before the first commit of this process: checks that the stored plans are the ones it works by. A run with other
+    /// settings may have replaced them before anything was committed.
     ///
     /// # Errors
     ///
@@ -282,8 +282,8 @@ fn dir(data_set: &DataSet) -> String {
     data_set.path("").display().to_string()
 }
 
-/// Whether the last plan may give way to one that is asked for: nothing is committed of its units; or all that is committed is of the one that is
-/// asked for, which another run replaced in the moment of its first commit.
+/// Whether the plan asked for may replace the last one: nothing of the last plan's units is committed; or all commits
+/// belong to the plan asked for, which another run replaced at the moment of its first commit.
 fn gives_way(data_set: &DataSet, plans: &[Plan], asked: &Plan) -> Result<bool, OutputError> {
     let before = plans.len().checked_sub(2).map_or(0, |before| plans[before].units.len());
     let is_first = plans.len() == 1;
@@ -306,7 +306,7 @@ fn gives_way(data_set: &DataSet, plans: &[Plan], asked: &Plan) -> Result<bool, O
     Ok(true)
 }
 
-/// The plans in the folder; none if there is no data set.
+/// The plans in the folder; empty if there is no data set.
 fn read(data_set: &DataSet) -> Result<Vec<Plan>, OutputError> {
     let mut plans = Vec::new();
     while let Some(bytes) = data_set.read(&name(plans.len()))? {

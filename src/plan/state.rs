@@ -1,4 +1,4 @@
-//! What is done of a plan, by its commit records.
+//! The state of a plan's units, from its commit records.
 
 use rayon::prelude::*;
 
@@ -6,21 +6,21 @@ use crate::output::OutputError;
 use crate::output::commit::CommitRecord;
 use crate::output::data_set::{COMMITS, DataSet};
 
-/// How far a unit is.
+/// The state of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnitState {
     /// No shard is committed.
     Missing,
-    /// So many shards are committed, and not the last.
+    /// This many shards are committed, but not the last.
     Begun(usize),
-    /// All are.
+    /// All shards are committed.
     Done,
 }
 
-/// Records of a store that are asked for at once: each takes as long as an answer.
+/// Records that are requested from a store at once: each request waits for an answer.
 const AT_ONCE: usize = 32;
 
-/// How far each of `units` units is, by the last record of each.
+/// The state of each of `units` units, from the last record of each.
 ///
 /// # Errors
 ///
@@ -34,7 +34,7 @@ pub fn states(data_set: &DataSet, units: usize) -> Result<Vec<UnitState>, Output
     })
 }
 
-/// How many shards of each of `units` units are committed, by the names of the records.
+/// The number of committed shards of each of `units` units, from the names of the records.
 ///
 /// # Errors
 ///
@@ -70,7 +70,7 @@ fn each<T: Sync, R: Send>(
     many_at_once(of, job)
 }
 
-/// Asks for something of each of many, many at once. The first error is that of all.
+/// Calls a function for each of many items, many at once. Returns the first error.
 ///
 /// # Errors
 ///
@@ -84,7 +84,7 @@ pub fn many_at_once<T: Sync, R: Send, E: From<std::io::Error> + Send>(
     pool.install(|| of.par_iter().enumerate().map(job).collect())
 }
 
-/// Numbers in order, as `0-3,7`: Slurm reads them so, and so do people.
+/// Sorted numbers as `0-3,7`, which Slurm accepts and people can read.
 #[must_use]
 pub fn ranges(numbers: &[usize]) -> String {
     let runs = numbers.chunk_by(|a, b| a + 1 == *b);
