@@ -71,16 +71,14 @@ pub enum Compression {
 
 /// A text that names no compression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says it")]
 pub enum CompressionError {
     /// Neither a codec nor a level of one.
     #[error("expected `zstd`, `zstd:LEVEL`, `snappy` or `none`, found `{0}`")]
     Unknown(String),
     /// A level that Zstandard does not have.
     #[error("expected a level from {} to {}, found `{found}`", Compression::LEVELS.start(), Compression::LEVELS.end())]
-    Level {
-        /// What stands after the colon.
-        found: String,
-    },
+    Level { found: String },
 }
 
 impl Compression {
