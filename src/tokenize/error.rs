@@ -6,6 +6,7 @@ use crate::tokenize::mistaken::Kind;
 
 /// Why a tokenizer's file cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says it")]
 pub enum TokenizerFileError {
     /// The file or folder cannot be read. The message carries the path.
     #[error("cannot read the tokenizer")]
@@ -15,29 +16,14 @@ pub enum TokenizerFileError {
     NoSuchFile(PathBuf),
     /// A file of another kind.
     #[error("`{}` is {kind}", path.display())]
-    Mistaken {
-        /// The file.
-        path: PathBuf,
-        /// What it is.
-        kind: Kind,
-    },
+    Mistaken { path: PathBuf, kind: Kind },
     /// A folder without a tokenizer's file.
     #[error("no `tokenizer.json` in `{}`, nor a SentencePiece model", .0.display())]
     NoFile(PathBuf),
     /// The file is refused.
     #[error("`{}` is no tokenizer that can be used: {reason}", path.display())]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Invalid { path: PathBuf, reason: String },
     /// The configuration beside the file is not JSON.
     #[error("`{}` cannot be read as JSON", path.display())]
-    Config {
-        /// The file.
-        path: PathBuf,
-        /// Where and why.
-        source: serde_json::Error,
-    },
+    Config { path: PathBuf, source: serde_json::Error },
 }
