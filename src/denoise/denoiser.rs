@@ -59,6 +59,7 @@ pub struct RowBounds {
 
 /// Why a denoiser is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says it")]
 pub enum DenoiserError {
     /// Numbers that make no mask.
     #[error(transparent)]
@@ -71,12 +72,7 @@ pub enum DenoiserError {
     Choices,
     /// An option of the other layout.
     #[error("`{option}` belongs to layout `{layout}`")]
-    Option {
-        /// The option.
-        option: &'static str,
-        /// The layout that has it.
-        layout: Layout,
-    },
+    Option { option: &'static str, layout: Layout },
 }
 
 impl Denoiser {

@@ -224,6 +224,7 @@ pub struct NoiseBounds {
 
 /// Why a pattern is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says it")]
 pub enum PatternError {
     /// A density of 0, 1 or more.
     #[error("`noise_density` must lie between 0 and 1, both excluded, found {0}")]
@@ -233,22 +234,12 @@ pub enum PatternError {
     MeanSpanLength(Ratio),
     /// A share of 0, 1 or more.
     #[error("`{key}` must lie between 0 and 1, both excluded, found {share}")]
-    Share {
-        /// The key.
-        key: &'static str,
-        /// The share found.
-        share: Ratio,
-    },
+    Share { key: &'static str, share: Ratio },
     /// More noise spans than kept tokens to separate them.
     #[error(
         "noise of density {density} in spans of mean length {mean} needs more spans than there are kept tokens to separate them"
     )]
-    TooDense {
-        /// The density.
-        density: Ratio,
-        /// The mean span length.
-        mean: Ratio,
-    },
+    TooDense { density: Ratio, mean: Ratio },
     /// A union of one mask, or of too many.
     #[error("`union` takes 2 to {MOST_UNITED} masks, found {0}")]
     United(usize),
@@ -257,12 +248,7 @@ pub enum PatternError {
     Rows(u32),
     /// A range of choices without a number in it, or too many.
     #[error("`least` and `most` must be numbers of other labels with least ≤ most ≤ 1000, found {least} and {most}")]
-    Choices {
-        /// The least.
-        least: u32,
-        /// The most.
-        most: u32,
-    },
+    Choices { least: u32, most: u32 },
 }
 
 impl NoisePattern {

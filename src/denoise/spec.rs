@@ -111,25 +111,14 @@ pub struct Shortening {
 
 /// Why fields make no [`Spec`].
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says it")]
 pub enum SpecError {
     /// Rows of another version of the masking page.
     #[error("masking version {found} is not the version {MASKING_VERSION} of this tool")]
-    MaskingVersion {
-        /// The version found.
-        found: u32,
-    },
+    MaskingVersion { found: u32 },
     /// A number out of its range.
     #[error("`{field}` must be between {least} and {most}, found {found}")]
-    Range {
-        /// The field.
-        field: &'static str,
-        /// Its least value.
-        least: u64,
-        /// Its greatest value.
-        most: u64,
-        /// The value found.
-        found: u64,
-    },
+    Range { field: &'static str, least: u64, most: u64, found: u64 },
     /// No denoiser.
     #[error("the recipe has no denoiser")]
     NoDenoiser,
@@ -141,12 +130,7 @@ pub enum SpecError {
     Weights,
     /// A denoiser whose numbers do not go together.
     #[error("denoiser `{name}`")]
-    Denoiser {
-        /// Its name.
-        name: String,
-        /// What is wrong.
-        source: DenoiserError,
-    },
+    Denoiser { name: String, source: DenoiserError },
     /// EOS asked for, but the vocabulary has none.
     #[error("the recipe ends sequences with EOS (`eos = \"{}\"`), but no EOS token is known", if *.labels_only { "labels" } else { "both" })]
     NoEos {
@@ -155,27 +139,19 @@ pub enum SpecError {
     },
     /// No sentinel at all.
     #[error("denoiser `{name}` needs sentinels, but the vocabulary has none")]
-    NoSentinels {
-        /// The denoiser.
-        name: String,
-    },
+    NoSentinels { name: String },
     /// Lengths that fit no segment, or none long enough to give tokens up.
     #[error(
         "denoiser `{name}` fits segments of at most {tokens} tokens into inputs of {inputs_length} and labels of \
          {labels_length} with {sentinels} sentinels, but `min_segment = {min_segment}` needs {needed}"
     )]
     TooShort {
-        /// The denoiser.
         name: String,
         /// Its segment length; below 2 if none fits.
         tokens: u32,
-        /// The inputs' length.
         inputs_length: u32,
-        /// The labels' length.
         labels_length: u32,
-        /// The vocabulary's sentinels.
         sentinels: usize,
-        /// The fewest tokens of a segment.
         min_segment: u32,
         /// The segment length needed: `2 · min_segment − 1`.
         needed: u32,
@@ -187,7 +163,6 @@ pub enum SpecError {
     SequenceLength {
         /// `inputs_length + labels_length`.
         most: u32,
-        /// The length found.
         found: u32,
     },
     /// A separator that is no reserved id.
@@ -197,10 +172,7 @@ pub enum SpecError {
     #[error(
         "the inputs of denoiser `{name}` would be empty: all of a segment is noise, and nothing stands in front of it"
     )]
-    EmptyInputs {
-        /// The denoiser.
-        name: String,
-    },
+    EmptyInputs { name: String },
     /// Padding asked for, but the vocabulary has no pad.
     #[error("`pad` needs a pad token, but none is known")]
     NoPad,
@@ -210,34 +182,20 @@ pub enum SpecError {
     /// A window that is too small to be cut.
     #[error("a window of {tokens} tokens is too short for `min_segment = {min_segment}`, which needs {needed}")]
     ShortWindow {
-        /// Its tokens.
         tokens: u32,
-        /// The fewest tokens of a segment.
         min_segment: u32,
         /// `2 · min_segment − 1`.
         needed: u32,
     },
     /// A pattern of labels beside one that is none, or without labels.
     #[error("denoiser `{name}`: {rule}")]
-    Labels {
-        /// The denoiser.
-        name: String,
-        /// The rule that is broken.
-        rule: LabelsRule,
-    },
+    Labels { name: String, rule: LabelsRule },
     /// A JSON value that is no spec.
     #[error("not a spec of this version")]
     Json(#[from] serde_json::Error),
     /// Segment lengths written down differ from the ones computed.
     #[error("the recorded segment length of `{name}` is {recorded}, but the spec gives {computed}")]
-    SegmentLength {
-        /// The denoiser.
-        name: String,
-        /// What the JSON says.
-        recorded: u64,
-        /// What the fields give.
-        computed: u32,
-    },
+    SegmentLength { name: String, recorded: u64, computed: u32 },
 }
 
 /// What a pattern of labels needs.

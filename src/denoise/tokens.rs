@@ -8,13 +8,13 @@ pub struct TokenSequence<'a>(&'a [u32]);
 
 /// Why ids are no [`TokenSequence`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says it")]
 pub enum TokenError {
     /// An id of EOS, pad, a sentinel or a mode token came out of ordinary text.
     #[error("token {position} is the reserved id {id}")]
     Reserved {
         /// 0-based position in the document.
         position: usize,
-        /// The reserved id.
         id: u32,
     },
     /// An id at or above the vocabulary's size.
@@ -22,9 +22,7 @@ pub enum TokenError {
     OutOfVocabulary {
         /// 0-based position in the document.
         position: usize,
-        /// The id.
         id: u32,
-        /// The vocabulary's size.
         size: u32,
     },
 }

@@ -28,31 +28,17 @@ pub const MAX_SIZE: u32 = 1 << 24;
 
 /// Why ids make no [`Vocabulary`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says it")]
 pub enum VocabularyError {
     /// Too large an id, or too many.
     #[error("the largest id is {largest}, but a vocabulary has at most {MAX_SIZE} ids")]
-    TooLarge {
-        /// The largest id.
-        largest: u32,
-    },
+    TooLarge { largest: u32 },
     /// A reserved id at or above the size.
     #[error("{what} has id {id}, but the vocabulary has {size} ids")]
-    OutOfRange {
-        /// Which reserved token.
-        what: String,
-        /// Its id.
-        id: u32,
-        /// The vocabulary's size.
-        size: u32,
-    },
+    OutOfRange { what: String, id: u32, size: u32 },
     /// Two reserved tokens with one id.
     #[error("{what} and another reserved token are both id {id}")]
-    Overlap {
-        /// Which reserved token came second.
-        what: String,
-        /// The id.
-        id: u32,
-    },
+    Overlap { what: String, id: u32 },
 }
 
 impl Vocabulary {
