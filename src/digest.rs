@@ -20,7 +20,7 @@ pub fn short(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes)[..4])
 }
 
-/// The bytes that [`hex`] wrote; `None` if the text is no hex.
+/// The bytes that [`hex`] wrote; `None` if the text is not hex.
 #[must_use]
 pub fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());

@@ -1,4 +1,4 @@
-//! Parse, execute, print one error, choose the exit code.
+//! Parses the command line, runs the command, prints one error and chooses the exit code.
 
 use std::process::ExitCode;
 

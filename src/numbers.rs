@@ -16,7 +16,7 @@ pub fn counted(count: u64, one: &str) -> String {
     format!("{} {}", grouped(count), noun(count, one))
 }
 
-/// `1 byte`, `2000 bytes`: a size that is compared with another one.
+/// `1 byte`, `2000 bytes`: a size that a person compares with another one.
 #[must_use]
 pub fn exact(count: u64, one: &str) -> String {
     format!("{count} {}", noun(count, one))

@@ -16,6 +16,7 @@ use crate::pipeline::masker::{BatchMasker, Masked};
 
 /// Why a line has no rows to be shown.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says it")]
 pub enum LineError {
     /// The source cannot be read.
     #[error(transparent)]
@@ -28,36 +29,15 @@ pub enum LineError {
     Output(#[from] OutputError),
     /// A source that is shorter.
     #[error("{source_name}:{line}: the source has {lines} lines")]
-    NoLine {
-        /// The source.
-        source_name: String,
-        /// The line asked for.
-        line: u64,
-        /// Its lines.
-        lines: u64,
-    },
+    NoLine { source_name: String, line: u64, lines: u64 },
     /// A line that a run rejects.
     #[error("{source_name}:{line}: rejected as {reason}: {detail}")]
-    Rejected {
-        /// The source.
-        source_name: String,
-        /// The line.
-        line: u64,
-        /// The reason's name.
-        reason: String,
-        /// What is wrong.
-        detail: String,
-    },
+    Rejected { source_name: String, line: u64, reason: String, detail: String },
     /// A line without rows of its own.
     #[error(
         "{source_name}:{line}: no row begins with this line: it is blank, too short, or joined with the lines before it"
     )]
-    NoRow {
-        /// The source.
-        source_name: String,
-        /// The line.
-        line: u64,
-    },
+    NoRow { source_name: String, line: u64 },
 }
 
 impl LineError {

@@ -1,4 +1,4 @@
-//! Two JSON values, and where they differ.
+//! Compares two JSON values.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// `` `totals.rows` is 5 in the manifest, 6 here ``, with the names of the two.
+    /// `` `totals.rows` is 5 in the manifest, 6 here ``, where the arguments name the two sides.
     #[must_use]
     pub fn shown(&self, first: &str, second: &str) -> String {
         let Self { path, first: old, second: new } = self;
@@ -48,7 +48,7 @@ fn differ(path: &str, first: Option<&Value>, second: Option<&Value>, found: &mut
                 differ(&below(key), old.get(key), new.get(key), found);
             }
         }
-        // Words make sense together: a list of columns.
+        // A list of words, such as columns, is compared as a whole.
         (Some(Value::Array(old)), Some(Value::Array(new))) if !old.iter().chain(new).all(Value::is_string) => {
             let before = found.len();
             match old.iter().chain(new).map(name).collect::<Option<Vec<&str>>>() {
@@ -65,7 +65,7 @@ fn differ(path: &str, first: Option<&Value>, second: Option<&Value>, found: &mut
                 }
             }
             if found.len() == before {
-                // The same things in another order.
+                // The same items in another order.
                 found.push(Difference { path: path.to_owned(), first: first.cloned(), second: second.cloned() });
             }
         }
@@ -77,7 +77,7 @@ fn by_name(list: &[Value]) -> BTreeMap<&str, &Value> {
     list.iter().filter_map(|item| Some((name(item)?, item))).collect()
 }
 
-/// What a thing of a list is found by.
+/// The key that finds an item in a list.
 fn name(item: &Value) -> Option<&str> {
     ["name", "path", "index"].into_iter().find_map(|key| item.get(key)?.as_str())
 }
@@ -90,7 +90,7 @@ fn brief(value: &Value) -> String {
     }
 }
 
-/// An error and what caused it, in one line.
+/// An error and its causes, on one line.
 #[must_use]
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());

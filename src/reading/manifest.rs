@@ -13,22 +13,17 @@ use crate::reading::Described;
 
 /// Why a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says it")]
 pub enum ManifestError {
     /// It is no JSON, or lacks something.
     #[error("cannot be read: {0}")]
     Json(serde_json::Error),
     /// It is of another format.
     #[error("`manifest_version` is {found}, this tool reads {MANIFEST_VERSION}")]
-    Version {
-        /// The version found.
-        found: Value,
-    },
+    Version { found: Value },
     /// Its rows are those of another masking version.
     #[error("`masking_version` is {found}, this tool makes rows of version {MASKING_VERSION}")]
-    MaskingVersion {
-        /// The version found.
-        found: Value,
-    },
+    MaskingVersion { found: Value },
     /// Its spec is none.
     #[error("`spec`: {}", with_causes(.0))]
     Spec(SpecError),

@@ -2,16 +2,16 @@
 
 use crate::denoise::{NoiseMask, RowForm, Vocabulary};
 
-/// What a part of a row is.
+/// The kind of a part of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Text that the inputs keep.
     Kept,
-    /// Text that is to be produced.
+    /// Text that the model is to produce.
     Noise,
-    /// What stands for a span.
+    /// A sentinel, which stands for a span.
     Sentinel,
-    /// What names the denoiser's mode.
+    /// The mode token of the denoiser.
     ModeToken,
     /// EOS, a pad or a separator.
     Reserved,
@@ -20,22 +20,22 @@ pub enum Kind {
 /// Consecutive ids of one kind, as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// What they are.
+    /// The kind of all its ids.
     pub kind: Kind,
-    /// Their text.
+    /// The text of its ids.
     pub text: String,
 }
 
-/// What a person reads for ids: a tokenizer's text, or their numbers.
+/// Turns ids into what is shown: a tokenizer's text, or their numbers.
 pub type Text<'a> = &'a dyn Fn(&[u32]) -> String;
 
-/// The numbers of ids, for whoever has no tokenizer at hand.
+/// Ids as numbers, for when there is no tokenizer.
 #[must_use]
 pub fn numbers(ids: &[u32]) -> String {
     ids.iter().flat_map(|id| [id.to_string(), " ".to_owned()]).collect()
 }
 
-/// The text of a segment, kept and noise by turns.
+/// The text of a segment, kept and noise parts by turns.
 #[must_use]
 pub fn of_segment(shown: Text<'_>, segment: &[u32], mask: &NoiseMask) -> Vec<Part> {
     let spans = mask.spans().iter();
@@ -43,7 +43,8 @@ pub fn of_segment(shown: Text<'_>, segment: &[u32], mask: &NoiseMask) -> Vec<Par
     cut(shown, segment, ends.chain([(segment.len(), Kind::Kept)]))
 }
 
-/// The text of one sequence of an example, whose ordinary ids are `ordinary`. `form` is that of its denoiser, if that is known.
+/// The text of one sequence of an example, whose ordinary ids are `ordinary`. `form` is the form of its denoiser, if
+/// known.
 #[must_use]
 pub fn of_sequence(
     shown: Text<'_>,
@@ -71,13 +72,14 @@ pub fn of_sequence(
     cut(shown, &ids, ends)
 }
 
-/// The whole text of parts.
+/// The text of all parts together.
 #[must_use]
 pub fn joined(parts: &[Part]) -> String {
     parts.iter().map(|part| part.text.as_str()).collect()
 }
 
-/// The parts that end at these places, in order. The text of ids is what they add to the text before them: pieces alone may lose a space.
+/// The parts that end at these positions, in order. The text of some ids is what they add to the text before them:
+/// decoding pieces one at a time may lose a space.
 fn cut(shown: Text<'_>, ids: &[u32], ends: impl Iterator<Item = (usize, Kind)>) -> Vec<Part> {
     let (mut parts, mut from, mut before) = (Vec::new(), 0, shown(&[]));
     for (to, kind) in ends {

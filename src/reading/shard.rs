@@ -13,26 +13,20 @@ use crate::reading::decode::{Reach, Row, take_apart};
 
 /// Why rows cannot be read.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says it")]
 pub enum RowsError {
     /// A shard that cannot be read.
     #[error("`{}` cannot be read", path.display())]
-    Shard {
-        /// The shard.
-        path: PathBuf,
-        /// Why.
-        source: ReadError,
-    },
+    Shard { path: PathBuf, source: ReadError },
     /// A shard of other columns than the manifest says.
     #[error("`{}` has other columns than the manifest says", .0.display())]
     OtherColumns(PathBuf),
     /// A row that cannot be taken apart.
     #[error("`{}`: row {row}: {reason}", path.display())]
     Row {
-        /// The shard.
         path: PathBuf,
         /// 0-based row of the data set.
         row: u64,
-        /// The law that is broken.
         reason: String,
     },
 }

@@ -88,11 +88,11 @@ pub struct Prompts {
 
 /// Why a recipe cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says it")]
 pub enum RecipeError {
     /// Neither a built-in recipe nor a file.
     #[error("there is no recipe `{name}`")]
     Unknown {
-        /// The name asked for.
         name: String,
         /// The built-in name nearest to it, if one is near.
         nearest: Option<&'static str>,
@@ -103,21 +103,17 @@ pub enum RecipeError {
     /// A pattern of labels, but records of one field.
     #[error("{file}:{line}: denoiser `{name}`: {rule}", rule = LabelsRule::Field)]
     NoLabelField {
-        /// The recipe's name or path.
         file: String,
         /// 1-based line.
         line: usize,
-        /// The denoiser.
         name: String,
     },
     /// Something in the file is wrong.
     #[error("{file}:{line}: {message}")]
     At {
-        /// The recipe's name or path.
         file: String,
         /// 1-based line.
         line: usize,
-        /// What is wrong.
         message: String,
     },
 }
