@@ -1,4 +1,5 @@
-//! `README.md` of a data set: the card that Hugging Face `datasets` reads, and what a person wants to know first. It follows from the manifest alone.
+//! The data set card, `README.md`: Hugging Face `datasets` reads it, and it tells people the basics. It follows from
+//! the manifest alone.
 
 use std::fmt::Write as _;
 
@@ -14,7 +15,7 @@ use crate::output::schema::Column;
 /// Sources that the card lists; the manifest has all.
 const MOST_SOURCES: usize = 50;
 
-/// The card.
+/// The text of the card.
 #[must_use]
 pub fn card(manifest: &Manifest) -> String {
     let mut card = head(manifest);
@@ -31,13 +32,13 @@ pub fn card(manifest: &Manifest) -> String {
 /// How a card begins, up to the digest of its rows.
 const BEGIN: &str = "---\nconfigs:\n- config_name: default\n  description: rows ";
 
-/// The digest of the rows that a card is of; `None` if it does not begin as a card does.
+/// The digest of the rows that a card describes; `None` if it does not begin like a card.
 pub(super) fn rows_digest(card: &[u8]) -> Option<&str> {
     let rest = card.strip_prefix(BEGIN.as_bytes())?;
     std::str::from_utf8(rest.split(|byte| *byte == b'\n').next()?).ok()
 }
 
-/// What loaders read.
+/// The metadata that loaders read.
 fn head(manifest: &Manifest) -> String {
     let rows = manifest.totals.sources.rows;
     // The Hub's own names of sizes.
@@ -64,7 +65,7 @@ fn head(manifest: &Manifest) -> String {
          ---\n\
          \n\
          # Pre-masked training data\n",
-        // `datasets` keeps what it has read by the folder's name and this head: other rows need another one.
+        // `datasets` caches by the folder's name and this head, so different rows need a different head.
         digest = manifest.totals.rows_digest
     )
 }
@@ -120,7 +121,7 @@ fn about(manifest: &Manifest) -> String {
     text + "\n"
 }
 
-/// A name as code, also in a table, whatever is in it.
+/// A name as code, safe in a table whatever it contains.
 fn code(name: &str) -> String {
     let name = name.replace('|', "\\|");
     if name.contains('`') { format!("`` {name} ``") } else { format!("`{name}`") }
@@ -169,7 +170,7 @@ fn columns(manifest: &Manifest) -> String {
     text
 }
 
-/// What stands for the folder in code.
+/// Stands for the folder in code.
 const FOLDER: &str = "PATH/OF/THIS/FOLDER";
 
 /// Code that loads the rows, once it has the folder's path.
@@ -212,11 +213,11 @@ fn loading(manifest: &Manifest) -> String {
 const OLDEST_READERS: &str = "The oldest readers tried: DuckDB 1.0, pyarrow 14, pandas 2.2, Polars 0.20, Spark 3.5, `datasets` 3 with pyarrow 15; and \
                               fastparquet 2026.9.";
 
-/// What cannot be said of the encoding that only new readers know.
+/// The note for the encoding that only new readers know.
 const NEW_READERS: &str = "Only new readers read it: DuckDB 2.0, pyarrow 26, Polars 2.1 and `datasets` 5.2 were tried; \
                            DuckDB 1.5, pyarrow 15, Polars 0.20, fastparquet and Spark 3.5 do not.";
 
-/// Code that makes batches whose loss is that of each example alone.
+/// Code that makes batches in which each example's loss is separate.
 fn training(manifest: &Manifest) -> String {
     let has = |column: Column| manifest.plan.columns.iter().any(|name| name == column.name());
     let spec = &manifest.spec;
@@ -311,7 +312,7 @@ def batch(rows):
     }
 ";
 
-/// The recipe as the spec has it.
+/// The recipe in the spec's form.
 fn recipe(manifest: &Manifest) -> String {
     let keys = ["denoisers", "inputs_length", "labels_length", "min_segment", "eos", "segmenting", "causal"];
     let mut recipe = serde_json::Map::new();

@@ -1,4 +1,4 @@
-//! The commit record of a shard: create-only, the truth about what is finished.
+//! The commit record of a shard: created only once, it decides what is finished.
 
 use std::fmt::Display;
 
@@ -11,10 +11,11 @@ use crate::output::data_set::{COMMITS, Created, DATA, DataSet, Published, REJECT
 use crate::output::ours::is_shard_or_rejects;
 use crate::output::temporary::TemporaryFile;
 
-/// What a shard holds and where the unit stands after it.
+/// The contents of a shard, and the unit's position after it.
 ///
-/// The records of a unit are numbered from 0 without a gap; the last one says so. Their bytes depend on plan and sources alone,
-/// so two attempts at one shard write the same record, and a record that differs means that the output was not deterministic.
+/// The records of a unit are numbered from 0 without a gap; the last one says that it is the last. Their bytes depend
+/// only on the plan and the sources, so two attempts at one shard write the same record, and a different record means
+/// that the output was not deterministic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommitRecord {
@@ -28,19 +29,19 @@ pub struct CommitRecord {
     pub first_batch: u64,
     /// One past its last batch.
     pub end_batch: u64,
-    /// Whether the unit is finished with it.
+    /// Whether this shard finishes the unit.
     pub last: bool,
-    /// The Parquet file; none if its batches made no row.
+    /// The Parquet file; `None` if its batches made no row.
     pub file: Option<ShardFile>,
     /// The rejected lines of its batches.
     pub rejects: Option<RejectFiles>,
-    /// What was counted in its batches.
+    /// The counts of its batches.
     pub counts: Counts,
     /// Sources that ended in its batches.
     pub finished: Vec<FinishedFile>,
-    /// Where the reader stood after its last batch, inside a source.
+    /// The reader's position after its last batch, if inside a source.
     pub position: Option<ReaderPosition>,
-    /// Where it stood before the first batch of a unit that begins inside a source.
+    /// The reader's position before the first batch, if the unit begins inside a source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begin: Option<ReaderPosition>,
 }
@@ -51,13 +52,13 @@ pub struct CommitRecord {
 pub struct ShardFile {
     /// Relative to the data set.
     pub path: String,
-    /// Size.
+    /// Size in bytes.
     pub bytes: u64,
     /// SHA-256 of its bytes.
     pub sha256: String,
-    /// Rows.
+    /// Number of rows.
     pub rows: u64,
-    /// Row groups.
+    /// Number of row groups.
     pub row_groups: u64,
     /// Digest of its rows ([`RowsDigest`](crate::output::digest::RowsDigest)).
     pub rows_digest: String,
@@ -71,7 +72,7 @@ pub struct RejectFiles {
     pub index: String,
     /// SHA-256 of the index.
     pub index_sha256: String,
-    /// The lines themselves, byte for byte, each with a line feed behind.
+    /// The lines themselves, byte for byte, each followed by a line feed.
     pub lines: String,
     /// SHA-256 of the lines.
     pub lines_sha256: String,
@@ -91,13 +92,13 @@ pub struct FinishedFile {
     pub sha256: String,
 }
 
-/// A place inside a source, with a digest of what the reader had taken from the file by then.
+/// A position inside a source, with a digest of the bytes that the reader had taken from the file by then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReaderPosition {
     /// The source's name.
     pub source: String,
-    /// Lines before the place.
+    /// Lines before the position.
     pub lines: u64,
     /// Bytes read of the file, read-ahead included.
     pub file_bytes: u64,
@@ -105,19 +106,19 @@ pub struct ReaderPosition {
     pub file_sha256: String,
 }
 
-/// A file that is written, and the name it is to have.
+/// A finished file, and its final name.
 pub type Unnamed = (TemporaryFile, String);
 
 impl CommitRecord {
-    /// Gives the shard's files their names, then writes the record; or finds that another attempt has done so.
+    /// Gives the shard's files their names, then writes the record, unless another attempt has already done so.
     ///
     /// # Errors
     ///
-    /// [`OutputError::NotDeterministic`] if another attempt made something else; it stays.
+    /// [`OutputError::NotDeterministic`] if another attempt wrote something else; that stays.
     pub fn commit(&self, data_set: &DataSet, files: Vec<Unnamed>) -> Result<(), OutputError> {
         match self.try_commit(data_set, files) {
             Ok(()) => Ok(()),
-            // Whoever was faster may have finished the data set, and taken a file for a leftover; or a reply was lost.
+            // A faster attempt may have finished the data set and removed a file as a leftover; or a reply was lost.
             Err(_) if self.is_committed(data_set)? => self.settle(data_set),
             Err(error) => Err(error),
         }
@@ -132,7 +133,8 @@ impl CommitRecord {
         }
         let (mut ours, mut replaced) = (Vec::new(), Vec::new());
         for (file, name) in files {
-            // What has the name is of another attempt: of one that goes on, or left by one that was killed before it committed.
+            // The file with this name belongs to another attempt: one that is still running, or one that was killed
+            // before its commit.
             let file = match data_set.publish_new(file, &name)? {
                 Published::New(opened) => {
                     ours.extend(opened.map(|file| (file, name)));
@@ -155,18 +157,19 @@ impl CommitRecord {
             data_set.publish_unless(file, &name, || self.is_committed(data_set))?;
         }
         match data_set.create_only(&DataSet::commit_name(self.unit, self.shard), &to_json(self))? {
-            // One that came late has not seen the record, and may have put its own files there.
+            // A late attempt has not seen the record, and may have put its own files there.
             Created::New => Ok(ours.iter().try_for_each(|(file, name)| data_set.keep(file, name))?),
             Created::Existing(bytes) if bytes == to_json(self) => self.settle(data_set),
             Created::Existing(_) => {
-                // This is one that came late. What it found is what the record tells of, unless that has been put back already.
+                // This is the late attempt. The files that it replaced are the recorded ones, unless they have been put
+                // back already.
                 replaced.iter().try_for_each(|(file, name)| data_set.keep(file, name))?;
                 self.is_committed(data_set).map(drop)
             }
         }
     }
 
-    /// What another attempt committed survives a power cut as well.
+    /// Makes what another attempt committed survive a power cut as well.
     fn settle(&self, data_set: &DataSet) -> Result<(), OutputError> {
         let rejects = self.rejects.as_ref().map(|_| REJECTS);
         for folder in [Some(DATA), rejects, Some(COMMITS)].into_iter().flatten() {
@@ -175,7 +178,7 @@ impl CommitRecord {
         Ok(())
     }
 
-    /// Whether this record is written already.
+    /// Whether this record exists already.
     fn is_committed(&self, data_set: &DataSet) -> Result<bool, OutputError> {
         let name = DataSet::commit_name(self.unit, self.shard);
         match data_set.read(&name)? {
@@ -221,11 +224,11 @@ impl CommitRecord {
     }
 }
 
-/// Checks that the records of a unit are those of this plan, one behind the other.
+/// Checks that the records of a unit are this plan's and follow one another.
 ///
 /// # Errors
 ///
-/// [`OutputError::ForeignRecord`] for the first that is not.
+/// [`OutputError::ForeignRecord`] for the first record that does not.
 pub fn check_records(data_set: &DataSet, plan: &str, unit: usize, records: &[CommitRecord]) -> Result<(), OutputError> {
     let mut first_batch = 0;
     for (shard, record) in records.iter().enumerate() {

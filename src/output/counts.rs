@@ -1,4 +1,4 @@
-//! What is counted. Counts add up: batch by batch, shard by shard, unit by unit.
+//! Counts. They add up: batch by batch, shard by shard, unit by unit.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::reject::Reason;
 
-/// What became of a source's lines.
+/// The counts of a source's lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceCounts {
     /// Lines, blank ones included.
     pub lines: u64,
-    /// Lines of white space only: no records.
+    /// Lines of white space only, which are not records.
     pub blank_lines: u64,
     /// Records that became tokens.
     pub documents: u64,
@@ -38,7 +38,7 @@ pub struct SourceCounts {
     pub rejects: BTreeMap<Reason, u64>,
 }
 
-/// What a denoiser made.
+/// The counts of a denoiser.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DenoiserCounts {
@@ -57,7 +57,7 @@ pub struct DenoiserCounts {
 }
 
 impl SourceCounts {
-    /// Rejected lines, whatever the reason.
+    /// Rejected lines, for all reasons.
     #[must_use]
     pub fn rejected(&self) -> u64 {
         self.rejects.values().fold(0, |sum: u64, count| sum.saturating_add(*count))
@@ -118,12 +118,12 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// The counts of a source, made if need be.
+    /// The counts of a source, added if missing.
     pub fn source(&mut self, name: &str) -> &mut SourceCounts {
         entry(&mut self.sources, name)
     }
 
-    /// The counts of a denoiser, made if need be.
+    /// The counts of a denoiser, added if missing.
     pub fn denoiser(&mut self, name: &str) -> &mut DenoiserCounts {
         entry(&mut self.denoisers, name)
     }
@@ -140,7 +140,7 @@ impl AddAssign<&Self> for Counts {
     }
 }
 
-/// No run counts to the end of `u64`; a commit record that somebody else wrote may.
+/// No run counts to the end of `u64`, but a foreign commit record may.
 fn add(sum: &mut u64, count: u64) {
     *sum = sum.saturating_add(count);
 }

@@ -1,4 +1,4 @@
-//! The place of a data set: where files go and how they get their final names.
+//! The location of a data set: where its files are and how they get their final names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind, Seek as _, Write};
@@ -17,23 +17,23 @@ use crate::output::temporary::{TemporaryFile, in_use, is_in_use, sync_folder_of}
 pub use crate::store::Created;
 use crate::store::Location;
 
-/// Shards. Loaders look here.
+/// The folder of shards, where loaders look.
 pub const DATA: &str = "data";
-/// Rejected lines.
+/// The folder of rejected lines.
 pub const REJECTS: &str = "rejects";
-/// Everything that no loader may see.
+/// The folder of everything that loaders must not see.
 pub const PRIVATE: &str = ".ul2-prep";
-/// The plan that the data set is made by.
+/// The data set's plan.
 pub const PLAN: &str = ".ul2-prep/plan.json";
-/// Where its sources and its tokenizer were when the plan was written: of no row, and of no digest.
+/// Where the sources and the tokenizer were when the plan was written: it affects no row and no digest.
 pub const INPUTS: &str = ".ul2-prep/inputs.json";
-/// What was made.
+/// Describes what was made.
 pub const MANIFEST: &str = "manifest.json";
 /// The digests of all files.
 pub const SUMS: &str = "SHA256SUMS";
 /// The data set card.
 pub const CARD: &str = "README.md";
-/// Empty; comes last of all, as others expect it.
+/// An empty file, written last of all, as other tools expect.
 pub const SUCCESS: &str = "_SUCCESS";
 
 /// The plan of the `number`-th extension, counted from 1.
@@ -46,23 +46,23 @@ pub fn extension(number: usize) -> String {
 pub const COMMITS: &str = ".ul2-prep/commits";
 const TEMPORARY: &str = ".ul2-prep/tmp";
 
-/// The place that a data set is written to: a folder, or names in a store. What differs between the two is here and nowhere else.
+/// The location of a data set: a folder, or names in a store. All differences between the two are here.
 #[derive(Debug, Clone)]
 pub struct DataSet {
     place: Location,
-    /// Where files lie that are fetched from a store.
+    /// The folder for files that are downloaded from a store.
     spool: Arc<OnceLock<Spool>>,
     faults: Faults,
 }
 
 impl DataSet {
-    /// The data set in the folder `dir`. Nothing is touched.
+    /// The data set in the folder `dir`. Touches no file.
     #[must_use]
     pub fn at(dir: &Path) -> Self {
         Self { place: Location::from(dir), spool: Arc::default(), faults: Faults::default() }
     }
 
-    /// The data set in a place. Nothing of it is touched.
+    /// The data set in a location. Touches no file of it.
     ///
     /// # Errors
     ///
@@ -77,19 +77,19 @@ impl DataSet {
         Ok(Self { place: place.clone(), spool: Arc::default(), faults: Faults::default() })
     }
 
-    /// The same, with a fault on purpose.
+    /// The same data set with a deliberate fault.
     #[must_use]
     pub fn with_faults(self, faults: Faults) -> Self {
         Self { faults, ..self }
     }
 
-    /// Where it is.
+    /// Its location.
     #[must_use]
     pub fn place(&self) -> &Location {
         &self.place
     }
 
-    /// Whether the place holds something, but no data set.
+    /// Whether the location holds something other than a data set.
     ///
     /// # Errors
     ///
@@ -118,7 +118,7 @@ impl DataSet {
         }
     }
 
-    /// The folders of a data set that are links, or files: what is written or removed there would be elsewhere.
+    /// The folders of a data set that are links or files: writing or removing there would affect another place.
     #[must_use]
     pub fn false_folders(&self) -> Vec<&'static str> {
         let is_false = |folder: &&str| match self.place.join(folder) {
@@ -146,15 +146,15 @@ impl DataSet {
     /// If one cannot be made.
     pub fn create_folders(&self) -> io::Result<()> {
         self.check_folders()?;
-        // What tells a data set from a foreign folder comes first.
+        // The folder that identifies a data set comes first.
         [COMMITS, TEMPORARY, DATA].into_iter().try_for_each(|folder| self.create_folder(folder))
     }
 
-    /// Makes a folder, unless it is there. A store has none.
+    /// Creates a folder, unless it exists. A store has no folders.
     ///
     /// # Errors
     ///
-    /// If it cannot be made.
+    /// If it cannot be created.
     pub fn create_folder(&self, relative: &str) -> io::Result<()> {
         let Location::Local(folder) = self.place.join(relative) else { return Ok(()) };
         let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
@@ -164,8 +164,8 @@ impl DataSet {
         missing.into_iter().try_for_each(sync_folder_of)
     }
 
-    /// Makes the names in a folder survive a power cut, if there is such a folder: an earlier process may have been killed before it synced them.
-    /// What is in a store survives.
+    /// Makes the names in a folder survive a power cut, if there is such a folder: an earlier process may have been
+    /// killed before it synced them. Objects in a store always survive.
     ///
     /// # Errors
     ///
@@ -180,14 +180,14 @@ impl DataSet {
         folder.sync_all()
     }
 
-    /// Syncs every name that this process found rather than wrote, before it writes what relies on it.
+    /// Syncs every name that this process found rather than wrote, before it writes anything that relies on them.
     ///
     /// # Errors
     ///
     /// If a folder cannot be synced.
     pub fn settle(&self) -> io::Result<()> {
         [DATA, REJECTS, COMMITS, PRIVATE, ""].into_iter().try_for_each(|folder| self.sync_folder(folder))?;
-        // The name of the data set itself. Its parent may belong to someone else.
+        // The name of the data set itself. Its parent may belong to another user.
         match self.place.local().map(sync_folder_of) {
             Some(Err(error)) if error.kind() != ErrorKind::PermissionDenied => Err(error),
             _ => Ok(()),
@@ -222,7 +222,7 @@ impl DataSet {
     ///
     /// # Errors
     ///
-    /// If it is there but cannot be read, is not a plain file, or has more bytes than a file of its kind.
+    /// If it exists but cannot be read, is not a plain file, or has more bytes than such a file may have.
     pub fn read(&self, relative: &str) -> io::Result<Option<Vec<u8>>> {
         match self.place.join(relative) {
             Location::Remote(remote) => remote.read(most(relative)),
@@ -234,11 +234,11 @@ impl DataSet {
         }
     }
 
-    /// A file of the data set on this machine. One in a store is fetched.
+    /// A file of the data set on this machine, downloaded if it is in a store.
     ///
     /// # Errors
     ///
-    /// If it is not there, or cannot be fetched.
+    /// If it does not exist, or cannot be downloaded.
     pub fn fetch(&self, relative: &str) -> io::Result<Fetched> {
         let remote = match self.place.join(relative) {
             Location::Local(path) => return Ok(Fetched::at(path)),
@@ -246,7 +246,7 @@ impl DataSet {
         };
         let object = remote.head()?.ok_or_else(|| missing(&remote.to_string()))?;
         if self.spool.get().is_none() {
-            // A second one, if two threads come at once, is removed again.
+            // If two threads come at once, the second folder is removed again.
             drop(self.spool.set(Spool::new()?));
         }
         let spool = self.spool.get().ok_or_else(|| io::Error::other("no folder for fetched files"))?;
@@ -260,17 +260,17 @@ impl DataSet {
     ///
     /// # Errors
     ///
-    /// If it is not there, or cannot be fetched.
+    /// If it does not exist, or cannot be downloaded.
     pub fn open_file(&self, relative: &str) -> io::Result<fs::File> {
         bounded::open(self.fetch(relative)?.path())
     }
 
-    /// The size of a plain file, or of the one that a link leads to: download caches keep data sets so. Whoever opens a pipe waits for somebody
-    /// who writes to it.
+    /// The size of a plain file, or of the file that a link leads to: download caches use links. It does not open a
+    /// pipe, which would wait for a writer.
     ///
     /// # Errors
     ///
-    /// If it is not there, or not a plain file.
+    /// If it does not exist, or is not a plain file.
     pub fn size(&self, relative: &str) -> io::Result<u64> {
         match self.place.join(relative) {
             Location::Local(path) => {
@@ -283,8 +283,8 @@ impl DataSet {
         }
     }
 
-    /// The size of each plain file in a folder, by name; none if there is no such folder. Another process may remove what is no part of the data set
-    /// meanwhile.
+    /// The size of each plain file in a folder, by name; empty if there is no such folder. Another process may remove
+    /// files that are not part of the data set meanwhile.
     ///
     /// # Errors
     ///
@@ -298,8 +298,8 @@ impl DataSet {
         Ok(self.files(folder, false)?.into_iter().filter_map(size).collect())
     }
 
-    /// The names of all files in a folder and, if it is to be `deep`, in the folders there; none if there is no such folder. Links to folders are
-    /// not followed: they may go in a circle.
+    /// The names of all files in a folder and, if `deep`, in its subfolders; empty if there is no such folder. Links to
+    /// folders are not followed: they may form a cycle.
     ///
     /// # Errors
     ///
@@ -354,7 +354,7 @@ impl DataSet {
                     let path = if is_local {
                         Some(path)
                     } else {
-                        // What is open needs no name, and a process that is killed leaves none.
+                        // An open file needs no name, and so a killed process leaves none.
                         fs::remove_file(path)?;
                         None
                     };
@@ -367,7 +367,8 @@ impl DataSet {
         Err(io::Error::other("no free name for a temporary file"))
     }
 
-    /// Gives a temporary file its final name, after its bytes are on the disk, unless there is a file of that name: then it is given back.
+    /// Syncs a temporary file and gives it its final name, unless a file has that name: then returns the temporary
+    /// file.
     ///
     /// # Errors
     ///
@@ -386,12 +387,12 @@ impl DataSet {
         let Some(path) = file.path.as_ref() else { return Err(io::Error::other("the temporary file is gone")) };
         match self.faults.link(path, &target) {
             Ok(()) => {}
-            // The reply to a link that was made may be lost: what counts is what is there.
+            // The reply to a successful link may be lost: the file's presence counts.
             Err(_) if fs::symlink_metadata(&target).is_ok() => return Ok(Published::Taken(file)),
             Err(cause) if has_no_links(&cause) => match self.faults.rename_new(path, &target) {
                 Ok(()) => file.path = None,
                 Err(_) if fs::symlink_metadata(&target).is_ok() => return Ok(Published::Taken(file)),
-                // A folder that may not be written to says the same of a link.
+                // Linking into a folder without write permission gives the same error.
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => return Err(cause),
                 Err(_) => return Err(NoNewNames { folder: self.place.to_string(), cause }.into()),
             },
@@ -415,13 +416,13 @@ impl DataSet {
         self.publish(again, relative)
     }
 
-    /// Whether a file has the bytes of a temporary one. What has them survives a power cut after this.
+    /// Whether a file has the same bytes as a temporary one. If so, it is synced, to survive a power cut.
     ///
     /// # Errors
     ///
     /// If it cannot be read or synced.
     pub fn holds(&self, relative: &str, file: &TemporaryFile) -> io::Result<bool> {
-        // A pipe or a link that leads nowhere has none.
+        // A pipe and a dangling link have no size.
         if self.size(relative).ok() != Some(file.bytes) {
             return Ok(false);
         }
@@ -436,7 +437,7 @@ impl DataSet {
         Ok(is_same)
     }
 
-    /// Whether there is anything of this name, even a link that leads nowhere.
+    /// Whether anything has this name, even a link that leads nowhere.
     ///
     /// # Errors
     ///
@@ -448,7 +449,7 @@ impl DataSet {
         }
     }
 
-    /// Gives a temporary file its final name, after its bytes are on the disk. A file of that name is replaced.
+    /// Syncs a temporary file and gives it its final name. It replaces a file of that name.
     ///
     /// # Errors
     ///
@@ -457,7 +458,7 @@ impl DataSet {
         self.publish_unless(file, relative, || Ok(false))
     }
 
-    /// The same, unless `is_too_late` when all is ready for the name.
+    /// The same, unless `is_too_late` is true when everything is ready for the name.
     ///
     /// # Errors
     ///
@@ -486,7 +487,7 @@ impl DataSet {
         Ok(file.sync_folder_of(&target)?)
     }
 
-    /// Writes a small file at once, replacing one of that name.
+    /// Writes a small file atomically, replacing a file of that name.
     ///
     /// # Errors
     ///
@@ -496,7 +497,8 @@ impl DataSet {
         let mut file = self.temporary(&relative.replace('/', "-"))?;
         file.write_all(bytes)?;
         match self.publish(file, relative) {
-            // Another process that finishes the same data set may have taken the temporary file for a leftover, and has written this one.
+            // Another process that finishes the same data set may have removed the temporary file as a leftover, and
+            // has written this one.
             Err(error) if error.kind() == ErrorKind::NotFound && self.read(relative)?.as_deref() == Some(bytes) => {
                 Ok(())
             }
@@ -504,11 +506,11 @@ impl DataSet {
         }
     }
 
-    /// Writes a small file at once, unless there is one of that name: whoever comes first wins, the other reads.
+    /// Writes a small file atomically, unless a file has that name: the first writer wins, the other reads.
     ///
     /// # Errors
     ///
-    /// If it cannot be written, or the one that is there cannot be read.
+    /// If it cannot be written, or the existing file cannot be read.
     pub fn create_only(&self, relative: &str, bytes: &[u8]) -> io::Result<Created> {
         self.check_size(relative, bytes)?;
         if let Location::Remote(remote) = self.place.join(relative) {
@@ -525,14 +527,14 @@ impl DataSet {
         }
     }
 
-    /// Nothing is written that could not be read again.
+    /// Refuses to write a file that could not be read again.
     fn check_size(&self, relative: &str, bytes: &[u8]) -> io::Result<()> {
         let most = most(relative);
         let shown = || format!("`{}`", self.path(relative).display());
         if bytes.len() as u64 > most { Err(bounded::too_large(&shown(), most)) } else { Ok(()) }
     }
 
-    /// Removes a file, if it is there.
+    /// Removes a file, if it exists.
     ///
     /// # Errors
     ///
@@ -547,7 +549,7 @@ impl DataSet {
         }
     }
 
-    /// Shards and rejects of the first `units` units that are not among `named`, by their names.
+    /// The shards and rejects of the first `units` units that are not in `named`, by name.
     ///
     /// # Errors
     ///
@@ -559,8 +561,8 @@ impl DataSet {
         Ok(unnamed)
     }
 
-    /// Removes what interrupted runs left behind. Files of processes that are alive stay, and all whose names are not those of temporary files. In a
-    /// store there are none.
+    /// Removes the leftovers of interrupted runs. Files of live processes stay, and so do files whose names are not
+    /// those of temporary files. A store has none.
     ///
     /// # Errors
     ///
@@ -594,7 +596,7 @@ fn most(relative: &str) -> u64 {
     if relative.starts_with(COMMITS) { MOST_RECORD } else { MOST }
 }
 
-/// A file system that gives files no second name, and cannot rename a file to a name only if that is free.
+/// A file system that has no hard links, and no rename that keeps an existing file.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the file system of `{folder}` has neither hard links nor a rename that replaces nothing: a data set cannot be made there"
@@ -611,9 +613,9 @@ impl From<NoNewNames> for io::Error {
     }
 }
 
-/// Whether a failed link says that the file system has none.
+/// Whether a failed link shows that the file system has no hard links.
 fn has_no_links(error: &io::Error) -> bool {
-    // Linux says EPERM of FAT, others EOPNOTSUPP, ENOSYS or EMLINK.
+    // Linux reports EPERM for FAT, and EOPNOTSUPP, ENOSYS or EMLINK for others.
     matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::TooManyLinks)
 }
 
@@ -631,7 +633,8 @@ impl Write for DigestWriter<'_> {
     }
 }
 
-/// The unit of a shard or of its rejects, by the name that [`UnitWriter`](crate::output::unit_writer::UnitWriter) gives it.
+/// The unit of a shard or of its rejects, from the name that [`UnitWriter`](crate::output::unit_writer::UnitWriter)
+/// gives it.
 fn unit_of(name: &str) -> Option<usize> {
     let (unit, rest) = name.split_once("/train-")?.1.split_once('-')?;
     let (shard, ending) = rest.split_once('.')?;
@@ -640,7 +643,7 @@ fn unit_of(name: &str) -> Option<usize> {
     is_ours.then(|| unit.parse().ok()).flatten()
 }
 
-/// Whether a name under `.ul2-prep/tmp/` is one that [`DataSet::temporary`] or the reader gives: `NAME.PROCESS-NUMBER`.
+/// Whether a name under `.ul2-prep/tmp/` was made by [`DataSet::temporary`] or by the reader: `NAME.PROCESS-NUMBER`.
 fn is_temporary(name: &str) -> bool {
     let numbers = match name.strip_prefix("long-lines-") {
         Some(numbers) => Some(numbers),
@@ -651,19 +654,19 @@ fn is_temporary(name: &str) -> bool {
     numbers.is_some_and(|(process, number)| is_number(process) && is_number(number))
 }
 
-/// Numbers files of this process.
+/// Numbers the files of this process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// What came of giving a file a name only if that is free.
+/// The result of naming a file if the name is free.
 #[derive(Debug)]
 pub enum Published {
     /// It has the name; on this machine it is still open.
     New(Option<fs::File>),
-    /// Another file has the name. This one is given back.
+    /// Another file has the name; this is the temporary file.
     Taken(TemporaryFile),
 }
 
-/// Whether a path is the name of an open file. Where files have no numbers, it is.
+/// Whether a path names an open file. True where files have no numbers.
 fn is_at(file: &fs::File, path: &Path) -> bool {
     #[cfg(unix)]
     {

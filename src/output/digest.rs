@@ -1,11 +1,11 @@
-//! The digest of rows, which neither order nor shards change.
+//! The digest of rows, which depends on neither their order nor the shards.
 
 use arrow::datatypes::ToByteSlice as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::denoise::Address;
 
-/// Where an example comes from.
+/// The origin of an example.
 #[derive(Debug, Clone, Copy)]
 pub struct Provenance<'a> {
     /// Name of the denoiser.
@@ -78,7 +78,7 @@ impl RowsDigest {
         self.0.iter().map(|limb| crate::digest::hex(&limb.to_le_bytes())).collect()
     }
 
-    /// The digest that [`RowsDigest::hex`] wrote; `None` if the text is none.
+    /// The digest that [`RowsDigest::hex`] wrote; `None` if the text is not one.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
         let bytes = crate::digest::from_hex(text)?;
@@ -91,7 +91,7 @@ impl RowsDigest {
 pub struct RowHash(Sha256);
 
 impl RowHash {
-    /// Adds the next example of the row; `prefix_length` of a causal one.
+    /// Adds the next example of the row; `prefix_length` is for a causal one.
     pub fn add(&mut self, from: Provenance<'_>, prefix_length: Option<u32>, input_ids: &[i32], labels: &[i32]) {
         hash_example(&mut self.0, from, prefix_length, input_ids, labels);
     }

@@ -1,4 +1,4 @@
-//! The rows of a batch, and the row group they are encoded as.
+//! Collects the rows of a batch and encodes them as a row group.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::output::OutputError;
 use crate::output::digest::{Provenance, RowsDigest, hash_example};
 use crate::output::schema::{self, Column, Padding, RowFormat};
 
-/// Ids in memory before they are handed to Parquet: few enough to stay in a core's own cache.
+/// Ids in memory before they are passed to Parquet: few enough to stay in a core's own cache.
 const IDS_AT_ONCE: usize = 1 << 17;
 
 /// The size of an example.
@@ -28,7 +28,7 @@ pub struct ExampleSize {
     pub labels: u64,
 }
 
-/// Values end to end; `ends` are those of lists or texts.
+/// Values end to end; `ends` are the ends of lists or texts.
 #[derive(Debug)]
 struct Ends(Vec<i32>);
 
@@ -53,7 +53,7 @@ impl Ends {
     }
 }
 
-/// The values of a column, whatever they are grouped to.
+/// The values of a column, however they are grouped.
 #[derive(Debug)]
 enum Values {
     Int32(Vec<i32>),
@@ -65,7 +65,7 @@ enum Values {
 #[derive(Debug)]
 struct ColumnBuffer {
     values: Values,
-    /// Ends of the rows' lists, if a row's value is one.
+    /// Ends of the rows' lists, if a row's value is a list.
     lists: Option<Ends>,
 }
 
@@ -128,21 +128,21 @@ impl ColumnBuffer {
     }
 }
 
-/// Rows in memory, column by column: ids always, the rest as far as somebody wants it.
+/// Rows in memory, column by column: ids always, other columns only if the format has them.
 #[derive(Debug)]
 struct Rows {
     input_ids: Vec<i32>,
     labels: Vec<i32>,
     input_ends: Ends,
     label_ends: Ends,
-    /// In the order of the format's columns; empty for the two of ids.
+    /// In the order of the format's columns; empty for the two columns of ids.
     columns: Vec<ColumnBuffer>,
 }
 
 impl Rows {
     fn new(format: &RowFormat) -> Self {
         Self {
-            // What is handed over at once, and room for the row that goes beyond it.
+            // The ids passed on at once, and room for the row that goes beyond them.
             input_ids: Vec::with_capacity(IDS_AT_ONCE + IDS_AT_ONCE / 8),
             labels: Vec::with_capacity(IDS_AT_ONCE / 2),
             input_ends: Ends::default(),
@@ -164,14 +164,14 @@ impl Rows {
     }
 }
 
-/// Makes row groups for shards of one kind, away from any file.
+/// Makes row groups for shards of one kind, independent of any file.
 pub struct RowGroupEncoder {
     format: RowFormat,
     schema: SchemaRef,
     columns: ArrowRowGroupWriterFactory,
 }
 
-/// A row group, compressed, ready to be appended to any shard of the same properties.
+/// A compressed row group, ready to be appended to any shard with the same properties.
 pub struct RowGroup {
     pub(super) chunks: Vec<ArrowColumnChunk>,
     /// Number of rows, at least 1.
@@ -190,7 +190,8 @@ impl RowGroupEncoder {
     /// [`OutputError`] if Parquet refuses them.
     pub fn new(format: RowFormat, properties: WriterPropertiesPtr) -> Result<Self, OutputError> {
         let schema = format.schema();
-        // Column writers belong to a file; any file of these properties will do, the chunks do not know where they go.
+        // Column writers belong to a file; any file with these properties will do, since chunks do not depend on their
+        // offset.
         let parquet_schema = ArrowSchemaConverter::new().convert(&schema)?;
         let nowhere = SerializedFileWriter::new(std::io::sink(), parquet_schema.root_schema_ptr(), properties)?;
         let columns = ArrowRowGroupWriterFactory::new(&nowhere, schema.clone());
@@ -214,7 +215,7 @@ impl RowGroupEncoder {
     }
 }
 
-/// A row group that rows are added to.
+/// A row group that takes rows.
 pub struct RowGroupBuilder<'a> {
     encoder: &'a RowGroupEncoder,
     writers: Vec<ArrowColumnWriter>,
@@ -224,7 +225,7 @@ pub struct RowGroupBuilder<'a> {
     digest: RowsDigest,
 }
 
-/// The row that examples are added to.
+/// The row that takes examples.
 #[derive(Default)]
 struct OpenRow {
     examples: i32,
@@ -232,7 +233,8 @@ struct OpenRow {
 }
 
 impl RowGroupBuilder<'_> {
-    /// Adds an example to the row at hand; `fill` appends its ids to `input_ids` and `labels` and says how many are given.
+    /// Adds an example to the current row; `fill` appends its ids to `input_ids` and `labels` and returns the number of
+    /// given ids.
     pub fn add(&mut self, from: Provenance<'_>, fill: impl FnOnce(&mut Vec<i32>, &mut Vec<i32>) -> u32) -> ExampleSize {
         let format = &self.encoder.format;
         let Rows { input_ids, labels, input_ends, columns, .. } = &mut self.pending;
@@ -244,7 +246,7 @@ impl RowGroupBuilder<'_> {
         let first = inputs_from == input_ends.last() && number == 1;
         for (buffer, column) in columns.iter_mut().zip(&format.columns) {
             match column {
-                // Ids are there already; their ends and the mask of attention come with the end of the row.
+                // The ids are there already; their ends and the attention mask come with the end of the row.
                 Column::InputIds | Column::Labels | Column::AttentionMask => {}
                 Column::PrefixLength => buffer.extend([prefix_length.cast_signed()].into_iter()),
                 Column::InputSegmentIds => buffer.extend(std::iter::repeat_n(number, inputs.len())),
@@ -254,7 +256,7 @@ impl RowGroupBuilder<'_> {
                 Column::Denoiser => buffer.push_text(from.denoiser),
                 Column::Line => buffer.push_int64(from.address.line.cast_signed()),
                 Column::Segment => buffer.extend([from.address.segment.cast_signed()].into_iter()),
-                // All examples of a row are of one source and one epoch.
+                // All examples of a row have one source and one epoch.
                 Column::Source | Column::Epoch if !first => {}
                 Column::Source => buffer.push_text(from.source),
                 Column::Epoch => buffer.extend([i32::from(from.address.epoch)].into_iter()),
@@ -265,7 +267,7 @@ impl RowGroupBuilder<'_> {
         ExampleSize { input_ids: inputs.len() as u64, labels: targets.len() as u64 }
     }
 
-    /// Ends the row at hand, which has an example or more.
+    /// Ends the current row, which has at least one example.
     ///
     /// # Errors
     ///
@@ -305,7 +307,7 @@ impl RowGroupBuilder<'_> {
         Ok(())
     }
 
-    /// The row group. No rows give none: an empty one makes readers fail.
+    /// The row group; `None` without rows: readers fail on an empty one.
     ///
     /// # Errors
     ///

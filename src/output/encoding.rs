@@ -1,4 +1,4 @@
-//! How the pages of a shard are encoded and compressed: it decides bytes, never a row.
+//! How the pages of a shard are encoded and compressed. This decides bytes, never a row.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -21,7 +21,7 @@ pub enum TokenEncoding {
 }
 
 impl TokenEncoding {
-    /// What shards had before plans and manifests said it.
+    /// The encoding of shards whose plan and manifest do not record it.
     const BEFORE: Self = Self::ByteStreamSplit;
 
     pub(crate) fn before() -> Self {
@@ -33,12 +33,12 @@ impl TokenEncoding {
         *self == Self::BEFORE
     }
 
-    /// Whether a dictionary is tried first.
+    /// Whether the writer tries a dictionary first.
     pub(super) fn has_dictionary(self) -> bool {
         self == Self::Dictionary
     }
 
-    /// What values are encoded as without a dictionary.
+    /// The encoding of values without a dictionary.
     pub(super) fn of_pages(self) -> PageEncoding {
         match self {
             Self::Plain | Self::Dictionary => PageEncoding::PLAIN,
@@ -69,11 +69,11 @@ pub enum Compression {
     None,
 }
 
-/// A text that names no compression.
+/// A text that does not name a compression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says it")]
 pub enum CompressionError {
-    /// Neither a codec nor a level of one.
+    /// Neither a codec nor a codec with a level.
     #[error("expected `zstd`, `zstd:LEVEL`, `snappy` or `none`, found `{0}`")]
     Unknown(String),
     /// A level that Zstandard does not have.
@@ -85,10 +85,10 @@ impl Compression {
     /// The levels of Zstandard, without those below 1, which hardly compress ids.
     pub const LEVELS: RangeInclusive<u8> = 1..=22;
 
-    /// The level if none is named: docs/internals/performance.md has what it was chosen by.
+    /// The default level; `docs/internals/performance.md` explains the choice.
     pub const LEVEL: u8 = 1;
 
-    /// What shards had before plans and manifests said it.
+    /// The compression of shards whose plan and manifest do not record it.
     const BEFORE: Self = Self::Zstd(1);
 
     pub(crate) fn before() -> Self {
@@ -100,7 +100,7 @@ impl Compression {
         *self == Self::BEFORE
     }
 
-    /// As Parquet has it.
+    /// The Parquet crate's name for it.
     ///
     /// # Errors
     ///
@@ -161,7 +161,7 @@ impl From<Compression> for String {
     }
 }
 
-/// All that decides how the pages of a data set are encoded.
+/// Everything that decides how the pages of a data set are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PageFormat {
     /// `--encoding`.

@@ -1,7 +1,7 @@
-//! Faults on purpose: what a power cut, a kill, a full disk or a lost reply does, at a step that a test picks.
+//! Deliberate faults: imitates a power cut, a kill, a full disk or a lost reply at a step that a test picks.
 //!
-//! The steps of a file are numbered as they come. A run with one worker takes them in the same order each time, so a test can go
-//! through all of them (`docs/internals/testing.md`).
+//! The steps of a file are numbered in the order they happen. A run with one worker takes them in the same order each
+//! time, so a test can go through all of them (`docs/internals/testing.md`).
 
 use std::path::Path;
 use std::str::FromStr;
@@ -13,17 +13,17 @@ use std::{fmt, io};
 /// A step on a file's way to its final name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Before the file is made.
+    /// Before the file is created.
     BeforeCreate,
     /// After its last byte is written, before it is synced.
     BeforeSync,
-    /// After it is synced, before it has its name.
+    /// After it is synced, before it gets its name.
     BeforeName,
     /// After it has its name, before its folder is synced.
     AfterName,
     /// After its folder is synced.
     AfterFolderSync,
-    /// Before a folder is synced whose names another process may have made.
+    /// Before the sync of a folder whose names another process may have made.
     BeforeSettle,
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for Step {
     }
 }
 
-/// The fault that a test asked for, if it asked for one.
+/// The fault that a test asks for, if any.
 #[derive(Debug, Clone, Default)]
 pub struct Faults(Option<Arc<Planned>>);
 
@@ -49,7 +49,7 @@ struct Planned {
     action: Action,
     /// Steps or bytes before it happens.
     left: AtomicU64,
-    /// How long a slow step takes.
+    /// The duration of a slow step.
     pause: Duration,
 }
 
@@ -57,13 +57,14 @@ struct Planned {
 enum Action {
     /// The process ends at a step, as by SIGKILL.
     Abort,
-    /// A step says that it failed, once. What comes after the name has happened all the same: a lost reply.
+    /// A step reports a failure, once. If the failure comes after the naming, the file has its name all the same: a
+    /// lost reply.
     Fail,
-    /// The disk has room for so many bytes.
+    /// The disk has room for this many bytes.
     Full,
     /// A step takes long.
     Slow,
-    /// The file system has no hard links, and from 1 on no rename that replaces nothing either.
+    /// The file system has no hard links; from 1 on it also has no rename that keeps an existing file.
     Links,
 }
 
@@ -97,11 +98,11 @@ impl FromStr for Faults {
 }
 
 impl Faults {
-    /// A step is taken: nothing, or the fault.
+    /// Takes a step: does nothing, or triggers the fault.
     ///
     /// # Errors
     ///
-    /// The fault, if it is one of [`fail`](Faults::from_str).
+    /// The fault, if it is a [`fail`](Faults::from_str).
     pub(super) fn step(&self, step: Step, file: &str) -> io::Result<()> {
         let Some(planned) = &self.0 else { return Ok(()) };
         if matches!(planned.action, Action::Full | Action::Links) || planned.left.fetch_sub(1, Ordering::Relaxed) != 0 {
@@ -117,17 +118,17 @@ impl Faults {
         }
     }
 
-    /// What the file system lacks: 0 hard links, 1 also a rename that replaces nothing.
+    /// What the file system lacks: 0 for hard links, 1 also for a rename that keeps an existing file.
     fn lacks(&self) -> Option<u64> {
         let planned = self.0.as_ref().filter(|planned| planned.action == Action::Links)?;
         Some(planned.left.load(Ordering::Relaxed))
     }
 
-    /// A second name for a file, unless that is taken.
+    /// Gives a file a second name, unless that is taken.
     ///
     /// # Errors
     ///
-    /// If the file system refuses, or is to refuse as FAT does.
+    /// If the file system refuses, or the fault makes it refuse as FAT does.
     pub(super) fn link(&self, path: &Path, target: &Path) -> io::Result<()> {
         match self.lacks() {
             None => fs_err::hard_link(path, target),
@@ -135,11 +136,11 @@ impl Faults {
         }
     }
 
-    /// Another name for a file, unless that is taken.
+    /// Renames a file, unless the new name is taken.
     ///
     /// # Errors
     ///
-    /// If the file system cannot do so, or is to say so.
+    /// If the file system cannot do so, or the fault says so.
     pub(super) fn rename_new(&self, path: &Path, target: &Path) -> io::Result<()> {
         if self.lacks().is_some_and(|lacks| lacks > 0) {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "fault on purpose: no such rename"));
@@ -151,7 +152,7 @@ impl Faults {
     ///
     /// # Errors
     ///
-    /// If the disk is to be full.
+    /// If the fault makes the disk full.
     pub(super) fn room(&self, bytes: usize) -> io::Result<usize> {
         let Some(planned) = self.0.as_ref().filter(|planned| planned.action == Action::Full) else { return Ok(bytes) };
         let take = |left: u64| left.checked_sub(left.min(bytes as u64));

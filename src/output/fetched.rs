@@ -1,11 +1,11 @@
-//! Files of a data set, on this machine wherever the data set is.
+//! Files of a data set on this machine, wherever the data set is.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-/// A file that can be opened as often as is needed. A copy is removed when dropped.
+/// A file that can be opened any number of times. A downloaded copy is removed when this is dropped.
 #[derive(Debug)]
 pub struct Fetched {
     pub(super) path: PathBuf,
@@ -14,19 +14,19 @@ pub struct Fetched {
 }
 
 impl Fetched {
-    /// A file that is here already.
+    /// A file that is already on this machine.
     #[must_use]
     pub fn at(path: PathBuf) -> Self {
         Self { shown: path.clone(), path, is_copy: false }
     }
 
-    /// Where it can be opened.
+    /// The path to open.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What messages call it.
+    /// The path or URL for messages.
     #[must_use]
     pub fn shown(&self) -> &Path {
         &self.shown

@@ -1,4 +1,5 @@
-//! `manifest.json`: what was made, from what. Equal runs write equal bytes: no clock, host, path or worker count.
+//! `manifest.json`: what was made, and from what. Equal runs write equal bytes: it holds no clock, host, path or worker
+//! count.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +26,7 @@ pub struct Manifest {
     pub tool_version: String,
     /// [`MASKING_VERSION`].
     pub masking_version: u32,
-    /// Which code made the ids, and why. It decides none.
+    /// Which code made the ids, and why. It does not affect the ids.
     pub tokenizer_path: String,
     /// Everything that decides rows.
     #[serde(deserialize_with = "crate::files::bounded::value")]
@@ -34,15 +35,15 @@ pub struct Manifest {
     pub spec_fingerprint: String,
     /// Denoisers that the vocabulary has too few sentinels for.
     pub shortened: Vec<Shortening>,
-    /// What decides files but no row.
+    /// The parts of the plan that decide files but no row.
     pub plan: PlanParts,
-    /// What was read, in the order of the plan.
+    /// The sources, in the order of the plan.
     pub sources: Vec<SourceEntry>,
-    /// What was written, in the order of names.
+    /// The shards, in the order of names.
     pub shards: Vec<ShardFile>,
-    /// Where rejects are kept.
+    /// The files of rejects.
     pub rejects: Vec<RejectFiles>,
-    /// What each denoiser made.
+    /// The counts of each denoiser.
     pub denoisers: BTreeMap<String, DenoiserCounts>,
     /// Sums.
     pub totals: Totals,
@@ -57,7 +58,8 @@ pub struct SourceEntry {
     pub bytes: u64,
     /// SHA-256 of its bytes on disk.
     pub sha256: String,
-    /// What became of its lines. Lines, documents, tokens and rejects are those of one epoch, left-out tokens, examples and rows those of all.
+    /// The counts of its lines. Lines, documents, tokens and rejects count one epoch; left-out tokens, examples and
+    /// rows count all epochs.
     #[serde(flatten)]
     pub counts: SourceCounts,
 }
@@ -74,15 +76,16 @@ pub struct Totals {
     pub labels: u64,
     /// Bytes of all shards.
     pub shard_bytes: u64,
-    /// Of packed rows, the share of their lengths that holds ids.
+    /// For packed rows, the share of their lengths that holds ids.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fill_rate: Option<f64>,
-    /// Digest of all rows, whatever their order and shards.
+    /// Digest of all rows, independent of their order and the shards.
     pub rows_digest: String,
 }
 
 impl Manifest {
-    /// The manifest of the records of all units of a plan whose sources are `names`. `tokenizer_path` says which code made the ids.
+    /// The manifest from the records of all units of a plan whose sources are `names`. `tokenizer_path` says which code
+    /// made the ids.
     ///
     /// # Errors
     ///
@@ -104,7 +107,7 @@ impl Manifest {
             if !records.last().is_some_and(|record| record.last) {
                 return Err(OutputError::Unfinished(unit));
             }
-            // A part begins where the one before it ended, or both read to the end of the source.
+            // A part begins where the previous one ended, or both read to the end of the source.
             let begin = records.first().and_then(|record| record.begin.as_ref());
             if part.is_some_and(|part| part.from > 0) && begin != before {
                 return Err(OutputError::SourceChanged(
@@ -123,7 +126,7 @@ impl Manifest {
                     if *epoch == 0 {
                         *sum += source;
                     } else {
-                        // What a window leaves out depends on the denoiser that its epoch chooses.
+                        // The tokens that a window leaves out depend on the denoiser that its epoch chooses.
                         sum.left_out_tokens += source.left_out_tokens;
                         sum.examples += source.examples;
                         sum.rows += source.rows;
@@ -176,13 +179,13 @@ impl Manifest {
         })
     }
 
-    /// Shards and files of rejects.
+    /// The paths of shards and reject files.
     pub fn files(&self) -> impl Iterator<Item = &str> {
         let rejects = self.rejects.iter().flat_map(|files| [files.index.as_str(), files.lines.as_str()]);
         self.shards.iter().map(|shard| shard.path.as_str()).chain(rejects)
     }
 
-    /// The manifest as it is written.
+    /// The manifest as JSON, as it is stored.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         to_json(self)
@@ -191,7 +194,7 @@ impl Manifest {
 
 /// The share of its rows' lengths that a packed data set fills with ids, to nine decimals; `None` for others.
 ///
-/// Of a number with all its digits `serde_json` may read another last bit than was written; one this short it reads exactly.
+/// `serde_json` may read a number with all its digits back with another last bit; it reads one this short exactly.
 #[expect(clippy::cast_precision_loss, reason = "a share: a few digits of it matter")]
 fn fill_rate(spec: &Spec, rows: u64, ids: u64) -> Option<f64> {
     let (inputs_length, labels_length) = spec.row_lengths();

@@ -1,4 +1,4 @@
-//! Whether a file was written by the tool, by what is in it: nothing else is replaced or removed.
+//! Decides from a file's contents whether the tool wrote it: nothing else is replaced or removed.
 
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 
@@ -9,8 +9,8 @@ use crate::output::data_set::{DATA, DataSet, REJECTS};
 /// Bytes before the end of a shard that hold the name of its writer.
 const TAIL: u64 = 16 << 10;
 
-/// Whether a file in `data/` or `rejects/` is a shard or rejects of the tool: a Parquet file whose footer names it, an index of rejects, or lines beside
-/// such an index.
+/// Whether a file in `data/` or `rejects/` was written by the tool: a Parquet file whose footer names it, an index of
+/// rejects, or lines next to such an index.
 ///
 /// # Errors
 ///

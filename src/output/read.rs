@@ -1,4 +1,4 @@
-//! Shards read again: their rows as they stand, and the bytes that rows become.
+//! Reads shards back: their rows, and the encoded bytes of rows.
 
 use std::cell::Cell;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -17,16 +17,16 @@ use crate::output::read_error::{PlainFile, ReadError};
 use crate::output::schema::{Column, KEY_FINGERPRINT, KEY_SPEC, KEY_VERSION, RowFormat};
 use crate::output::shape;
 
-/// A shard that is open for reading.
+/// A shard opened for reading.
 pub struct Shard {
     file: PlainFile,
-    /// Clones of a file share its place: one thread at a time.
+    /// Clones of a file share its offset, so only one thread may use it at a time.
     _not_shared: PhantomData<Cell<()>>,
     metadata: ArrowReaderMetadata,
     format: RowFormat,
 }
 
-/// What a shard's footer says of its making.
+/// What a shard's footer records of its making.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Footer {
     /// The tool's version.
@@ -38,11 +38,11 @@ pub struct Footer {
 }
 
 impl Shard {
-    /// Opens a shard that should be of this format.
+    /// Opens a shard that should have this format.
     ///
     /// # Errors
     ///
-    /// [`ReadError`] if it is no Parquet file.
+    /// [`ReadError`] if it is not a Parquet file.
     pub fn open(path: &Path, format: RowFormat) -> Result<Self, ReadError> {
         let file = bounded::open(path)?.into_file();
         shape::check_footer(&file)?;
@@ -51,20 +51,20 @@ impl Shard {
         Ok(Self { file, _not_shared: PhantomData, metadata, format })
     }
 
-    /// Number of rows, as the footer says.
+    /// Number of rows, according to the footer.
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.metadata.metadata().file_metadata().num_rows().try_into().unwrap_or_default()
     }
 
-    /// Number of rows of each row group, as the footer says.
+    /// Number of rows of each row group, according to the footer.
     #[must_use]
     pub fn row_groups(&self) -> Vec<u64> {
         let row_groups = self.metadata.metadata().row_groups().iter();
         row_groups.map(|row_group| row_group.num_rows().try_into().unwrap_or_default()).collect()
     }
 
-    /// What stands in the footer.
+    /// The contents of the footer.
     #[must_use]
     pub fn footer(&self) -> Footer {
         let values = self.metadata.metadata().file_metadata().key_value_metadata();
@@ -75,7 +75,8 @@ impl Shard {
         Footer { version: value(KEY_VERSION), spec: value(KEY_SPEC), fingerprint: value(KEY_FINGERPRINT) }
     }
 
-    /// The names of the columns if they, or their types, are not those of the format. Rows can be read only if they are.
+    /// The names of the columns if they, or their types, differ from the format's. Rows can be read only if they do
+    /// not.
     ///
     /// # Errors
     ///
@@ -91,14 +92,14 @@ impl Shard {
     ///
     /// # Errors
     ///
-    /// [`ReadError`] if it cannot be read, or has what no row has; so each part.
+    /// [`ReadError`] if it cannot be read, or has what no row has; the same for each part.
     pub fn read(&self, row_group: usize, at_once: usize) -> Result<RowParts, ReadError> {
         let at_once = self.check_pages(row_group, at_once)?;
         let reader = self.builder()?.with_row_groups(vec![row_group]).with_batch_size(at_once).build()?;
         Ok(RowParts { reader, format: self.format.clone() })
     }
 
-    /// Source and line of the first example of a row group, of a format with these columns.
+    /// Source and line of the first example of a row group; the format must have these columns.
     ///
     /// # Errors
     ///
@@ -120,7 +121,7 @@ impl Shard {
         shape::check_pages(&self.file, self.metadata.metadata().row_group(row_group), &self.format, at_once)
     }
 
-    /// The bytes of a row group, `most` of them and one more at most: its column chunks, one after the other.
+    /// The bytes of a row group, at most `most` and one more: its column chunks, one after the other.
     ///
     /// # Errors
     ///
@@ -164,21 +165,21 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Their number.
+    /// The number of rows.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "Parquet's readers give no part without rows")]
     pub fn len(&self) -> usize {
         self.batch.num_rows()
     }
 
-    /// The items that a row has in a column of 32-bit numbers: one, or a list. `None` if the format is without the column.
+    /// A row's items in a column of 32-bit numbers: one, or a list. `None` if the format lacks the column.
     #[must_use]
     pub fn int32(&self, column: Column, row: usize) -> Option<&[i32]> {
         let (array, items) = self.items(column, row)?;
         Some(&array.as_primitive_opt::<Int32Type>()?.values()[items])
     }
 
-    /// As [`Rows::int32`], in a column of 64-bit numbers.
+    /// Like [`Rows::int32`], for a column of 64-bit numbers.
     #[must_use]
     pub fn int64(&self, column: Column, row: usize) -> Option<&[i64]> {
         let (array, items) = self.items(column, row)?;

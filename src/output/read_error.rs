@@ -14,12 +14,12 @@ pub enum ReadError {
     /// Arrow's reason.
     #[error(transparent)]
     Arrow(arrow::error::ArrowError),
-    /// It says of itself what no shard has.
+    /// Claims that no shard makes.
     #[error("it is not a shard of this data set: {0}")]
     Shape(String),
 }
 
-// The messages of both crates end with what the system says, which stands in the chain as well: so it was said twice.
+// The messages of both crates end with the system's message, which is also in the chain, so it would be printed twice.
 impl From<parquet::errors::ParquetError> for ReadError {
     fn from(error: parquet::errors::ParquetError) -> Self {
         crate::output::system_cause(error).map_or_else(Self::Parquet, Self::Io)
@@ -39,6 +39,6 @@ impl From<arrow::error::ArrowError> for ReadError {
     }
 }
 
-/// What Parquet's readers ask for; errors of opening carry the path all the same.
+/// The type that Parquet's readers require; errors on opening carry the path all the same.
 #[expect(clippy::disallowed_types, reason = "Parquet reads a plain file")]
 pub(super) type PlainFile = std::fs::File;

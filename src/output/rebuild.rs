@@ -1,4 +1,4 @@
-//! A shard made again, to be compared with the one that is there.
+//! Makes a shard again, to compare it with the existing one.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::output::OutputError;
 use crate::output::encode::RowGroup;
 use crate::output::unit_writer::ShardOptions;
 
-/// Writes row groups to a file that is no part of a data set, to be read again.
+/// Writes row groups to a file outside any data set, to read them back.
 ///
 /// # Errors
 ///
@@ -38,12 +38,12 @@ fn append(parquet: &mut SerializedFileWriter<impl Write + Send>, row_group: RowG
     Ok(())
 }
 
-/// A shard that is written nowhere: its size and its digest.
+/// A shard that is not stored: only its size and its digest are.
 pub struct ShardAgain {
     parquet: SerializedFileWriter<Nowhere>,
 }
 
-/// Size and digest of what is written; the bytes since the last [`Nowhere::kept`] if they are wanted.
+/// Size and digest of the written bytes; and the bytes since the last [`Nowhere::kept`], if they are wanted.
 struct Nowhere {
     bytes: u64,
     sha256: Sha256,

@@ -1,4 +1,4 @@
-//! Lines that make no rows: kept byte for byte, with where and why.
+//! Rejected lines: kept byte for byte, with their place and the reason.
 
 use std::io::{self, BufWriter, ErrorKind, Write as _};
 
@@ -9,7 +9,7 @@ use crate::output::data_set::{DataSet, REJECTS};
 use crate::output::temporary::TemporaryFile;
 use crate::reject::{KeptBytes, Reason, Reject, Rejected};
 
-/// What the index says of a reject. `offset` and `length` find its bytes in the file of lines.
+/// The index's entry for a reject. `offset` and `length` find its bytes in the file of lines.
 #[derive(Serialize)]
 struct IndexEntry<'a> {
     source: &'a str,
@@ -33,7 +33,7 @@ impl RejectWriter {
     ///
     /// # Errors
     ///
-    /// If they cannot be made.
+    /// If they cannot be created.
     pub fn new(data_set: &DataSet) -> io::Result<Self> {
         Ok(Self {
             index: BufWriter::new(data_set.temporary("rejects.jsonl")?),
@@ -47,7 +47,7 @@ impl RejectWriter {
     ///
     /// # Errors
     ///
-    /// If it cannot be written, or its bytes were put aside and cannot be read.
+    /// If it cannot be written, or its bytes were spooled to disk and cannot be read.
     pub fn add(&mut self, reject: Reject<'_>) -> io::Result<()> {
         let length = match reject.bytes {
             KeptBytes::Inline(bytes) => {
@@ -79,7 +79,7 @@ impl RejectWriter {
         Ok(())
     }
 
-    /// The files as a record describes them, and each with its final name, which it does not have yet.
+    /// The files as a record describes them, and each file with its final name, which it does not have yet.
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ impl RejectWriter {
             lines_sha256: lines.sha256(),
             count: self.count,
         };
-        // By the index lines are known as ours, should nothing else come of them.
+        // The index marks the file of lines as ours, so it is named first, in case the run ends here.
         let unnamed = [(index, files.index.clone()), (lines, files.lines.clone())];
         Ok((files, unnamed))
     }

@@ -20,11 +20,11 @@ pub enum Column {
     Labels,
     /// 1 for an id of `input_ids`, 0 for padding.
     AttentionMask,
-    /// Ids of a causal row that are given.
+    /// The number of given ids in a causal row.
     PrefixLength,
     /// Which example of a packed row an id of `input_ids` belongs to, from 1; 0 for padding.
     InputSegmentIds,
-    /// Place of an id of `input_ids` in its example, from 0.
+    /// Position of an id of `input_ids` in its example, from 0.
     InputPositions,
     /// [`Column::InputSegmentIds`] of `labels`.
     LabelSegmentIds,
@@ -42,7 +42,7 @@ pub enum Column {
     Epoch,
 }
 
-/// What a column holds one of.
+/// The unit that a column has one item for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Per {
     /// An item for each id of a row.
@@ -54,7 +54,7 @@ enum Per {
 }
 
 impl Column {
-    /// All columns, in the order in which they stand if nobody chooses.
+    /// All columns, in their default order.
     pub const ALL: [Self; 13] = [
         Self::InputIds,
         Self::Labels,
@@ -91,7 +91,7 @@ impl Column {
         }
     }
 
-    /// What it holds, in a line for a data set card.
+    /// One line on its contents, for a data set card.
     #[must_use]
     pub fn about(self) -> &'static str {
         match self {
@@ -151,7 +151,7 @@ impl fmt::Display for Column {
     }
 }
 
-/// What rows are made of.
+/// The form of rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowFormat {
     /// The columns, in order.
@@ -160,9 +160,9 @@ pub struct RowFormat {
     pub packed: bool,
     /// Whether a row is one sequence.
     pub causal: bool,
-    /// What rows are filled up with, if they are.
+    /// How rows are padded, if they are.
     pub padding: Option<Padding>,
-    /// Most ids of a row, by the spec: of `input_ids` and of `labels`.
+    /// Most ids of a row under the spec: in `input_ids` and in `labels`.
     longest: (u32, u32),
 }
 
@@ -171,31 +171,31 @@ pub struct RowFormat {
 pub struct Padding {
     /// The pad id.
     pub pad: i32,
-    /// Ids of `input_ids`.
+    /// Number of ids in `input_ids`.
     pub input_ids: usize,
-    /// Ids of `labels`.
+    /// Number of ids in `labels`.
     pub labels: usize,
 }
 
 /// A column that the rows cannot have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ColumnError {
-    /// It says what only packed rows have.
+    /// A column that only packed rows have.
     #[error("only packed rows have a column `{0}`")]
     NotPacked(Column),
-    /// It says what only causal rows have.
+    /// A column that only causal rows have.
     #[error("only rows of the causal layout have a column `{0}`")]
     NotCausal(Column),
-    /// In causal rows labels have the places of the ids.
+    /// A column of label positions: in causal rows these are the positions of the ids.
     #[error("rows of the causal layout have no column `{0}`: labels stand at the places of their ids")]
     Causal(Column),
-    /// It stands twice.
+    /// A column that is named twice.
     #[error("the column `{0}` is asked for twice")]
     Twice(Column),
 }
 
 impl RowFormat {
-    /// The format of a spec's rows, with these columns or those that say something about them.
+    /// The format of a spec's rows, with these columns or, by default, those that apply to them.
     ///
     /// # Errors
     ///
@@ -251,7 +251,7 @@ impl RowFormat {
         }
     }
 
-    /// Most items that a row has in a column, by the spec: an example has an id at least.
+    /// Most items of a row in the column under the spec: an example has at least one id.
     pub(super) fn most_items(&self, column: Column) -> u64 {
         let (inputs, labels) = (u64::from(self.longest.0), u64::from(self.longest.1));
         match (column.per(), column) {
@@ -262,7 +262,7 @@ impl RowFormat {
         }
     }
 
-    /// The columns as Arrow has them.
+    /// The columns as an Arrow schema.
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
         let field = |&column: &Column| {
@@ -280,7 +280,7 @@ pub const KEY_SPEC: &str = "ul2-prep.spec";
 /// Footer key of the spec's fingerprint.
 pub const KEY_FINGERPRINT: &str = "ul2-prep.spec-fingerprint";
 
-/// Name of a list's items in Parquet, as its format asks.
+/// Name of a list's items in Parquet, as its format requires.
 const ITEM: &str = "element";
 
 /// The non-null items of a list column.
@@ -288,7 +288,7 @@ pub(super) fn item_field(column: Column) -> Arc<Field> {
     Arc::new(Field::new(ITEM, column.item(), false))
 }
 
-/// How shards are encoded, and what their footers say of the spec.
+/// How shards are encoded, and what their footers record of the spec.
 ///
 /// # Errors
 ///

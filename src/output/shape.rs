@@ -1,8 +1,9 @@
-//! Whether a Parquet file has the shape of a shard, before it is decoded: a kilobyte may stand for gigabytes, since runs and pages say themselves how
-//! long they become.
+//! Checks that a Parquet file has the shape of a shard, before it is decoded: a kilobyte may stand for gigabytes, since
+//! runs and pages themselves state their decoded length.
 //!
-//! A row has no more ids than its spec allows and no more examples than ids, so rows bound values. What the file says of itself is held to that, first
-//! the footer and then each page header, and where a row group is large the lengths of its lists as well.
+//! A row has at most as many ids as its spec allows and at most as many examples as ids, so rows bound values. The
+//! check compares what the file claims with that bound: first the footer, then each page header, and in a large row
+//! group also the lengths of its lists.
 
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::sync::Arc;
@@ -30,26 +31,27 @@ const MOST_COLUMNS: u64 = 64;
 /// Most bytes of a page before compression. Pages are closed at 1 MiB.
 const MOST_PAGE: i64 = 16 << 20;
 
-/// Most rows of a page: one is closed when it has 20,000 or more, and at most so many are added at once. So the rows of a file, and the time that they
-/// take, are bounded by its bytes.
+/// Most rows of a page: a page is closed when it has 20,000 or more, and at most that many are added at once. So a
+/// file's size bounds its rows, and the time they take.
 const MOST_PAGE_ROWS: u64 = 40_000;
 
-/// Bytes in which a page header ends; ours have no statistics.
+/// Bytes in which a page header must end; ours have no statistics.
 const HEADER: [u64; 2] = [256, 1 << 16];
 
-/// Encodings of pages: plain, the two names of dictionaries, byte stream split. Others have bombs of their own.
+/// Encodings of pages: plain, the two names of dictionaries, byte stream split. Other encodings could be decompression
+/// bombs.
 const ENCODINGS: [i64; 4] = [0, 2, 8, 9];
 
-/// Values of a column that may be in memory at once: of a chunk with more of them the length of each list is looked at.
+/// Values of a column that may be in memory at once: in a larger chunk, the length of each list is checked.
 const VALUES_AT_ONCE: u64 = 1 << 22;
 
 /// Bytes of text that may be in memory at once.
 const TEXT_AT_ONCE: u64 = 64 << 20;
 
-/// Most bytes of a text: a name of a source or of a denoiser.
+/// Most bytes of a text: a source's or a denoiser's name.
 const MOST_TEXT: u64 = 1 << 16;
 
-/// So many items more than a row may have are read all the same, for `verify` to say in which row.
+/// Reads a few more items than a row may have, so that `verify` can name the row.
 pub(super) fn with_slack(most: u64) -> u64 {
     most.saturating_add(most / 8).saturating_add(16)
 }
@@ -58,12 +60,12 @@ fn refused<T>(what: impl Into<String>) -> Result<T, ReadError> {
     Err(ReadError::Shape(what.into()))
 }
 
-/// Looks at a file's footer: that it is one, is not too large, and claims no more than it has.
+/// Checks a file's footer: that there is one, that it is not too large, and that its claims fit the file.
 pub(super) fn check_footer(file: &PlainFile) -> Result<(), ReadError> {
     let mut file = file;
     let bytes = file.metadata()?.len();
     let mut tail = [0; 8];
-    // What is no Parquet file at all is for its reader to say.
+    // A file that is not Parquet at all is left to its reader's error.
     if bytes < 12 {
         return Ok(());
     }
@@ -141,7 +143,8 @@ fn each_struct(
     Ok(count)
 }
 
-/// Looks at what the footer says of each row group: that its chunks are in the file, and have no more values than its rows.
+/// Checks what the footer says of each row group: that its chunks are in the file, and have at most the values that its
+/// rows allow.
 pub(super) fn check_row_groups(
     file: &PlainFile,
     row_groups: &[RowGroupMetaData],
@@ -161,7 +164,7 @@ pub(super) fn check_row_groups(
                 return refused(format!("row group {number} is not inside the file"));
             }
         }
-        // Other columns than those of the format are never read.
+        // Columns that are not the format's are never read.
         if row_group.columns().len() != format.columns.len() {
             continue;
         }
@@ -183,7 +186,7 @@ pub(super) fn check_row_groups(
     Ok(())
 }
 
-/// Looks at the pages of a row group. How many rows of it may be read at once, of `at_once` that are asked for.
+/// Checks the pages of a row group. Returns how many of `at_once` rows may be read at once.
 pub(super) fn check_pages(
     file: &PlainFile,
     row_group: &RowGroupMetaData,
@@ -223,7 +226,7 @@ pub(super) fn check_pages(
     Ok(usize::try_from(rows_at_once.max(1)).unwrap_or(at_once))
 }
 
-/// What a page says of itself.
+/// The claims of a page header.
 #[derive(Default)]
 struct PageClaims {
     bytes: i64,
@@ -233,7 +236,7 @@ struct PageClaims {
     is_data: bool,
 }
 
-/// Looks at the headers of all pages of a chunk. How many of them are of data.
+/// Checks the headers of all pages of a chunk. Returns the number of data pages.
 fn check_headers(file: &PlainFile, column: Column, chunk: &ColumnChunkMetaData) -> Result<u64, ReadError> {
     let (start, length) = chunk.byte_range();
     let (mut place, end) = (start, start + length);
@@ -266,7 +269,7 @@ fn check_headers(file: &PlainFile, column: Column, chunk: &ColumnChunkMetaData) 
     Ok(pages)
 }
 
-/// The length of the page header at a place, and what it says.
+/// The length of the page header at an offset, and its claims.
 fn header(file: &PlainFile, place: u64, end: u64) -> Result<(u64, PageClaims), ReadError> {
     let mut file = file;
     for most in HEADER {
@@ -289,7 +292,7 @@ fn page_claims(thrift: &mut Thrift<'_>) -> Result<PageClaims, Malformed> {
         match (field, kind) {
             (2, kind) if kind.is_number() => claims.bytes = thrift.number()?,
             (3, kind) if kind.is_number() => claims.compressed = thrift.number()?,
-            // Of data pages, of dictionaries, of data pages of the second version.
+            // The headers of data pages, of dictionary pages, and of data pages of version 2.
             (5 | 7 | 8, Kind::STRUCT) => {
                 claims.is_data = field != 7;
                 let (values, encoding) = (&mut claims.values, &mut claims.encoding);
@@ -376,7 +379,7 @@ fn pages<R: ChunkReader + 'static>(
     Ok(std::iter::from_fn(move || pages.get_next_page().map_err(ReadError::from).transpose()))
 }
 
-/// A part of a page before which its length stands.
+/// A section of a page that follows its length.
 fn section<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], ReadError> {
     let found = rest
         .split_first_chunk()
@@ -386,7 +389,7 @@ fn section<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], ReadError> {
     Ok(section)
 }
 
-/// The most bytes of a text among those that stand one after the other, each after its length.
+/// The most bytes of any text in a sequence of texts, each of which follows its length.
 fn longest_text(mut rest: &[u8]) -> u64 {
     let mut longest = 0;
     while let Some((length, after)) = rest.split_first_chunk() {
@@ -397,8 +400,8 @@ fn longest_text(mut rest: &[u8]) -> u64 {
     longest
 }
 
-/// Counts the items of lists by their repetition levels, in runs and in bits: a list begins where the level is 0. `run` is what the list that is open
-/// has so far.
+/// Counts the items of lists by their repetition levels, in runs and in bits: a list begins where the level is 0. `run`
+/// is the number of items in the open list so far.
 fn longest_list(levels: &[u8], values: u32, run: &mut u64, longest: &mut u64) -> Result<(), ReadError> {
     let mut add = |is_first: bool, count: u64| {
         // Lists of one item each, or more items of one list.
@@ -429,7 +432,7 @@ fn longest_list(levels: &[u8], values: u32, run: &mut u64, longest: &mut u64) ->
     Ok(())
 }
 
-/// The head of a run, which is none of nothing, and what follows it.
+/// The head of a run, which is not empty, and the bytes after it.
 fn run_head(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut head = 0_u64;
     for (place, byte) in bytes.iter().take(5).enumerate() {

@@ -13,7 +13,7 @@ use crate::output::manifest::Manifest;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sums(pub BTreeMap<String, String>);
 
-/// Why bytes are no [`Sums`].
+/// Why bytes are not valid [`Sums`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SumsError {
     /// A line that is not a digest, two spaces and a path.
@@ -22,7 +22,7 @@ pub enum SumsError {
         /// 1-based.
         line: usize,
     },
-    /// A path that does not come behind the one before it.
+    /// A path that does not sort after the previous one.
     #[error("line {line} is not in the order of paths")]
     Order {
         /// 1-based.
@@ -31,7 +31,7 @@ pub enum SumsError {
 }
 
 impl Sums {
-    /// The digests of a data set: those of shards and rejects from the records, the others from what is written.
+    /// The digests of a data set: of shards and rejects from the records, of other files from their bytes.
     #[must_use]
     pub fn new<'a>(
         manifest: &Manifest,
@@ -57,13 +57,13 @@ impl Sums {
         Self(sums)
     }
 
-    /// The file.
+    /// The text of the file.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.iter().flat_map(|(path, digest)| format!("{digest}  {path}\n").into_bytes()).collect()
     }
 
-    /// What [`Sums::to_bytes`] wrote, and nothing else.
+    /// Parses the output of [`Sums::to_bytes`], and nothing else.
     ///
     /// # Errors
     ///
@@ -86,7 +86,7 @@ fn entry(line: &[u8]) -> Option<(&str, &str)> {
     let (digest, path) = line.split_at_checked(64)?;
     let path = path.strip_prefix("  ")?;
     let is_digest = digest.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-    // A path that left the folder would make us read what is none of the data set's.
+    // A path that leaves the folder would make the tool read files outside the data set.
     let is_inside = path.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
     (is_digest && is_inside && !path.contains(char::is_control)).then_some((digest, path))
 }

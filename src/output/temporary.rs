@@ -1,4 +1,4 @@
-//! Files in the making, which no name in a data set shows.
+//! Temporary files, before they get a name in the data set.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,8 +9,9 @@ use sha2::{Digest as _, Sha256};
 use crate::output::faults::{Faults, Step};
 use crate::store::Remote;
 
-/// Marks a temporary file as one whose process is alive: the system takes the mark away with the process, however it ends. Not if somebody
-/// is about to remove it. Where a file system has no locks there is no mark, and [`DataSet::remove_temporaries`] takes it for a leftover.
+/// Locks a temporary file, to mark it as one of a live process: the system unlocks it when the process ends, however it
+/// ends. Fails if another process is about to remove the file. On a file system without locks there is no mark, and
+/// [`DataSet::remove_temporaries`] takes the file for a leftover.
 pub(crate) fn in_use(file: &fs::File) -> bool {
     !matches!(file.file().try_lock_shared(), Err(std::fs::TryLockError::WouldBlock))
 }
@@ -28,11 +29,11 @@ pub(crate) fn is_in_use(file: &fs::File) -> bool {
     matches!(file.file().try_lock(), Err(std::fs::TryLockError::WouldBlock))
 }
 
-/// A file without a final name. Counts and digests what is written to it.
+/// A file without a final name. It counts and digests what is written to it.
 #[derive(Debug)]
 pub struct TemporaryFile {
     pub(super) file: fs::File,
-    /// What it is to be, for messages.
+    /// The name for messages.
     pub(super) name: String,
     pub(super) path: Option<PathBuf>,
     pub(super) bytes: u64,
@@ -41,19 +42,20 @@ pub struct TemporaryFile {
 }
 
 impl TemporaryFile {
-    /// Bytes written.
+    /// The number of bytes written.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// SHA-256 of what was written, in hex.
+    /// SHA-256 of the bytes written, in hex.
     #[must_use]
     pub fn sha256(&self) -> String {
         crate::digest::hex(&self.sha256.clone().finalize())
     }
 
-    /// Puts it into a store; if it is to be `new`, only if nothing is there, as far as the store can do so for its size. Whether it was put.
+    /// Uploads it to a store; if `new`, only if no object is there, as far as the store supports that for its size.
+    /// Returns whether it did.
     pub(super) fn put(&self, remote: &Remote, new: bool) -> io::Result<bool> {
         self.faults.step(Step::BeforeName, &self.name)?;
         let is_put = remote.put_file(&self.file, self.bytes, new)?;
@@ -61,14 +63,14 @@ impl TemporaryFile {
         Ok(is_put)
     }
 
-    /// Its bytes survive a power cut.
+    /// Makes its bytes survive a power cut.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.faults.step(Step::BeforeSync, &self.name)?;
         self.file.sync_all()?;
         self.faults.step(Step::BeforeName, &self.name)
     }
 
-    /// Its new name survives one as well.
+    /// Makes its new name survive a power cut.
     pub(super) fn sync_folder_of(&self, target: &Path) -> io::Result<()> {
         self.faults.step(Step::AfterName, &self.name)?;
         sync_folder_of(target)?;

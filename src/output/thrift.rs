@@ -1,16 +1,16 @@
-//! As much of Thrift's compact protocol as it takes to look at a Parquet footer and at page headers before Parquet's reader believes them: it makes
-//! room for as many elements as a list says that it has, and goes as deep as types are nested.
+//! Enough of Thrift's compact protocol to check a Parquet footer and page headers before Parquet's reader trusts them:
+//! that reader allocates as many elements as a list claims, and recurses as deep as types are nested.
 
-/// Why bytes are not what they should be.
+/// Why bytes are malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Malformed {
     /// They end too early.
     Ended,
-    /// They are nested too deep, or are of no kind.
+    /// They are nested too deep, or have an unknown kind.
     Wrong,
 }
 
-/// Structs, lists and maps inside one another at most; Parquet's own are 8 deep.
+/// Most structs, lists and maps inside one another; Parquet's own are 8 deep.
 const DEPTH: u32 = 24;
 
 /// The kind of a value.
@@ -27,7 +27,7 @@ impl Kind {
     }
 }
 
-/// Values, one after the other.
+/// A sequence of values.
 pub(super) struct Thrift<'a> {
     bytes: &'a [u8],
     place: usize,
@@ -39,7 +39,7 @@ impl<'a> Thrift<'a> {
         Self { bytes, place: 0, depth: 0 }
     }
 
-    /// Bytes taken.
+    /// The number of bytes read.
     pub(super) fn place(&self) -> usize {
         self.place
     }
@@ -75,7 +75,7 @@ impl<'a> Thrift<'a> {
         Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
     }
 
-    /// The fields of a struct, by number. `visit` takes the value of one, and says so, or leaves it.
+    /// Reads the fields of a struct, by number. `visit` takes a field's value and says so, or leaves it.
     pub(super) fn fields(
         &mut self,
         mut visit: impl FnMut(&mut Self, i64, Kind) -> Result<bool, Malformed>,
@@ -99,7 +99,7 @@ impl<'a> Thrift<'a> {
         })
     }
 
-    /// The number and the kind of a list's elements, of which each takes a byte at least.
+    /// The number and the kind of a list's elements, each of which takes at least a byte.
     pub(super) fn list(&mut self) -> Result<(u64, Kind), Malformed> {
         let head = self.byte()?;
         let count = if head >> 4 == 15 { self.varint()? } else { u64::from(head >> 4) };
@@ -119,10 +119,10 @@ impl<'a> Thrift<'a> {
         Ok(())
     }
 
-    /// Passes over the value of a field.
+    /// Skips the value of a field.
     pub(super) fn skip(&mut self, kind: Kind) -> Result<(), Malformed> {
         match kind.0 {
-            // Booleans are in the head of their field.
+            // The value of a boolean is in its field's head.
             1 | 2 => Ok(()),
             3 => self.take(1),
             4..=6 => self.varint().map(drop),
@@ -152,7 +152,7 @@ impl<'a> Thrift<'a> {
         }
     }
 
-    /// In lists booleans take a byte.
+    /// In lists, booleans take a byte.
     fn skip_element(&mut self, kind: Kind) -> Result<(), Malformed> {
         if matches!(kind.0, 1 | 2) { self.take(1) } else { self.skip(kind) }
     }

@@ -12,7 +12,7 @@ use crate::output::{OutputError, card};
 /// A larger file is not a card, a manifest or a list of digests of ours.
 const MOST: u64 = 1 << 30;
 
-/// Refuses to replace a file at the top of the data set that the tool did not write, before hours of work as after them.
+/// Refuses to replace a foreign file at the top of the data set, before the hours of work rather than after them.
 ///
 /// # Errors
 ///
@@ -27,7 +27,7 @@ pub fn check_top(data_set: &DataSet) -> Result<(), OutputError> {
         let bytes = read(data_set, name)?;
         let is_ours = bytes.is_some_and(|bytes| match name {
             CARD => is_card(&bytes, sums.as_ref(), manifest.as_ref()),
-            // Another process may have written them since they were read above.
+            // Another process may have written them after they were read above.
             MANIFEST => our_manifest(&bytes).is_some(),
             SUMS => our_sums(&bytes).is_some(),
             _ => bytes.is_empty(),
@@ -47,8 +47,9 @@ fn our_manifest(bytes: &[u8]) -> Option<Manifest> {
     serde_json::from_slice(bytes).ok()
 }
 
-/// Whether bytes are a card as it was written: one of the list of digests; or, if a run was killed between card and list, one of other rows than the
-/// manifest tells of. A card of the manifest's rows with another digest is one that a person has written on in.
+/// Whether bytes are an unedited card: the one in the list of digests; or, if a run was killed between card and list, a
+/// card of other rows than the manifest's. A card of the manifest's rows with another digest has been edited by a
+/// person.
 fn is_card(bytes: &[u8], sums: Option<&Sums>, manifest: Option<&Manifest>) -> bool {
     let listed = sums.and_then(|sums| sums.0.get(CARD));
     if listed.is_some_and(|digest| *digest == crate::digest::hex(&Sha256::digest(bytes))) {

@@ -15,7 +15,7 @@ pub struct PlanParts {
     pub columns: Vec<String>,
     /// `--shard-size`.
     pub shard_bytes: u64,
-    /// Text at which a block or a batch ends.
+    /// Bytes of text at which a block or a batch ends.
     pub batch_bytes: u64,
     /// `--encoding`.
     #[serde(default = "TokenEncoding::before", skip_serializing_if = "TokenEncoding::is_before")]
@@ -23,9 +23,9 @@ pub struct PlanParts {
     /// `--compression`.
     #[serde(default = "Compression::before", skip_serializing_if = "Compression::is_before")]
     pub compression: Compression,
-    /// The units, whose sources are those of the manifest.
+    /// The units; their sources are the manifest's.
     pub units: Vec<Unit>,
-    /// Files beside the sources that looked like sources and are none, when the sources were last listed.
+    /// Files next to the sources that look like sources and are not, when the sources were last listed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub passed_over: u64,
 }
@@ -39,18 +39,18 @@ pub struct Unit {
     pub first_source: usize,
     /// Number of sources.
     pub sources: usize,
-    /// The part of the source that it is for, if others are for the rest.
+    /// The part of the source that the unit covers, if other units cover the rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<Part>,
 }
 
-/// A part of a source: the blocks before which the reader has taken so many bytes of the file, read-ahead included (`docs/reference/scale-out.md`, "Large
-/// sources").
+/// A part of a source: the blocks before which the reader has taken a certain number of bytes of the file, read-ahead
+/// included (`docs/reference/scale-out.md`, "Large sources").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// So many at least.
+    /// At least this many bytes.
     pub from: u64,
-    /// Fewer than so many; of the last part any number.
+    /// Fewer than this many bytes; for the last part, any number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<u64>,
 }
@@ -62,7 +62,7 @@ impl Unit {
         self.first_source..self.first_source + self.sources
     }
 
-    /// The bytes of a file between which its blocks begin, if they are of a part: from, and to.
+    /// The bytes of a file between which its blocks begin, if it covers a part: from, and to.
     #[must_use]
     pub fn bounds(self) -> (u64, Option<u64>) {
         self.part.map_or((0, None), |Part { from, to }| (from, to))

@@ -1,4 +1,4 @@
-//! The shards of a unit, written one after the other and committed one by one.
+//! Writes the shards of a unit, one after the other, and commits each.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -18,30 +18,30 @@ use crate::output::schema::RowFormat;
 use crate::output::temporary::TemporaryFile;
 use crate::reject::Rejects;
 
-/// What every shard of a data set has in common.
+/// The options of every shard of a data set.
 #[derive(Clone)]
 pub struct ShardOptions {
     /// A shard is closed before a row group that would make it larger than this.
     pub shard_bytes: u64,
-    /// What rows are made of.
+    /// The form of rows.
     pub format: RowFormat,
     /// How rows are encoded.
     pub properties: WriterPropertiesPtr,
 }
 
-/// What a batch adds to its unit.
+/// A batch's contribution to its unit.
 pub struct BatchOutput {
-    /// 0-based place of the batch in the unit.
+    /// 0-based number of the batch in the unit.
     pub batch: u64,
-    /// Its rows, if it made any. They stay together: a shard ends with a batch.
+    /// Its rows, if there are any. They stay together: a shard ends with a batch.
     pub row_groups: Vec<RowGroup>,
-    /// Its rejects, in the order of lines. Not kept in epochs after the first, which reject the same lines.
+    /// Its rejects, in the order of lines. Epochs after the first reject the same lines and do not keep them.
     pub rejects: Rejects,
-    /// What was counted.
+    /// The counts of the batch.
     pub counts: Counts,
-    /// Sources that ended in it.
+    /// Sources that ended in the batch.
     pub finished: Vec<FinishedFile>,
-    /// Where the reader stood after it.
+    /// The reader's position after the batch.
     pub position: Option<ReaderPosition>,
 }
 
@@ -52,7 +52,7 @@ pub struct UnitWriter<'a> {
     record: CommitRecord,
     file: Option<OpenFile>,
     rejects: Option<RejectWriter>,
-    /// What is asked before a commit.
+    /// Called before each commit.
     may_commit: &'a (dyn Fn() -> Result<(), OutputError> + Sync),
 }
 
@@ -63,7 +63,8 @@ struct OpenFile {
     digest: RowsDigest,
 }
 
-/// A file that can be taken back from Parquet's writer when that is finished: what its own way out says of a full disk is no more than a text.
+/// A file that can be taken back from Parquet's finished writer: the writer's own result reports a full disk only as a
+/// text.
 struct Sink(Option<TemporaryFile>);
 
 impl Sink {
@@ -83,8 +84,8 @@ impl Write for Sink {
 }
 
 impl<'a> UnitWriter<'a> {
-    /// A writer that goes on after the shards that are committed. `None` if the unit is finished. `plan` is the fingerprint of the unit's plan;
-    /// `may_commit` is asked before each commit.
+    /// A writer that resumes after the committed shards. `None` if the unit is finished. `plan` is the fingerprint of
+    /// the unit's plan; `may_commit` is called before each commit.
     ///
     /// # Errors
     ///
@@ -106,7 +107,7 @@ impl<'a> UnitWriter<'a> {
         Ok(Some((Self { data_set, options, record, file: None, rejects: None, may_commit }, records)))
     }
 
-    /// Says where the reader stands before the first batch of the unit, if that is inside a source.
+    /// Sets the reader's position before the first batch of the unit, if it is inside a source.
     pub fn begin_at(&mut self, position: Option<ReaderPosition>) {
         if self.record.shard == 0 {
             self.record.begin.clone_from(&position);
@@ -114,7 +115,7 @@ impl<'a> UnitWriter<'a> {
         }
     }
 
-    /// Adds the next batch of the unit. Commits the shard before it if that one is full.
+    /// Adds the next batch of the unit. Commits the current shard first if it is full.
     ///
     /// # Errors
     ///
@@ -153,7 +154,7 @@ impl<'a> UnitWriter<'a> {
         Ok(())
     }
 
-    /// Commits what is left; the unit is finished.
+    /// Commits the rest, which finishes the unit.
     ///
     /// # Errors
     ///
@@ -204,7 +205,7 @@ impl OpenFile {
         Ok(())
     }
 
-    /// The file as a record describes it, and itself, still without its name.
+    /// The file as a record describes it, and the file itself, which has no name yet.
     fn close(mut self, path: String) -> Result<(ShardFile, TemporaryFile), OutputError> {
         self.parquet.finish()?;
         let file = self.parquet.inner_mut();
