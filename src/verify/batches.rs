@@ -52,7 +52,7 @@ pub struct Task {
 }
 
 impl Task {
-    /// What it weighs, in permits.
+    /// Its weight in permits.
     #[must_use]
     pub fn weight(&self) -> usize {
         self.batch.weight()

@@ -21,7 +21,7 @@ pub struct Again<'a> {
     pub spool: PathBuf,
     /// What batches on their way weigh together, at most.
     pub permits: usize,
-    /// What a source may ask for.
+    /// Limits on what a source may ask for.
     pub limits: Limits,
 }
 
