@@ -1,11 +1,12 @@
 //! Cuts the lines of a unit into batches, by a rule on the decompressed bytes alone.
 //!
-//! A **block** is consecutive lines of one source; it ends with the first line that brings it to [`BLOCK_BYTES`] or more, or with the
-//! source. So it follows from the source alone. A **batch** is consecutive blocks of a unit; it ends with the first block that brings it to
-//! [`BLOCK_BYTES`] or more, or with the unit. It may hold the end of one source and the beginning of the next, but a full block always
-//! ends it: the pieces that it has of one source are one block.
+//! A **block** is consecutive lines of one source; it ends with the first line that brings it to [`BLOCK_BYTES`] or
+//! more, or with the source. So the source alone decides its blocks. A **batch** is consecutive blocks of a unit; it
+//! ends with the first block that brings it to [`BLOCK_BYTES`] or more, or with the unit. It may hold the end of one
+//! source and the beginning of the next, but a full block always ends it: its pieces of one source are one block.
 //!
-//! All lines count, of whatever length. A line longer than `--max-line` is put aside in a file and never held in memory.
+//! All lines count, of whatever length. The reader moves a line longer than `--max-line` into a file and never holds it
+//! in memory.
 
 use std::io::{self, Read as _};
 use std::ops::Range;
@@ -24,28 +25,28 @@ use crate::input::source::{Compression, Source};
 /// Decompressed bytes at which a block or a batch ends: a row group of 8 to 80 MB of ids, whatever the tokenizer.
 pub const BLOCK_BYTES: usize = 8 << 20;
 
-/// Permits that a batch weighs whose longest line has `line` bytes: one for each [`BLOCK_BYTES`] of that line, rounded up. What else it holds
-/// is less than two blocks, and takes what one permit stands for.
+/// Permits of a batch whose longest line has `line` bytes: one for each [`BLOCK_BYTES`] of that line, rounded up. The
+/// rest of the batch is less than two blocks, which one permit covers.
 #[must_use]
 pub fn weight(line: usize) -> usize {
     line.div_ceil(BLOCK_BYTES).max(1)
 }
 
-/// Bytes asked of the decompressor at a time.
+/// Bytes requested from the decompressor at a time.
 const CHUNK: usize = 1 << 18;
 
 /// Consecutive lines of a unit.
 #[derive(Debug)]
 pub struct Batch {
-    /// 0-based place in the unit.
+    /// 0-based number in the unit.
     pub index: u64,
-    /// The lines of each source it touches, in order.
+    /// The lines of each of its sources, in order.
     pub pieces: Vec<Piece>,
-    /// Lines put aside.
+    /// Lines moved into files.
     pub long_lines: Vec<LongLine>,
-    /// Where the reader stood after it.
+    /// The reader's position after the batch.
     pub end: Position,
-    /// Sources that ended in it.
+    /// Sources that ended in the batch.
     pub finished: Vec<FinishedSource>,
     bytes: Buffer,
 }
@@ -59,11 +60,11 @@ pub struct Piece {
     pub first_line: u64,
     /// Number of lines.
     pub lines: u64,
-    /// Its place in the batch.
+    /// Its range in the batch's bytes.
     range: Range<usize>,
 }
 
-/// A line longer than `--max-line`, kept in a file of its own until the batch is committed or dropped.
+/// A line longer than `--max-line`, kept in its own file until the batch is committed or dropped.
 #[derive(Debug)]
 pub struct LongLine {
     /// Index of the source in the unit.
@@ -72,18 +73,18 @@ pub struct LongLine {
     pub line: u64,
     /// Its bytes, without the line feed.
     pub bytes: u64,
-    /// Where they are.
+    /// Its bytes.
     pub file: AsideBytes,
 }
 
-/// A place between two batches.
+/// A position between two batches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
     /// Index of the source in the unit; the number of sources at the end.
     pub source: usize,
-    /// Lines of that source before the place.
+    /// Lines of that source before the position.
     pub lines: u64,
-    /// What was read of that source's file.
+    /// Digest of the bytes read from that source's file.
     pub file: FileDigest,
 }
 
@@ -92,28 +93,29 @@ pub struct Position {
 pub struct FinishedSource {
     /// Index of the source in the unit.
     pub source: usize,
-    /// Lines.
+    /// Number of lines.
     pub lines: u64,
-    /// The whole file.
+    /// Digest of the whole file.
     pub file: FileDigest,
 }
 
 impl Batch {
-    /// Decompressed bytes of its lines, long ones left out.
+    /// Decompressed bytes of its lines, without long ones.
     #[must_use]
     pub fn text_bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// What it weighs, in permits: more than one if a line of it is longer than a block. Such a line ends its block, so it is the last.
+    /// Its weight in permits: more than one if a line is longer than a block. Such a line ends its block, so it is the
+    /// last.
     #[must_use]
     pub fn weight(&self) -> usize {
         let lines = self.bytes.strip_suffix(b"\n").unwrap_or(&self.bytes);
         weight(lines.len() - memrchr(b'\n', lines).map_or(0, |end| end + 1))
     }
 
-    /// Keeps about `bytes` of its lines, at even distances, numbered anew; all of them if there are not more. Lines that
-    /// are put aside stay.
+    /// Keeps about `bytes` of its lines, at even distances, with new numbers; all of them if there are not more. Lines
+    /// in files stay.
     pub fn thin(&mut self, bytes: usize) {
         let every = self.text_bytes().div_ceil(bytes.max(1));
         let Some(first) = self.pieces.first().filter(|_| every > 1) else { return };
@@ -151,38 +153,39 @@ pub struct BatchReader<'a> {
     /// Index of the source being read, or of the next one to open.
     source: usize,
     reader: Option<SourceReader>,
-    /// Lines of the current source that are in batches already.
+    /// Lines of the current source that are already in batches.
     lines: u64,
-    /// Bytes after the last cut, of the current source.
+    /// Bytes of the current source after the last cut.
     carry: Vec<u8>,
-    /// Bytes of the file before the first block that is wanted, of a single source, and before the first that is not.
+    /// For a part of a single source: the bytes of the file before the first block in the part, and before the first
+    /// block after it.
     from: u64,
     to: Option<u64>,
-    /// Whether the reader stands before the first block that is wanted.
+    /// Whether the reader has reached the first block of the part.
     is_there: bool,
 }
 
-/// How much of a batch is read.
+/// How far a batch is filled.
 #[derive(Debug, Clone, Copy, Default)]
 struct Filling {
     /// Bytes of all lines of finished blocks.
     before: usize,
-    /// Bytes of the lines of the block at hand that were put aside.
+    /// Bytes of the current block's lines that were moved into files.
     aside: usize,
-    /// Where the block at hand begins in the batch's bytes.
+    /// Where the current block begins in the batch's bytes.
     block: usize,
 }
 
 impl Filling {
-    /// Bytes of the block at hand, of which `end` bytes of the batch are read.
+    /// Bytes of the current block, if `end` bytes of the batch have been read.
     fn block_bytes(self, end: usize) -> usize {
         end - self.block + self.aside
     }
 }
 
 impl<'a> BatchReader<'a> {
-    /// A reader at the beginning of `sources`. Lines of more than `max_line` bytes go to files in `spool`; `buffers` lends the batches
-    /// their memory.
+    /// A reader at the beginning of `sources`. Lines of more than `max_line` bytes go to files in `spool`; `buffers`
+    /// lends the batches their memory.
     #[must_use]
     pub fn new(sources: &'a [Source], max_line: u64, spool: &'a Path, buffers: &'a Arc<Buffers>) -> Self {
         let max_line = usize::try_from(max_line).unwrap_or(usize::MAX);
@@ -203,26 +206,26 @@ impl<'a> BatchReader<'a> {
         }
     }
 
-    /// The same with other limits than the usual ones.
+    /// The same reader with other limits.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
-    /// The same for a part of a single source: the blocks before which at least `from` bytes of the file are taken, and fewer than `to`. Those
-    /// before them are read and dropped.
+    /// The same reader for a part of a single source: the blocks before which at least `from` bytes of the file, and
+    /// fewer than `to`, have been read. The reader skips the blocks before them.
     #[must_use]
     pub fn between(self, from: u64, to: Option<u64>) -> Self {
         Self { from, to, is_there: from == 0, ..self }
     }
 
-    /// Bytes of the file that are taken before the first block that is wanted.
+    /// Bytes of the file before the first block of the part.
     #[must_use]
     pub fn from(&self) -> u64 {
         self.from
     }
 
-    /// Reads on to where the part begins, a block at most. Whether the reader is there.
+    /// Reads on towards the beginning of the part, a block at most. Returns whether the reader has reached it.
     ///
     /// # Errors
     ///
@@ -251,12 +254,12 @@ impl<'a> BatchReader<'a> {
         self.read_batch().map(Some)
     }
 
-    /// Bytes that were taken of the current file.
+    /// Bytes read from the current file.
     fn file_bytes(&self) -> u64 {
         self.reader.as_ref().map_or(0, SourceReader::file_bytes)
     }
 
-    /// Where the reader stands.
+    /// The reader's position.
     #[must_use]
     pub fn position(&self) -> Position {
         let file = self.reader.as_ref().map_or(FileDigest { bytes: 0, sha256: [0; 32] }, SourceReader::digest);
@@ -288,8 +291,8 @@ impl<'a> BatchReader<'a> {
             Some(reader) => reader,
             None => SourceReader::open(&self.sources[self.source], self.limits)?,
         };
-        // The bytes from `piece` on are of this source; those from `line` on are of a line whose end is not read yet.
-        // What is carried over from the last batch is the beginning of this one.
+        // The bytes from `piece` on are this source's; the bytes from `line` on belong to a line whose end has not been
+        // read yet. The bytes carried over from the last batch begin this one.
         let mut piece = if filling.before == 0 { 0 } else { batch.bytes.len() };
         *filling = Filling { block: piece, aside: 0, ..*filling };
         let mut line = piece + memrchr(b'\n', &batch.bytes[piece..]).map_or(0, |end| end + 1);
@@ -310,7 +313,7 @@ impl<'a> BatchReader<'a> {
             if let Some(end) = memrchr(b'\n', &batch.bytes[searched..]) {
                 line = searched + end + 1;
             }
-            // A block that is full ends before the line that is too long.
+            // A full block ends before the line that is too long.
             if batch.bytes.len() - line > self.max_line && full_block(batch, *filling, searched).is_none() {
                 self.close_piece(batch, piece..line);
                 filling.aside += self.put_aside(&mut reader, batch, line)?;
@@ -331,8 +334,8 @@ impl<'a> BatchReader<'a> {
         self.finish_source(batch, &reader)
     }
 
-    /// Appends a whole chunk, or what is left of the source. Whole chunks make read-ahead, and so [`Position`], repeatable. The bytes from
-    /// `open` on are of lines that are in no piece yet.
+    /// Appends a whole chunk, or the rest of the source. Whole chunks make read-ahead, and so [`Position`], repeatable.
+    /// The bytes from `open` on belong to lines that are in no piece yet.
     fn read_chunk(&self, reader: &mut SourceReader, bytes: &mut Vec<u8>, open: usize) -> Result<usize, InputError> {
         let read =
             reader.take(CHUNK as u64).read_to_end(bytes).map_err(|cause| self.read_error(&bytes[open..], cause))?;
@@ -355,7 +358,7 @@ impl<'a> BatchReader<'a> {
         InputError::Read { source_name, line: self.line(bytes), cause }
     }
 
-    /// The last whole line that was read, with `bytes` behind those in pieces.
+    /// The last whole line that was read, if `bytes` follow the lines in pieces.
     fn line(&self, bytes: &[u8]) -> u64 {
         self.lines + memchr_iter(b'\n', bytes).count() as u64
     }
@@ -370,8 +373,8 @@ impl<'a> BatchReader<'a> {
         }
     }
 
-    /// Moves the line that starts at `start` into a file, up to its line feed. What follows it stays in the batch. The bytes of the line,
-    /// line feed included.
+    /// Moves the line that starts at `start` into a file, up to its line feed. The bytes after it stay in the batch.
+    /// Returns the bytes of the line, line feed included.
     fn put_aside(&mut self, reader: &mut SourceReader, batch: &mut Batch, start: usize) -> Result<usize, InputError> {
         let source_name = &self.sources[self.source].name;
         let line = self.lines + 1;
@@ -403,7 +406,7 @@ impl<'a> BatchReader<'a> {
         self.lines = line;
         let bytes = aside.length;
         batch.long_lines.push(LongLine { source: self.source, line, bytes, file: aside });
-        // Beyond the size of a block the exact number does not matter.
+        // Beyond the size of a block, the exact number does not matter.
         Ok(usize::try_from(bytes).unwrap_or(BLOCK_BYTES).saturating_add(line_feed))
     }
 
@@ -421,22 +424,22 @@ impl<'a> BatchReader<'a> {
     }
 }
 
-/// The dictionary that a frame of the source names, if that is what the decompressor complains about.
+/// The dictionary that a frame of the source names, if the decompressor failed because of it.
 fn missing_dictionary(source: &Source, cause: &io::Error) -> Option<u32> {
     let of_dictionary = source.compression == Compression::Zstd && cause.to_string().contains("Dictionary");
     let file = of_dictionary.then(|| SourceFile::open(source).ok()).flatten()?;
     dictionary(file).ok().flatten()
 }
 
-/// The largest window that the source asks for, if that is what the decompressor complains about.
+/// The largest window that the source asks for, if the decompressor failed because of it.
 fn too_large_window(source: &Source, allowed: u64, cause: &io::Error) -> Option<u64> {
-    // Damage has other words; to look again costs nothing that matters.
+    // A damaged file gives other messages; another look at the headers costs next to nothing.
     let of_window = source.compression == Compression::Zstd && cause.to_string().contains("too much memory");
     let file = of_window.then(|| SourceFile::open(source).ok()).flatten()?;
     window_above(allowed, file).ok().flatten()
 }
 
-/// Where a full block of the batch ends, if it does. Before `searched` it does not.
+/// The end of the batch's block, if it is full. It does not end before `searched`.
 fn full_block(batch: &Batch, filling: Filling, searched: usize) -> Option<usize> {
     // The first byte whose line feed would make the block full.
     let missing = (BLOCK_BYTES - 1).saturating_sub(filling.aside);
@@ -465,7 +468,7 @@ mod tests {
         assert_eq!(weights, [1, 1, 2, 4, 1]);
     }
 
-    /// Every line of every source of a unit, as batches see them: (source, line, bytes), long ones by their length.
+    /// Every line of every source of a unit as batches hold them: (source, line, bytes), long ones by their length.
     fn read_all(folder: &Path, max_line: u64) -> (Vec<(usize, u64, String)>, Vec<usize>) {
         let sources = discover(&[folder.to_str().unwrap().to_owned()]).unwrap().sources;
         let (spool, buffers) = (tempfile::tempdir().unwrap(), Arc::default());
@@ -513,7 +516,8 @@ mod tests {
             lines.iter().filter(|line| line.0 == 2).map(|line| line.2.as_str()).collect::<Vec<_>>(),
             ["one", "", "two"]
         );
-        // 20 MB in lines of 1000 bytes: two full batches; what is left, `c` and the first line of `d`; then a line each; and the end, that no read had shown before.
+        // 20 MB in lines of 1000 bytes: two full batches; then the rest, `c` and the first line of `d`; then one line
+        // each; then the end, which no read had reached before.
         let first = BLOCK_BYTES.div_ceil(1000) * 1000;
         assert_eq!(sizes, [first, first, 20_000_000 - 2 * first + 8 + 9_000_001, 9_000_001, 9_000_001, 0]);
     }
@@ -536,7 +540,7 @@ mod tests {
         assert_eq!(lines, expected.map(|(source, line, text)| (source, line, text.to_owned())));
     }
 
-    /// The first line of each block of source `source`: where pieces of it begin in each batch.
+    /// The first line of each block of source `source`: where its pieces begin in each batch.
     fn block_starts(folder: &Path, name: &str, max_line: u64) -> Vec<u64> {
         let sources = discover(&[folder.to_str().unwrap().to_owned()]).unwrap().sources;
         let (spool, buffers) = (tempfile::tempdir().unwrap(), Arc::default());
@@ -554,7 +558,8 @@ mod tests {
 
     #[test]
     fn blocks_of_a_source_follow_from_it_alone() {
-        // Lines of 1 to 3 MB, some put aside at a limit of 2 MB; a neighbour before, of more or less than a block.
+        // Lines of 1 to 3 MB, some moved into files at a limit of 2 MB; the source before it has more or less than a
+        // block.
         let lines: String =
             (0..60_usize).map(|line| "x".repeat(1_000_000 + line * 119_191 % 2_000_000) + "\n").collect();
         let mut seen = Vec::new();

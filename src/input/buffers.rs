@@ -1,17 +1,17 @@
-//! Memory that batches hand on: fresh memory has to be cleared by the kernel, page by page.
+//! Memory that batches reuse: the kernel has to clear fresh memory, page by page.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Buffers that no batch has at the moment: at most as many as there were batches in memory at once.
+/// Free buffers: at most as many as there were batches in memory at once.
 #[derive(Debug, Default)]
 pub struct Buffers(Mutex<Vec<Vec<u8>>>);
 
-/// A buffer on loan. It goes back when it is dropped.
+/// A buffer on loan, returned when dropped.
 #[derive(Debug)]
 pub struct Buffer {
     bytes: Vec<u8>,
-    /// The room it was asked for with.
+    /// The size that was asked for.
     room: usize,
     home: Arc<Buffers>,
 }
@@ -42,7 +42,7 @@ impl DerefMut for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let mut bytes = std::mem::take(&mut self.bytes);
-        // One that a very long line made large would stay large.
+        // A very long line makes a buffer large, and it would stay large.
         if bytes.capacity() <= 2 * self.room {
             bytes.clear();
             self.home.0.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);

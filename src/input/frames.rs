@@ -1,12 +1,13 @@
-//! The headers of a Zstandard file, for messages: the decompressor says that a window is too large, but not how large, and that a dictionary
-//! is missing, but not which.
+//! Reads the headers of a Zstandard file for error messages: the decompressor says that a window is too large, but not
+//! how large, and that a dictionary is missing, but not which.
 //!
-//! It follows the frames of RFC 8878 without decompressing them: frame header, block headers, checksum. Nothing here is on the way of
-//! a good source.
+//! It follows the frames of RFC 8878 without decompressing them: frame header, block headers, checksum. A good source
+//! never gets here.
 
 use std::io::{self, BufReader, Read, Seek};
 
-/// The first window above `allowed` that a frame asks for, up to where the file ends or is no Zstandard any more.
+/// The first window above `allowed` that a frame asks for; the search ends with the file, or where the file is not
+/// Zstandard any more.
 ///
 /// # Errors
 ///
@@ -15,7 +16,8 @@ pub fn window_above(allowed: u64, file: impl Read + Seek) -> io::Result<Option<u
     first_frame(file, |frame| (frame.window > allowed).then_some(frame.window))
 }
 
-/// The first dictionary that a frame names, by its ID, up to where the file ends or is no Zstandard any more.
+/// The ID of the first dictionary that a frame names; the search ends with the file, or where the file is not Zstandard
+/// any more.
 ///
 /// # Errors
 ///
@@ -24,7 +26,7 @@ pub fn dictionary(file: impl Read + Seek) -> io::Result<Option<u32>> {
     first_frame(file, |frame| (frame.dictionary != 0).then_some(frame.dictionary))
 }
 
-/// What is looked for in the header of a frame, of the first frame that has it.
+/// The result of `look` for the first frame header where it finds something.
 fn first_frame<T>(file: impl Read + Seek, look: impl Fn(&Frame) -> Option<T>) -> io::Result<Option<T>> {
     let mut file = BufReader::new(file);
     loop {
@@ -44,17 +46,17 @@ fn first_frame<T>(file: impl Read + Seek, look: impl Fn(&Frame) -> Option<T>) ->
     }
 }
 
-/// What the header of a frame says.
+/// The contents of a frame header.
 struct Frame {
     window: u64,
     /// The dictionary's ID; 0 if it names none.
     dictionary: u32,
-    /// Bytes of a frame that holds no blocks, but anything.
+    /// Bytes of a skippable frame, which holds arbitrary data instead of blocks.
     skippable: Option<u64>,
     has_checksum: bool,
 }
 
-/// The header of a frame; `None` if this is none.
+/// The header of a frame; `None` if the bytes are not one.
 fn header(file: &mut BufReader<impl Read + Seek>) -> io::Result<Option<Frame>> {
     let magic = u32::from_le_bytes(bytes(file)?);
     if magic & 0xFFFF_FFF0 == 0x184D_2A50 {
@@ -85,12 +87,12 @@ fn header(file: &mut BufReader<impl Read + Seek>) -> io::Result<Option<Frame>> {
         2 => u64::from(u32::from_le_bytes(bytes(file)?)),
         _ => u64::from_le_bytes(bytes(file)?),
     };
-    // The window of a single segment is all of it.
+    // The window of a single segment is the whole segment.
     let window = if is_single_segment { content_size } else { window };
     Ok(Some(Frame { window, dictionary, skippable: None, has_checksum: descriptor >> 2 & 1 == 1 }))
 }
 
-/// Goes over what follows a header.
+/// Skips the blocks after a header.
 fn skip_blocks(file: &mut BufReader<impl Read + Seek>, frame: &Frame) -> io::Result<()> {
     if let Some(length) = frame.skippable {
         return skip(file, length);
@@ -98,7 +100,7 @@ fn skip_blocks(file: &mut BufReader<impl Read + Seek>, frame: &Frame) -> io::Res
     loop {
         let [low, middle, high] = bytes(file)?;
         let header = u32::from_le_bytes([low, middle, high, 0]);
-        // A block of one repeated byte holds that byte alone.
+        // A block of one repeated byte stores only that byte.
         skip(file, if header >> 1 & 3 == 1 { 1 } else { u64::from(header >> 3) })?;
         if header & 1 == 1 {
             break;
@@ -113,7 +115,7 @@ fn bytes<const N: usize>(file: &mut impl Read) -> io::Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// Within the buffer where it can: blocks may be many and small.
+/// Seeks within the buffer where it can: blocks may be many and small.
 fn skip(file: &mut BufReader<impl Read + Seek>, bytes: u64) -> io::Result<()> {
     // At most 2^32 bytes.
     file.seek_relative(bytes.cast_signed())

@@ -1,4 +1,4 @@
-//! One line to one text, or to the reason why it is none.
+//! Reads a line's text, or the reason for its rejection.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,13 +21,13 @@ impl FieldPath {
     }
 }
 
-/// Whether the line is blank: no record, and no reject either.
+/// Whether the line is blank, which is neither a record nor a reject.
 #[must_use]
 pub fn is_blank(line: &[u8]) -> bool {
     line.iter().all(u8::is_ascii_whitespace)
 }
 
-/// The first line of a source without the byte order mark, which is no part of its record.
+/// The first line of a source without the byte order mark, which is not part of its record.
 #[must_use]
 pub fn without_mark(line: u64, bytes: &[u8]) -> &[u8] {
     let mark = if line == 1 { bytes.strip_prefix(b"\xEF\xBB\xBF") } else { None };
@@ -36,7 +36,7 @@ pub fn without_mark(line: u64, bytes: &[u8]) -> &[u8] {
 
 /// The text of a record. Borrowed from the line unless it holds escapes.
 ///
-/// If a key stands twice, the last one counts, as in Python's and most other JSON readers.
+/// If a key occurs twice, the last one counts, as in Python's and most other JSON readers.
 ///
 /// # Errors
 ///
@@ -56,7 +56,7 @@ pub fn text<'a>(line: &'a [u8], path: &FieldPath) -> Result<Cow<'a, str>, Reject
     any_text(line, path)
 }
 
-/// The text, wherever in the record it stands.
+/// The text, wherever it is in the record.
 fn any_text<'a>(line: &'a str, path: &FieldPath) -> Result<Cow<'a, str>, Rejected> {
     match field(line, path) {
         Err(error) => Err(Rejected::new(Reason::InvalidJson, without_line(&error))),
@@ -89,7 +89,7 @@ fn keys_found(keys: &[Cow<'_, str>]) -> String {
     }
 }
 
-/// As much of a key as a message shows.
+/// The beginning of a key, short enough for a message.
 fn shown(key: Cow<'_, str>) -> Cow<'_, str> {
     let end = key.char_indices().nth(40).map_or(key.len(), |(end, _)| end);
     match key {
@@ -98,7 +98,7 @@ fn shown(key: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-/// What stands at a path.
+/// The value found at a path.
 enum Found<'a> {
     Text(Cow<'a, str>),
     NoString(&'static str),
@@ -107,13 +107,13 @@ enum Found<'a> {
     Missing { keys: Vec<Cow<'a, str>> },
 }
 
-/// Looks for `keys` in the value at hand and skips everything else.
+/// Looks for `keys` in the current value and skips everything else.
 #[derive(Clone, Copy)]
 struct Field<'k> {
     keys: &'k [String],
 }
 
-/// Keys that a message about a missing field names at most.
+/// Keys that a message about a missing field lists at most.
 const KEYS_SHOWN: usize = 8;
 
 impl<'de> DeserializeSeed<'de> for Field<'_> {
@@ -148,7 +148,7 @@ impl<'de> Visitor<'de> for Field<'_> {
         while let Some(Key(key)) = map.next_key()? {
             if key == wanted.as_str() {
                 let inner = map.next_value_seed(Field { keys: rest })?;
-                // A value on the way that is no object is a missing text, not a line that is no object.
+                // If a value on the way is not an object, the text is missing; the line is still an object.
                 found = Some(match inner {
                     Found::NoObject(kind) => Found::NoObjectAt { key: wanted.clone(), kind },
                     inner => inner,
@@ -224,7 +224,7 @@ mod tests {
         }
     }
 
-    /// Of records whose text comes first, sound or not.
+    /// Parts of records whose text comes first, valid and invalid.
     fn parts() -> Vec<&'static str> {
         let marks = r#"a é " "" , : ,"x":1 ,"text":"b" ,"text":0 ,"text":"" ,"":1 ,"y":[{"text":1}] } {} [ ] \n \\ \" \/ \u00e9 \ud83d \ude00 \u \ "#;
         let numbers = "0 -1 .5 e5 E+5 1e999 - tru true null";

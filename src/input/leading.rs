@@ -1,8 +1,9 @@
-//! The text of a record whose first key is the text's, as most files have it.
+//! Reads the text of a record whose first key is the text's, as in most files.
 //!
-//! Escapes are undone in one pass; `serde_json` would take the text through memory that grows with it, and copy it out. Whether the line is a
-//! record stays `serde_json`'s to say: it reads all that follows the text. What is not a plain string in the first place is left to it
-//! altogether, and so is every line that it would refuse, so that there is one source of messages.
+//! This code unescapes the text in one pass; `serde_json` would copy it through a growing buffer. `serde_json` still
+//! decides whether the line is a record: it reads everything after the text. Lines that do not start with a plain
+//! string at this key, and all lines that `serde_json` would refuse, are left to it entirely, so that messages have one
+//! source.
 
 use std::borrow::Cow;
 
@@ -11,10 +12,10 @@ use memchr::memchr2;
 /// JSON's white space.
 const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
-/// The text at `key`, and the record without it: an object with another string in its place, at the key `""`. What follows the two is read alike.
-/// `None` if the record does not begin with a string at that key.
+/// The text at `key`, and the record without it: an object with another string in its place, at the key `""`. The rest
+/// of both is read alike. `None` if the record does not begin with a string at that key.
 pub(super) fn leading_text<'a>(line: &'a str, key: &str) -> Option<(Cow<'a, str>, String)> {
-    // Such a key is spelled with escapes, or cannot be told from the one in what is left.
+    // Such a key is written with escapes, or cannot be told from the key in the remaining record.
     if key.is_empty() || key.bytes().any(|byte| matches!(byte, ..b' ' | b'"' | b'\\')) {
         return None;
     }
@@ -28,7 +29,8 @@ fn symbol(json: &str, symbol: char) -> Option<&str> {
     json.trim_start_matches(SPACE).strip_prefix(symbol)
 }
 
-/// The string whose opening quote stands before `json`, and what follows its closing quote. `None` if it is no string that `serde_json` accepts.
+/// The string whose opening quote is just before `json`, and the rest after its closing quote. `None` if it is not a
+/// string that `serde_json` accepts.
 fn unescape(json: &str) -> Option<(Cow<'_, str>, &str)> {
     let mut text = String::new();
     let mut rest = json;
@@ -36,7 +38,7 @@ fn unescape(json: &str) -> Option<(Cow<'_, str>, &str)> {
         let (plain, special) = rest.split_at(memchr2(b'"', b'\\', rest.as_bytes())?);
         if let Some(after) = special.strip_prefix('"') {
             let raw = &json[..json.len() - special.len()];
-            // No early end: so it is done for many bytes at once.
+            // Without an early exit, the compiler can check many bytes at once.
             if raw.bytes().fold(0, |found, byte| found | u8::from(byte < b' ')) != 0 {
                 return None;
             }
@@ -48,7 +50,7 @@ fn unescape(json: &str) -> Option<(Cow<'_, str>, &str)> {
             };
             return Some((text, after));
         }
-        // No escape is shorter than what it stands for.
+        // An escape is never shorter than its character.
         text.reserve(rest.len());
         text.push_str(plain);
         let (escaped, after) = escape(&special[1..])?;
@@ -57,7 +59,7 @@ fn unescape(json: &str) -> Option<(Cow<'_, str>, &str)> {
     }
 }
 
-/// The character of the escape whose `\` stands before `json`, and what follows it.
+/// The character of the escape whose `\` is just before `json`, and the rest after it.
 fn escape(json: &str) -> Option<(char, &str)> {
     let letter = json.chars().next()?;
     let after = &json[letter.len_utf8()..];
@@ -74,7 +76,7 @@ fn escape(json: &str) -> Option<(char, &str)> {
     Some((escaped, after))
 }
 
-/// The character that four hex digits stand for, or eight: two surrogates.
+/// The character of four hex digits, or of eight: two surrogates.
 fn code_point(json: &str) -> Option<(char, &str)> {
     let (unit, after) = hex(json)?;
     if let Some(escaped) = char::from_u32(unit) {

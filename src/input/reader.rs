@@ -10,22 +10,22 @@ use crate::input::InputError;
 use crate::input::source::{Compression, Source};
 use crate::store::{Location, Object, Pieces};
 
-/// Bytes that are asked of the file at a time.
+/// Bytes requested from the file at a time.
 const FILE_BUFFER: usize = 1 << 17;
 
-/// What a source may ask for. It decides no row, only whether a source is read.
+/// Limits on what a source may ask for. They decide no row, only whether a source is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Largest window of a Zstandard frame, in bytes: the decompressor holds one. What is no power of two is rounded up to the next.
+    /// Largest window of a Zstandard frame, in bytes: the decompressor holds one. It is rounded up to a power of two.
     pub window: u64,
     /// Most decompressed bytes for each byte of the file, beyond the first [`FREE_EXPANSION`].
     pub expansion: u64,
 }
 
 impl Limits {
-    /// The smallest window that can be asked for: the format's smallest.
+    /// The smallest limit on the window: the format's smallest window.
     pub const LEAST_WINDOW: u64 = 1 << 10;
-    /// The largest window that can be asked for: what `zstd --long=31` writes.
+    /// The largest limit on the window: the window of `zstd --long=31`.
     pub const MOST_WINDOW: u64 = 1 << 31;
 
     fn window_log(self) -> u32 {
@@ -34,7 +34,7 @@ impl Limits {
 }
 
 impl Default for Limits {
-    /// The window of `zstd -22 --ultra` and `--long`, and what text never comes near.
+    /// The window of `zstd -22 --ultra` and `--long`, and an expansion that text never comes near.
     fn default() -> Self {
         Self { window: 128 << 20, expansion: 1000 }
     }
@@ -57,12 +57,12 @@ enum Decoder {
     Gzip(Box<Members>),
 }
 
-/// What has been read of the file.
+/// A digest of the part of the file that has been read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileDigest {
     /// Bytes read.
     pub bytes: u64,
-    /// SHA-256 of them.
+    /// SHA-256 of these bytes.
     pub sha256: [u8; 32],
 }
 
@@ -90,7 +90,7 @@ impl SourceReader {
         Ok(Self { decoder, text_bytes: 0, limits })
     }
 
-    /// What has been read of the file so far, read-ahead included.
+    /// The digest of the file so far, read-ahead included.
     #[must_use]
     pub fn digest(&self) -> FileDigest {
         let file = self.file();
@@ -103,7 +103,8 @@ impl SourceReader {
         self.file().bytes
     }
 
-    /// Whether the source unfolds to more than it may: decompressed bytes so far, and bytes of the file they came from.
+    /// Whether the source decompresses to more than it may: decompressed bytes so far, and the bytes of the file they
+    /// came from.
     #[must_use]
     pub fn expands_too_far(&self) -> Option<(u64, u64)> {
         let (text, file) = (self.text_bytes, self.file_bytes());
@@ -131,9 +132,10 @@ impl Read for SourceReader {
     }
 }
 
-/// The members of a gzip file, one after the other. After the last one the file ends, or has nothing but zeros, as tapes and archives pad it.
+/// The members of a gzip file, one after the other. After the last one the file ends, or has only zeros, as tapes and
+/// archives pad it.
 struct Members {
-    /// The one at hand, or the last one. There is one but while it is replaced.
+    /// The current member, or the last one. It is `None` only while it is replaced.
     member: Option<GzDecoder<BufReader<Digesting>>>,
 }
 
@@ -155,7 +157,7 @@ impl Members {
     }
 }
 
-/// Whether nothing follows a member but zeros, which are read as well: all bytes of a file are digested.
+/// Whether only zeros follow a member. It reads these too: the digest covers all bytes of a file.
 fn ends(file: &mut BufReader<Digesting>) -> io::Result<bool> {
     let mut is_padded = false;
     loop {
@@ -183,7 +185,7 @@ fn check_format(source: &Source, file: &mut SourceFile) -> Result<(), InputError
     let mut start = Vec::new();
     file.take(4).read_to_end(&mut start).map_err(read_error)?;
     file.seek(SeekFrom::Start(0)).map_err(read_error)?;
-    // An empty compressed file is no stream of no lines: not even the header of one is there.
+    // An empty compressed file is not a valid stream without lines: even the header is missing.
     let found = match start.as_slice() {
         [] if source.compression == Compression::None => return Ok(()),
         [0x28, 0xB5, 0x2F, 0xFD] | [0x50..=0x5F, 0x2A, 0x4D, 0x18] => Compression::Zstd,
@@ -203,7 +205,7 @@ fn check_format(source: &Source, file: &mut SourceFile) -> Result<(), InputError
     Err(InputError::Format { source_name: source.name.clone(), ending: ending.to_owned(), found })
 }
 
-/// The bytes of a source as they lie on a disk or in a store.
+/// The bytes of a source as stored, on a disk or in a store.
 pub enum SourceFile {
     /// On a disk.
     Local(fs::File),
@@ -212,7 +214,7 @@ pub enum SourceFile {
 }
 
 impl SourceFile {
-    /// Opens a source. One in a store must be the object that was found.
+    /// Opens a source. An object in a store must still be the one that was found.
     ///
     /// # Errors
     ///
@@ -237,7 +239,8 @@ impl Read for SourceFile {
     }
 }
 
-/// Fills the buffer, up to the end of the file: some file systems give less at a time, and how far a source is read ahead stands in records.
+/// Fills the buffer, up to the end of the file: some file systems return less at a time, and records hold how far a
+/// source was read ahead.
 fn fill(file: &mut fs::File, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -260,7 +263,7 @@ impl Seek for SourceFile {
     }
 }
 
-/// The file, counted and digested as it is read.
+/// The file, counted and digested while it is read.
 struct Digesting {
     file: SourceFile,
     bytes: u64,

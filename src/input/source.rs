@@ -1,4 +1,4 @@
-//! Which files are sources, and what they are called.
+//! Finds the sources and names them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -6,10 +6,10 @@ use std::path::{Component, Path, PathBuf};
 use crate::input::DiscoverError;
 use crate::store::{Location, Object, Remote};
 
-/// The endings of sources, as messages list them.
+/// The endings of sources, for messages.
 pub const ENDINGS: &str = "`.jsonl`, `.json`, `.ndjson`, plain or with `.zst`, `.zstd` or `.gz` after it";
 
-/// Endings of what people keep a corpus in.
+/// Endings of other formats for a corpus.
 const FORMATS: &[&str] = &[
     "jsonl",
     "json",
@@ -29,43 +29,43 @@ const FORMATS: &[&str] = &[
     "wet",
 ];
 
-/// Endings of what files are packed into.
+/// Endings of archives.
 const PACKED: &[&str] = &[
     "zst", "zstd", "gz", "gzip", "bz2", "xz", "lzma", "lz4", "br", "sz", "snappy", "z", "zip", "7z", "rar", "tar",
     "tgz", "tbz2", "txz", "tzst",
 ];
 
-/// Endings of downloads that have not ended.
+/// Endings of unfinished downloads.
 const UNFINISHED: &[&str] = &["part", "partial", "incomplete", "crdownload"];
 
 /// One input file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// Its path below the SOURCE that found it, with `/`; the file name of a file given by itself.
+    /// Its path below the SOURCE that found it, with `/`; for a file given by its path, the file name.
     pub name: String,
-    /// Where it is.
+    /// Its location.
     pub place: Location,
     /// Its size on disk.
     pub bytes: u64,
-    /// What changes with its content, if it is in a store that says so.
+    /// A tag that changes with its content, if a store gives one.
     pub tag: Option<String>,
-    /// How it is compressed.
+    /// Its compression.
     pub compression: Compression,
 }
 
 impl Source {
-    /// A source that nobody reads any more.
+    /// A source that is not read any more.
     #[must_use]
     pub fn absent(name: &str, bytes: u64) -> Self {
         let compression = Compression::of(name).unwrap_or(Compression::None);
         Self { name: name.to_owned(), place: Location::Local(PathBuf::from(name)), bytes, tag: None, compression }
     }
 
-    /// A file or an object where it was found before.
+    /// A file or an object at its earlier location.
     ///
     /// # Errors
     ///
-    /// [`DiscoverError`] if it is not there any more.
+    /// [`DiscoverError`] if it is gone.
     pub fn found(name: &str, place: Location) -> Result<Self, DiscoverError> {
         let compression = Compression::of(name).ok_or_else(|| DiscoverError::Ending(PathBuf::from(name)))?;
         let (bytes, tag) = match &place {
@@ -83,7 +83,7 @@ impl Source {
     }
 }
 
-/// How a source is compressed, by its name, in which upper and lower case are the same.
+/// The compression of a source, by its name, ignoring case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
     /// Not at all.
@@ -95,7 +95,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// The compression of a source of that name; `None` if it is the name of no source.
+    /// The compression of a source of that name; `None` if it is not a source's name.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
         let name = name.to_ascii_lowercase();
@@ -110,7 +110,8 @@ impl Compression {
     }
 }
 
-/// Whether a file that is no source looks like a part of a corpus, by its ending (`docs/reference/sources.md`, "Sources").
+/// Whether a file that is not a source looks like part of a corpus, by its ending (`docs/reference/sources.md`,
+/// "Sources").
 fn is_of_a_corpus(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     match name.rsplit_once('.') {
@@ -120,19 +121,19 @@ fn is_of_a_corpus(name: &str) -> bool {
     }
 }
 
-/// What SOURCE arguments stand for.
+/// The result of the SOURCE arguments.
 #[derive(Debug, Default)]
 pub struct Discovered {
     /// The sources, sorted by the bytes of their names.
     pub sources: Vec<Source>,
-    /// The names of files in the same folders that look like a part of a corpus, but cannot be read; sorted.
+    /// The names of files in the same folders that look like part of a corpus, but cannot be read; sorted.
     pub passed_over: Vec<String>,
 }
 
-/// The sources of all SOURCE arguments, and what is passed over beside them.
+/// The sources of all SOURCE arguments, and the files passed over next to them.
 ///
-/// A SOURCE is a file, a folder (searched recursively, hidden entries and data sets of ours left out) or a glob, on a disk or in a store. The same file
-/// met twice by one name counts once.
+/// A SOURCE is a file, a folder (searched recursively, without hidden entries and this tool's data sets) or a glob, on
+/// a disk or in a store. A file that is found twice under one name counts once.
 ///
 /// # Errors
 ///
@@ -193,15 +194,15 @@ pub fn listed(names: &[String]) -> String {
     if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
 }
 
-/// What is met on the way.
+/// The files found so far.
 #[derive(Default)]
 struct Found {
     sources: Vec<Source>,
-    /// Names, by the places of the files.
+    /// Names, by the files' paths.
     passed_over: BTreeMap<PathBuf, String>,
 }
 
-/// A path that leads nowhere is named as such.
+/// Reports a missing path as missing.
 fn missing(path: &Path, error: std::io::Error) -> DiscoverError {
     match error.kind() {
         std::io::ErrorKind::NotFound if path.is_symlink() => DiscoverError::DanglingLink(path.to_owned()),
@@ -229,7 +230,7 @@ fn is_hidden(name: &str) -> bool {
     name.starts_with('.') && name != "." && name != ".."
 }
 
-/// Whether a folder holds a data set of ours: its manifest and rejects are no sources.
+/// Whether a folder holds a data set of this tool: its manifest and rejects are not sources.
 fn is_data_set(folder: &Path) -> bool {
     folder.join(".ul2-prep").is_dir()
 }
@@ -245,7 +246,7 @@ fn same_file(first: &Location, second: &Location) -> bool {
     }
 }
 
-/// The objects that a URL stands for, by the rules for files: an object, all below a folder, or those that a glob matches.
+/// The objects of a URL, by the rules for files: an object, all objects below a folder, or the matches of a glob.
 fn find(remote: &Remote, found: &mut Found) -> Result<(), DiscoverError> {
     let is_pattern = is_glob(remote.key()) && !remote.is_of_the_web();
     if !is_pattern && let Some(object) = remote.head()? {
@@ -287,7 +288,7 @@ fn find(remote: &Remote, found: &mut Found) -> Result<(), DiscoverError> {
     Ok(())
 }
 
-/// What a glob matches of the objects below its root.
+/// The objects below a glob's root that it matches.
 struct Matches {
     pattern: glob::Pattern,
     names_hidden: bool,
@@ -296,14 +297,14 @@ struct Matches {
 impl Matches {
     fn new(root: &Remote, pattern: &Remote) -> Result<Self, DiscoverError> {
         let below = pattern.key().strip_prefix(root.key()).unwrap_or_default().trim_start_matches('/');
-        // As on a disk: a `**` at the end stands for files as well.
+        // As on a disk, a `**` at the end matches files as well.
         let searched = below.strip_suffix("**").map_or_else(|| below.to_owned(), |folder| format!("{folder}**/*"));
         let compiled = glob::Pattern::new(&searched)
             .map_err(|source| DiscoverError::Pattern { pattern: pattern.to_string(), source })?;
         Ok(Self { pattern: compiled, names_hidden: below.split('/').any(is_hidden) })
     }
 
-    /// Whether an object, or a folder that it is in, is matched.
+    /// Whether the glob matches an object, or a folder that it is in.
     fn has(&self, name: &str) -> bool {
         let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::default() };
         let folders = name.match_indices('/').map(|(end, _)| &name[..end]);
@@ -311,7 +312,7 @@ impl Matches {
     }
 }
 
-/// What is in a folder; names are paths below `root`.
+/// Walks a folder; names are paths below `root`.
 fn walk(root: &Path, folder: &Path, found: &mut Found) -> Result<(), DiscoverError> {
     let visible = |entry: &walkdir::DirEntry| {
         let hidden = entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".");
@@ -334,9 +335,9 @@ fn expand(pattern: &str, found: &mut Found) -> Result<(), DiscoverError> {
         .take_while(|component| !is_glob(&component.as_os_str().to_string_lossy()))
         .filter(|component| *component != Component::CurDir)
         .collect();
-    // As in a shell, and as folders are searched: a name with a dot in front is only met by a pattern that has it too.
+    // As in a shell, and as in the search of folders, only a pattern with a leading dot matches such a name.
     let names_hidden = pattern.split('/').any(is_hidden);
-    // A `**` at the end stands for folders alone; with everything in the first of them, it stands for files as well.
+    // A `**` at the end matches only folders; with everything in the first of them, it matches files as well.
     let searched = pattern.strip_suffix("**").map_or_else(|| pattern.to_owned(), |folder| format!("{folder}*"));
     let paths =
         glob::glob(&searched).map_err(|source| DiscoverError::Pattern { pattern: pattern.to_owned(), source })?;
@@ -357,7 +358,7 @@ fn expand(pattern: &str, found: &mut Found) -> Result<(), DiscoverError> {
     Ok(())
 }
 
-/// Adds the file if its name is one of a source, or says that it looks like one.
+/// Adds the file if its name is a source's, or notes that it looks like one.
 fn add_below(root: &Path, path: &Path, found: &mut Found) -> Result<(), DiscoverError> {
     let file_name = path.file_name().unwrap_or_default().to_string_lossy();
     let Some(compression) = Compression::of(&file_name) else {
@@ -369,7 +370,7 @@ fn add_below(root: &Path, path: &Path, found: &mut Found) -> Result<(), Discover
     };
     let name = name_below(root, path)?;
     let metadata = fs_err::metadata(path)?;
-    // What is neither file nor folder, such as a pipe, cannot be read twice.
+    // Anything other than a file or a folder, such as a pipe, cannot be read twice.
     if metadata.is_file() {
         found.sources.push(Source::local(name, path, metadata.len(), compression));
     } else {
