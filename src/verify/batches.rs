@@ -1,4 +1,4 @@
-//! One batch of a source against its rows, on any thread.
+//! Checks one batch of a source against its rows, on any thread.
 
 use std::collections::BTreeMap;
 
@@ -23,23 +23,23 @@ use crate::tokenize::Scratch;
 use crate::verify::findings::Findings;
 use crate::verify::recomputation::{Again, RowGroupPlace, RowsAgain};
 
-/// What batches are held to.
+/// The laws of batches.
 pub struct BatchLaws<'a> {
     /// The data set.
     pub data_set: &'a DataSet,
-    /// What it should be.
+    /// Its manifest.
     pub described: &'a Described,
-    /// What its columns let us look at.
+    /// What its columns allow to check.
     pub reach: &'a Reach,
-    /// What masks again.
+    /// Masks the sources again.
     pub again: &'a Again<'a>,
-    /// Which rows are made again.
+    /// Which rows to make again.
     pub rows: RowsAgain,
     /// Whether this version of the tool wrote it.
     pub same_version: bool,
 }
 
-/// A batch on its way, with the row groups that were made of it.
+/// A batch to check, with the row groups made from it.
 pub struct Task {
     /// Index of the unit.
     pub unit: usize,
@@ -47,7 +47,7 @@ pub struct Task {
     pub batch: Batch,
     /// Its row groups.
     pub row_groups: Vec<RowGroupPlace>,
-    /// Whether its rows are made again.
+    /// Whether to make its rows again.
     pub is_masked: bool,
 }
 
@@ -59,9 +59,9 @@ impl Task {
     }
 }
 
-/// What a batch gave.
+/// The result of a batch.
 pub struct Outcome {
-    /// What is wrong.
+    /// The findings.
     pub findings: Vec<Findings>,
     /// The rows made again, if all are.
     pub row_groups: Vec<RowGroup>,
@@ -77,11 +77,11 @@ pub struct Outcome {
     pub is_masked: bool,
 }
 
-/// The rows of a batch, as the shards hold them.
+/// The rows of a batch as the shards hold them.
 #[derive(Default)]
 struct Held {
     tokens: Tokens,
-    /// The digest of each row group; none if it cannot be read.
+    /// The digest of each row group; `None` if it cannot be read.
     digests: Vec<Option<RowsDigest>>,
 }
 
@@ -161,7 +161,7 @@ impl BatchLaws<'_> {
                 RowsAgain::None => {}
             }
         }
-        // Every piece of every batch has some, and nearly all are empty.
+        // Every piece of every batch has findings, nearly always empty ones.
         findings.retain(|findings| !findings.is_empty());
         Ok(Outcome { findings, row_groups, counts, rejects, finished, lines, is_masked })
     }
@@ -170,7 +170,7 @@ impl BatchLaws<'_> {
         Findings::new(&self.described.manifest.shards[place.shard].path)
     }
 
-    /// Reads the tokens of a row group. Its digest, if its columns can be read.
+    /// Reads the tokens of a row group. Returns its digest, if its columns can be read.
     fn hold(
         &self,
         place: RowGroupPlace,
@@ -188,7 +188,7 @@ impl BatchLaws<'_> {
         for part in shard.read(place.row_group, ((1 << 21) / (inputs + labels)).max(1) as usize)? {
             let part = part?;
             for row in 0..part.len() {
-                // Rows that break a law have been found already.
+                // The check of rows has already found broken laws.
                 let Ok(taken) =
                     decode::take_apart(&part, row, &self.described.spec, &self.described.format, self.reach)
                 else {
@@ -240,7 +240,7 @@ impl BatchLaws<'_> {
         findings: &mut Vec<Findings>,
     ) {
         let Some(last) = places.last() else {
-            // A batch whose row groups were not found: the shard's bytes tell.
+            // A batch whose row groups were not found: the check of the shard's bytes reports it.
             return;
         };
         if again.len() != places.len() {
@@ -277,18 +277,18 @@ impl BatchLaws<'_> {
     }
 }
 
-/// Tokens made anew against those of the rows.
+/// Compares tokens made again with the tokens of the rows.
 struct Comparison<'a, 'b> {
     laws: &'a BatchLaws<'b>,
     epoch: u16,
     held: Tokens,
     scratch: Scratch,
-    /// Those of epoch 0, which are kept.
+    /// The rejects of epoch 0, which are kept.
     rejects: Rejects,
 }
 
 impl Comparison<'_, '_> {
-    /// The lines of one source in the batch: each by itself, or joined.
+    /// Compares the lines of one source in the batch: each by itself, or joined.
     fn block(&mut self, batch: &Batch, pieces: &[Piece], name: &str, findings: &mut Findings) -> SourceCounts {
         let spec = &self.laws.described.spec;
         let source = pieces[0].source;
@@ -369,14 +369,14 @@ impl Comparison<'_, '_> {
     }
 }
 
-/// What a line became.
+/// The result of a line.
 enum Made {
     Blank,
     Reject(Rejected),
     Tokens,
 }
 
-/// How the rows of a line, or of a block, do not hold its tokens.
+/// How the rows of a line, or of a block, differ from its tokens.
 fn compare(spec: &Spec, rows: Option<&[u32]>, tokens: &[u32], made: &Made) -> Option<String> {
     match (rows, made) {
         (None, Made::Blank | Made::Reject(_)) => None,

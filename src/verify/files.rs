@@ -1,4 +1,4 @@
-//! The files of a data set: which are there, and whether they have the bytes they were written with.
+//! The files of a data set: which exist, and whether they still have their original bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -12,28 +12,28 @@ use crate::output::manifest::Manifest;
 use crate::output::sums::Sums;
 use crate::verify::findings::Findings;
 
-/// What is known of the files.
+/// The state of the files.
 pub struct Files {
-    /// What is wrong with them.
+    /// The findings.
     pub findings: Vec<Findings>,
-    /// Files that are missing or do not have their bytes.
+    /// Files that are missing or have changed.
     pub damaged: BTreeSet<String>,
-    /// Number of files looked at.
+    /// Number of files checked.
     pub count: u64,
     /// A plan or commit record that must not be read, if there is one.
     pub unreadable: Option<String>,
-    /// What was left out.
+    /// What was not checked.
     pub not_checked: Option<String>,
 }
 
-/// Who says that a file has a digest.
+/// Where a file's digest is recorded.
 struct Expected<'a> {
     sha256: &'a str,
     by: &'static str,
 }
 
 impl Files {
-    /// Looks for all files and computes their digests, on the threads of the pool it runs in.
+    /// Finds all files and computes their digests, on the threads of the current pool.
     #[must_use]
     pub fn check(data_set: &DataSet, manifest: Option<&Manifest>) -> Self {
         let mut of_sums = Findings::new(SUMS);
@@ -74,7 +74,7 @@ impl Files {
         found.extend(there.iter().cloned());
         let listed = |path: &String| expected.contains_key(path);
         found.extend(expected.keys().cloned());
-        // Without sums only what the manifest names has a known digest.
+        // Without sums, only the files in the manifest have a known digest.
         let without_sums = |path: &str| sums.is_none() && !path.starts_with(DATA) && !path.starts_with(REJECTS);
         let check = |path: &String| {
             let mut findings = Findings::new(path);
@@ -82,7 +82,7 @@ impl Files {
                 (None, Ok(_)) if without_sums(path) => {}
                 (None, Ok(_)) => findings.add("is in no list of the data set"),
                 (Some(_), Err(error)) if error.kind() == io::ErrorKind::NotFound => findings.add("is missing"),
-                // Neither there nor in the sums: `found` holds what every data set has.
+                // Neither there nor in the sums: `found` has the files of every data set.
                 (None, Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
                 (_, Err(error)) => findings.add(&format!("cannot be read: {error}")),
                 (Some(Expected { sha256, by }), Ok(found)) if *sha256 != found => {
@@ -121,7 +121,7 @@ impl Files {
     }
 }
 
-/// Files that the manifest gives the digest of.
+/// Files whose digest is in the manifest.
 fn named(manifest: &Manifest) -> impl Iterator<Item = (&str, &str)> {
     let shards = manifest.shards.iter().map(|shard| (shard.path.as_str(), shard.sha256.as_str()));
     let rejects = manifest.rejects.iter().flat_map(|files| {
@@ -130,12 +130,12 @@ fn named(manifest: &Manifest) -> impl Iterator<Item = (&str, &str)> {
     shards.chain(rejects)
 }
 
-/// The files that are there, in the folders where no others may be; and what kept us from listing them all.
+/// The existing files in the folders where no other files may be; and the error, if they could not all be listed.
 fn walk(data_set: &DataSet) -> (BTreeSet<String>, Option<io::Error>) {
     let mut there = BTreeSet::new();
     for (folder, deep) in [(DATA, true), (REJECTS, true), (COMMITS, true), (PRIVATE, false)] {
         match data_set.files(folder, deep) {
-            // Of the other files there, only plans are of the data set.
+            // Of the other files there, only plans belong to the data set.
             Ok(files) => there.extend(files.into_iter().filter(|name| folder != PRIVATE || is_plan(name))),
             Err(error) => return (there, Some(error)),
         }
@@ -143,7 +143,7 @@ fn walk(data_set: &DataSet) -> (BTreeSet<String>, Option<io::Error>) {
     (there, None)
 }
 
-/// Whether a name is, or looks like, that of the plan or of an extension.
+/// Whether a name is, or looks like, the name of the plan or of an extension.
 fn is_plan(name: &str) -> bool {
     let name = name.strip_prefix(PRIVATE).and_then(|name| name.strip_prefix("/plan"));
     name.and_then(|rest| rest.strip_suffix(".json")).is_some()
@@ -166,7 +166,7 @@ pub fn read(data_set: &DataSet, name: &str) -> io::Result<Option<Vec<u8>>> {
 /// SHA-256 of a plain file, in hex.
 fn digest(data_set: &DataSet, name: &str) -> io::Result<String> {
     let bytes = data_set.size(name)?;
-    // What is read as a whole, and is too large for it, is not worth the time.
+    // A file that is too large to be read as a whole is not worth the time.
     if bytes > MOST && !name.starts_with(DATA) && !name.starts_with(REJECTS) {
         return Err(bounded::too_large("it", MOST));
     }

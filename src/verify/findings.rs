@@ -1,9 +1,9 @@
-//! What is found, as lines.
+//! Findings as lines.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-/// Findings of one file or source that are shown one by one.
+/// Findings of one file or source that are listed one by one.
 const MOST: usize = 20;
 
 /// The findings of one file or source, in order.
@@ -14,18 +14,18 @@ pub struct Findings {
     more: u64,
 }
 
-/// Everything that a verification found.
+/// The result of a verification.
 #[derive(Debug, Default)]
 pub struct Report {
     /// By file, then by source.
     findings: Vec<Findings>,
-    /// The index of each place in them.
+    /// The index of each place in `findings`.
     places: BTreeMap<String, usize>,
-    /// What could not be looked at, and why.
+    /// What could not be checked, and why.
     pub not_checked: Vec<String>,
     /// Files whose digest was computed.
     pub files: u64,
-    /// Rows that were looked at.
+    /// Rows that were checked.
     pub rows: u64,
     /// Lines of sources that were tokenized again.
     pub lines: u64,
@@ -34,52 +34,52 @@ pub struct Report {
 }
 
 impl Findings {
-    /// None yet, of the file or source `place`.
+    /// No findings yet, for the file or source `place`.
     #[must_use]
     pub fn new(place: &str) -> Self {
         Self { place: place.to_owned(), lines: Vec::new(), more: 0 }
     }
 
-    /// Adds one about the whole.
+    /// Adds a finding about the whole file or source.
     pub fn add(&mut self, what: &str) {
         self.push(format!("{}: {what}", self.place));
     }
 
-    /// Adds one that says itself where it is.
+    /// Adds a finding whose text already says where it is.
     pub fn verbatim(&mut self, line: String) {
         self.push(line);
     }
 
-    /// Adds one about row `row` of a shard, counted from 0.
+    /// Adds a finding about row `row` of a shard, counted from 0.
     pub fn at_row(&mut self, row: u64, what: &str) {
         self.push(format!("{}:row {row}: {what}", self.place));
     }
 
-    /// Adds one about a line of a source.
+    /// Adds a finding about a line of a source.
     pub fn at_line(&mut self, line: u64, what: &str) {
         self.push(format!("{}:{line}: {what}", self.place));
     }
 
-    /// Adds one if what is said and what is found are not the same.
+    /// Adds a finding if the recorded value and the actual one differ.
     pub fn differ<T: PartialEq + Display>(&mut self, what: &str, said: &T, who: &str, found: &T) {
         if said != found {
             self.add(&format!("{what} is {said}, {who} {found}"));
         }
     }
 
-    /// Takes over those of another of the same place.
+    /// Appends the other findings about the same place.
     pub fn append(&mut self, other: Self) {
         self.more += other.more;
         other.lines.into_iter().for_each(|line| self.push(line));
     }
 
-    /// Whether there are none.
+    /// Whether there are no findings.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
 
-    /// Their number.
+    /// The number of findings.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.lines.len() as u64 + self.more
@@ -108,7 +108,7 @@ impl Report {
         }
     }
 
-    /// Adds the findings of several.
+    /// Adds the findings of several files or sources.
     pub fn extend(&mut self, findings: impl IntoIterator<Item = Findings>) {
         findings.into_iter().for_each(|findings| self.push(findings));
     }
@@ -119,7 +119,7 @@ impl Report {
         self.findings.iter().map(Findings::count).sum()
     }
 
-    /// A line for each finding, and one where more are left out.
+    /// A line for each finding, and one line where more are left out.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();

@@ -1,4 +1,4 @@
-//! The manifest: whether its sums are right, and whether it is what plan and commit records make.
+//! Checks the manifest: whether its sums are right, and whether plan and commit records give the same manifest.
 
 use crate::json::difference::{differences, with_causes};
 use crate::output::commit::{CommitRecord, ShardFile};
@@ -11,7 +11,7 @@ use crate::reading::Described;
 use crate::reading::manifest::place_of;
 use crate::verify::findings::Findings;
 
-/// What is wrong with a manifest that can be used. Plan and commit records are read if they may be.
+/// The findings about a readable manifest. Reads plan and commit records if `may_read` allows it.
 #[must_use]
 pub fn check(data_set: &DataSet, described: &Described, may_read: bool) -> Findings {
     let mut findings = Findings::new(MANIFEST);
@@ -33,7 +33,7 @@ pub fn check(data_set: &DataSet, described: &Described, may_read: bool) -> Findi
     findings
 }
 
-/// Whether shards are in the order of a run. Their paths are not, once a number has more digits than others.
+/// Whether shards are in a run's order. Their paths do not sort that way once a number has more digits than others.
 fn is_in_order(shards: &[ShardFile]) -> bool {
     let place = |shard: &ShardFile| place_of(&shard.path, DATA, ".parquet");
     shards.is_sorted_by(|a, b| place(a) < place(b))
@@ -64,7 +64,7 @@ fn check_totals(manifest: &Manifest, findings: &mut Findings) {
     findings.differ("`totals.rows_digest`", &totals.rows_digest, "`shards` add up to", &digest.hex());
 }
 
-/// Where the manifest is not what plan and commit records make.
+/// Where the manifest differs from the one that plan and commit records give.
 fn rebuilt(data_set: &DataSet, described: &Described) -> Result<Vec<String>, String> {
     let Described { manifest, spec, .. } = described;
     let plans = Plans::read(data_set).map_err(|error| with_causes(&error))?;

@@ -7,9 +7,9 @@ use crate::input::source::Source;
 use crate::output::unit_writer::ShardOptions;
 use crate::pipeline::documents::Shared;
 
-/// What is to be compared with the sources.
+/// The sources, and what to compare with them.
 pub struct Again<'a> {
-    /// What masks, with the spec of the manifest.
+    /// Masks again, with the manifest's spec.
     pub shared: &'a Shared,
     /// How shards are encoded.
     pub options: &'a ShardOptions,
@@ -17,22 +17,22 @@ pub struct Again<'a> {
     pub sources: Vec<Source>,
     /// Which rows are made again.
     pub rows: RowsAgain,
-    /// A folder for lines that are too long.
+    /// A folder for long lines.
     pub spool: PathBuf,
-    /// What batches on their way weigh together, at most.
+    /// The most that batches in flight may weigh together.
     pub permits: usize,
     /// Limits on what a source may ask for.
     pub limits: Limits,
 }
 
-/// Which rows are made again.
+/// Which rows to make again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowsAgain {
-    /// None: their tokens are compared.
+    /// No rows: only their tokens are compared.
     None,
-    /// Those of so many batches, spread evenly.
+    /// The rows of this many batches, spread evenly.
     Sample(u64),
-    /// All, and the bytes of every shard.
+    /// All rows, and the bytes of every shard.
     All,
 }
 
@@ -41,6 +41,6 @@ pub enum RowsAgain {
 pub struct RowGroupPlace {
     /// Index of the shard.
     pub shard: usize,
-    /// Its place in the shard.
+    /// Its index in the shard.
     pub row_group: usize,
 }

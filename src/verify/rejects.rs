@@ -1,4 +1,4 @@
-//! Rejects: whether index and lines go together, are counted, and are those of the sources.
+//! Checks rejects: whether index and lines agree, are counted, and match the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
@@ -95,49 +95,49 @@ fn check_files(
     Ok(())
 }
 
-/// The rejects of a unit as its files keep them, in step with those that its batches make again.
+/// The stored rejects of a unit, in step with the rejects that its batches make again.
 pub struct Kept<'a> {
     data_set: &'a DataSet,
     /// The files that are not opened yet.
     files: std::vec::IntoIter<&'a RejectFiles>,
     open: Option<Open<'a>>,
     findings: Vec<Findings>,
-    /// Whether one is not the next: those behind it cannot be told from one another.
+    /// Whether the next reject could not be found: the ones after it cannot be identified.
     is_lost: bool,
 }
 
 struct Open<'a> {
     path: &'a str,
     index: io::Lines<BufReader<fs::File>>,
-    /// Lines of the index before the next.
+    /// Lines of the index before the next one.
     before: u64,
     lines: BufReader<fs::File>,
-    /// Where in the lines it stands.
+    /// The offset in the file of lines.
     offset: u64,
 }
 
-/// A reject that is kept, and where.
+/// A stored reject, and its place.
 struct KeptReject<'a> {
     path: &'a str,
     number: u64,
     entry: Entry,
-    /// The number of its bytes that are there, and their SHA-256.
+    /// The number of its stored bytes, and their SHA-256.
     bytes: (u64, [u8; 32]),
     is_ended: bool,
 }
 
 impl<'a> Kept<'a> {
-    /// Those in the files of a unit.
+    /// The rejects in a unit's files.
     #[must_use]
     pub fn new(data_set: &'a DataSet, files: Vec<&'a RejectFiles>) -> Self {
         Self { data_set, files: files.into_iter(), open: None, findings: Vec::new(), is_lost: false }
     }
 
-    /// Compares the next with the one that should be it, made again from the source.
+    /// Compares the next stored reject with the expected one, made again from the source.
     ///
     /// # Errors
     ///
-    /// If a line that was put aside cannot be read.
+    /// If a line that was moved into a file cannot be read.
     pub fn compare(&mut self, again: Reject<'_>) -> io::Result<()> {
         if self.is_lost {
             return Ok(());
@@ -178,7 +178,7 @@ impl<'a> Kept<'a> {
         Ok(())
     }
 
-    /// What is wrong with them, once all batches are compared.
+    /// The findings, after all batches are compared.
     #[must_use]
     pub fn finish(mut self) -> Vec<Findings> {
         if !self.is_lost
@@ -197,7 +197,7 @@ impl<'a> Kept<'a> {
         }
     }
 
-    /// The next; none if there is no more, or it cannot be read.
+    /// The next reject; `None` if there are no more, or it cannot be read.
     fn next(&mut self) -> Option<KeptReject<'a>> {
         self.try_next().unwrap_or_else(|(path, error)| {
             self.is_lost = true;

@@ -1,4 +1,4 @@
-//! The row groups of a unit in step with its batches: those that are there, and those made again.
+//! Matches the row groups of a unit with its batches: existing row groups, and row groups made again.
 
 use std::ops::Range;
 
@@ -32,13 +32,13 @@ impl<'a, 'b> Queue<'a, 'b> {
     pub(super) fn new(laws: &'a BatchLaws<'b>, shards: Vec<usize>) -> Self {
         let mut shards = shards.into_iter();
         if !laws.reach.addresses {
-            // Nobody knows which batch a row group is of.
+            // It is not known which batch a row group belongs to.
             shards = Vec::new().into_iter();
         }
         Self { laws, shards, open: None, peeked: None, findings: Vec::new() }
     }
 
-    /// Those that begin in the batch.
+    /// The row groups that begin in the batch.
     pub(super) fn of_batch(&mut self, batch: &Batch, sources: &[Source]) -> Vec<RowGroupPlace> {
         let mut places = Vec::new();
         while let Some((place, source, line)) = self.peek() {
@@ -86,7 +86,7 @@ impl<'a, 'b> Queue<'a, 'b> {
         }
     }
 
-    /// What no batch has taken.
+    /// The findings about row groups that belong to no batch.
     pub(super) fn finish(mut self) -> Vec<Findings> {
         while let Some((place, source, line)) = self.peek().cloned() {
             let mut findings = Findings::new(&self.laws.described.manifest.shards[place.shard].path);
@@ -99,11 +99,11 @@ impl<'a, 'b> Queue<'a, 'b> {
     }
 }
 
-/// The shards of a unit, made again one after the other, each with as many row groups as it has.
+/// Makes the shards of a unit again, one after the other, each with its number of row groups.
 pub(super) struct Rebuilt<'a, 'b> {
     laws: &'a BatchLaws<'b>,
     shards: Vec<usize>,
-    /// Place in `shards` of the one at hand.
+    /// Index in `shards` of the current one.
     place: usize,
     open: Option<(ShardAgain, u64)>,
     findings: Vec<Findings>,
@@ -141,7 +141,7 @@ impl<'a, 'b> Rebuilt<'a, 'b> {
         Ok(())
     }
 
-    /// What was not finished.
+    /// The findings about unfinished shards.
     pub(super) fn finish(mut self) -> Vec<Findings> {
         let made = self.open.as_ref().map_or(0, |open| open.1);
         match self.shard().cloned() {

@@ -18,26 +18,26 @@ use crate::reading::manifest::place_of;
 use crate::reading::shard::rows_at_once;
 use crate::verify::findings::Findings;
 
-/// What shards are held to.
+/// The laws of shards.
 pub struct ShardLaws<'a> {
     /// The data set.
     pub data_set: &'a DataSet,
-    /// What it should be.
+    /// Its manifest.
     pub described: &'a Described,
-    /// What its columns let us look at.
+    /// What its columns allow to check.
     pub reach: &'a Reach,
 }
 
-/// What a shard's rows are.
+/// The result of checking a shard's rows.
 #[derive(Default)]
 pub struct ShardRows {
-    /// What is wrong.
+    /// The findings.
     pub findings: Findings,
     /// Whether all rows were read.
     pub is_whole: bool,
     /// Rows.
     pub rows: u64,
-    /// What each denoiser made.
+    /// The counts of each denoiser.
     pub denoisers: BTreeMap<String, DenoiserCounts>,
     /// Rows and examples of each source.
     pub sources: BTreeMap<String, SourceCounts>,
@@ -53,7 +53,7 @@ pub struct ShardRows {
 type Place = (usize, u64, u32);
 
 impl ShardRows {
-    /// Nothing is known of a shard.
+    /// The result for a shard that could not be read.
     #[must_use]
     pub fn not_read(path: &str) -> Self {
         let unit = place_of(path, DATA, ".parquet").map_or(0, |place| place.0);
@@ -61,7 +61,7 @@ impl ShardRows {
     }
 }
 
-/// Shards of a unit go on where the one before ended.
+/// Checks that each shard of a unit begins where the one before it ended.
 pub fn check_seams(shards: &mut [ShardRows]) {
     let mut last: Option<(usize, Option<Place>)> = None;
     for shard in shards {
@@ -83,7 +83,7 @@ pub fn check_seams(shards: &mut [ShardRows]) {
     }
 }
 
-/// How an address does not go on after the one before it.
+/// Why an address may not follow the one before it.
 fn out_of_order(before: Option<Place>, place: Place) -> Option<String> {
     let before = before?;
     let shown = |place: Place| format!("line {}, segment {}", place.1, place.2);
@@ -98,7 +98,7 @@ fn out_of_order(before: Option<Place>, place: Place) -> Option<String> {
 }
 
 impl ShardLaws<'_> {
-    /// Reads a shard and looks at every row.
+    /// Reads a shard and checks every row.
     #[must_use]
     pub fn check(&self, file: &ShardFile) -> ShardRows {
         let mut rows = ShardRows::not_read(&file.path);
@@ -148,7 +148,7 @@ impl ShardLaws<'_> {
         }
         let mut last = None;
         for row_group in 0..row_groups.len() {
-            // Of packed and shuffled rows the order is known within a row group only.
+            // In packed and shuffled rows, the order is known only within a row group.
             let mut places = Vec::new();
             for part in shard.read(row_group, rows_at_once(spec))? {
                 let part = part?;
@@ -167,7 +167,7 @@ impl ShardLaws<'_> {
         Ok(true)
     }
 
-    /// Examples stand in the order of their addresses, each once, with no segment left out.
+    /// Checks that examples are in the order of their addresses, each once, with no segment left out.
     fn check_order(&self, mut places: Vec<(Place, u64)>, last: &mut Option<Place>, found: &mut ShardRows) {
         let fields = self.described.spec.fields();
         if fields.pack || fields.shuffle {
@@ -263,7 +263,7 @@ impl ShardLaws<'_> {
         too_many(Column::InputIds, inputs, most_inputs).or_else(|| too_many(Column::Labels, labels, most_labels))
     }
 
-    /// Layout, tokens, lengths and density of an example. What its denoiser made.
+    /// Checks layout, tokens, lengths and density of an example. Returns its part of the denoiser's counts.
     fn check_example(&self, example: &Example<'_>) -> Result<(String, DenoiserCounts), String> {
         let spec = &self.described.spec;
         let Decoded { segment, mask } = decode::tokens(example, spec)?;
@@ -291,7 +291,7 @@ fn address(example: &Example<'_>, unit: Unit) -> Option<Address> {
     Some(Address { line, epoch: u16::try_from(unit.epoch).ok()?, segment })
 }
 
-/// Whether a segment may hold an id: text gives no reserved one, joined documents and prompts may.
+/// Whether a segment may hold an id: text never gives a reserved id, but joined documents and prompts may.
 fn is_token(spec: &Spec, pattern: &NoisePattern, id: u32) -> bool {
     let joins = matches!(spec.fields().segmenting, Segmenting::Concat(concat) if concat.eos_between);
     let prompts = match pattern {
@@ -303,7 +303,7 @@ fn is_token(spec: &Spec, pattern: &NoisePattern, id: u32) -> bool {
         || prompts.iter().any(|prompt| prompt.contains(&id))
 }
 
-/// Length and density of a segment.
+/// Checks length and density of a segment.
 fn check_segment(spec: &Spec, index: usize, mask: &NoiseMask) -> Result<(), String> {
     let denoiser = &spec.denoisers()[index];
     let name = &denoiser.name;

@@ -1,7 +1,7 @@
-//! Rows against the sources that they were made from: their tokens, and the rows themselves, made again.
+//! Checks rows against the sources that they were made from: their tokens, and the rows themselves, made again.
 //!
-//! Sources and shards are read in step, batch by batch, as a run reads and writes them; a batch and its row groups are in memory, and
-//! nothing else.
+//! It reads sources and shards in step, batch by batch, as a run reads and writes them; only a batch and its row groups
+//! are in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,7 +29,7 @@ use crate::verify::recomputation::{Again, RowGroupPlace, RowsAgain};
 use crate::verify::rejects::Kept;
 use crate::verify::row_groups::{Queue, Rebuilt};
 
-/// Compares all units that can be.
+/// Compares all units that can be compared.
 pub fn check(
     data_set: &DataSet,
     described: &Described,
@@ -75,7 +75,7 @@ pub fn check(
     checker.check_units(pool, report);
 }
 
-/// The sources of the manifest, in its order, as far as they were found as they should be.
+/// The manifest's sources, in its order, where the found source is the expected one.
 fn match_sources(described: &Described, found: &[Source], report: &mut Report) -> Vec<Option<Source>> {
     for source in found.iter().filter(|source| !described.places.contains_key(&source.name)) {
         report.not_checked.push(format!("`{}`, which the manifest does not name", source.name));
@@ -83,7 +83,7 @@ fn match_sources(described: &Described, found: &[Source], report: &mut Report) -
     let mut matched = Vec::new();
     for entry in &described.manifest.sources {
         let mut findings = Findings::new(&entry.name);
-        // Sources are found in the order of names.
+        // Found sources are sorted by name.
         let source = found.binary_search_by(|source| source.name.cmp(&entry.name)).ok().map(|place| &found[place]);
         match source {
             None => findings.add("is not among the sources"),
@@ -98,7 +98,7 @@ fn match_sources(described: &Described, found: &[Source], report: &mut Report) -
     matched
 }
 
-/// The shards of each unit; and the number of row groups before each shard, and behind the last.
+/// The shards of each unit; and the number of row groups before each shard, and after the last.
 fn by_unit(manifest: &Manifest) -> (Vec<Vec<usize>>, Vec<u64>) {
     let mut shards = vec![Vec::new(); manifest.plan.units.len()];
     let mut before = vec![0_u64];
@@ -132,7 +132,7 @@ struct Checker<'a> {
     units: usize,
     /// The shards of each unit, by their index in the manifest.
     shards: Vec<Vec<usize>>,
-    /// The number of row groups before each shard, and behind the last.
+    /// The number of row groups before each shard, and after the last.
     row_groups_before: Vec<u64>,
     /// The files of rejects of each unit.
     rejects: Vec<Vec<&'a RejectFiles>>,
@@ -143,7 +143,7 @@ struct Checker<'a> {
     counts: Mutex<BTreeMap<String, SourceCounts>>,
 }
 
-/// What a unit gave.
+/// The result of a unit.
 #[derive(Default)]
 struct UnitReport {
     unit: usize,
@@ -180,7 +180,8 @@ impl Checker<'_> {
         let reports = pool.broadcast(|worker| {
             let mut reports = Vec::new();
             if worker.index() < lanes {
-                // A file with the right digest and nonsense inside may make a library panic; the others must not wait for it.
+                // A file with the right digest and invalid contents may make a library panic; the others must not wait
+                // for it.
                 reports = catch_unwind(AssertUnwindSafe(lane)).unwrap_or_else(|_| vec![UnitReport::panicked()]);
                 crew.leave();
             }
@@ -193,7 +194,7 @@ impl Checker<'_> {
         for unit in reports {
             // A lane that panicked has no unit.
             if let Some(of) = self.laws.described.manifest.plan.units.get(unit.unit).filter(|unit| unit.epoch == 0) {
-                // Of a source in parts, all must be whole.
+                // A source in parts is whole only if all its parts are.
                 if unit.is_whole { &mut whole } else { &mut missed }.extend(of.range());
             }
             report.lines += unit.lines;
