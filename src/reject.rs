@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::aside::AsideBytes;
 
-/// Why a line makes no rows. A closed set: these are the words in the manifest and beside each reject.
+/// Why a line makes no rows. A closed set: the manifest and each reject use these words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
@@ -17,7 +17,7 @@ pub enum Reason {
     InvalidUtf8,
     /// The line is not one JSON value.
     InvalidJson,
-    /// The line is JSON, but no object.
+    /// The line is JSON, but not an object.
     NotAnObject,
     /// The object has no field of that name.
     MissingText,
@@ -33,7 +33,7 @@ pub enum Reason {
     EmptyLabel,
     /// The label alone is too long for a row.
     LabelTooLong,
-    /// The text gives an id that is reserved.
+    /// The text gives a reserved id.
     ReservedToken,
     /// The tokenizer failed on the text.
     TokenizerFailed,
@@ -59,12 +59,12 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A reason with what was found.
+/// A reason with its details.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rejected {
     /// Why.
     pub reason: Reason,
-    /// What exactly, for a person.
+    /// Details for a person.
     pub detail: String,
 }
 
@@ -93,19 +93,19 @@ pub struct Reject<'a> {
 pub enum KeptBytes<'a> {
     /// In memory.
     Inline(&'a [u8]),
-    /// In a file, because they are too many.
+    /// In a file, because the line is long.
     File(&'a AsideBytes),
 }
 
-/// The rejects of a batch. A batch of nothing but bad lines has millions: each takes 12 bytes beside those of its line, and what they have in
-/// common (names, reasons, texts) is there once.
+/// The rejects of a batch. A batch of only bad lines has millions: each takes 12 bytes besides its line's, and shared
+/// data (names, reasons, texts) is stored once.
 #[derive(Debug, Default)]
 pub struct Rejects {
     /// By index of the source in the unit.
     sources: BTreeMap<usize, OfSource>,
     /// The number of each reason with its text, in the order in which they came.
     reasons: BTreeMap<Rejected, u32>,
-    /// The lines in memory, one behind the other, source after source.
+    /// The lines in memory, one after the other, source after source.
     lines: Vec<u8>,
     /// The lines in files, source after source.
     aside: Vec<AsideBytes>,
@@ -122,18 +122,18 @@ struct OfSource {
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    /// The line after the source's first.
+    /// The line's distance from the source's first.
     line: u32,
     reason: u32,
     /// The number of the line's bytes in memory, or [`ASIDE`].
     length: u32,
 }
 
-/// Of a line in a file. No line in memory is as long.
+/// Marks a line in a file. No line in memory is as long.
 const ASIDE: u32 = u32::MAX;
 
 impl Rejects {
-    /// Adds a line in memory. Sources come in the order of the unit, and their lines in that of the source.
+    /// Adds a line in memory. Sources come in the order of the unit, and lines in the order of the source.
     pub fn push(&mut self, source: usize, name: &str, line: u64, rejected: Rejected, bytes: &[u8]) {
         self.lines.extend_from_slice(bytes);
         let length = u32::try_from(bytes.len()).unwrap_or(ASIDE - 1);
@@ -161,7 +161,7 @@ impl Rejects {
         }
         let line = u32::try_from(line - of_source.first_line).unwrap_or(u32::MAX);
         let entry = Entry { line, reason, length };
-        // Only lines in files may stand before others.
+        // Only lines in files may come before other lines.
         let place = if length == ASIDE {
             of_source.entries.partition_point(|other| other.line < line)
         } else {

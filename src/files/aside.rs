@@ -1,4 +1,4 @@
-//! Bytes put aside in a file until they are wanted again.
+//! Bytes kept in a file until they are needed again.
 
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -9,39 +9,41 @@ use fs_err as fs;
 
 use crate::files::private::new_file;
 
-/// A file that is removed when nobody needs it any more. It stays open, so what is in it can be read even if somebody else removed it.
+/// A file that is removed when it is no longer needed. It stays open, so its contents can be read even if another
+/// process removes it.
 #[derive(Debug)]
 pub struct AsideFile {
     path: PathBuf,
     file: fs::File,
 }
 
-/// A stretch of an [`AsideFile`].
+/// A range of an [`AsideFile`].
 #[derive(Debug, Clone)]
 pub struct AsideBytes {
     /// The file.
     pub file: Arc<AsideFile>,
-    /// Where the stretch begins.
+    /// The beginning of the range.
     pub offset: u64,
     /// Its length.
     pub length: u64,
 }
 
 impl AsideFile {
-    /// An empty file of a name that no other has, in `folder`.
+    /// Creates an empty file with a unique name in `folder`.
     ///
     /// # Errors
     ///
-    /// If it cannot be made.
+    /// If it cannot be created.
     pub fn create(folder: &Path) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         loop {
-            // Processes of one number may share a folder: those of containers.
+            // Processes with the same number may share a folder, as in containers.
             let name = format!("long-lines-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
             let path = folder.join(name);
             match new_file(true).open(&path) {
                 Ok(file) => {
-                    // What is open needs no name, and a process that is killed leaves none. Where a system wants names, it goes when dropped.
+                    // An open file needs no name, and so a killed process leaves none. Where a system needs the name,
+                    // it is removed on drop.
                     let _ = fs::remove_file(&path);
                     return Ok(Self { path, file });
                 }
@@ -51,11 +53,11 @@ impl AsideFile {
         }
     }
 
-    /// Writes behind what is there.
+    /// Appends bytes.
     ///
     /// # Errors
     ///
-    /// If it cannot be written.
+    /// If they cannot be written.
     pub fn append(&self, bytes: &[u8]) -> io::Result<()> {
         (&self.file).write_all(bytes)
     }

@@ -1,4 +1,4 @@
-//! Small files, read whole, but never more of them than a limit, and plain files opened: a name may be that of anything.
+//! Reads small files whole, up to a limit, and opens plain files: a name may belong to anything.
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind, Read};
@@ -8,17 +8,17 @@ use fs_err as fs;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Most values of a spec, and of a list of columns: in memory each takes thirty times its bytes.
+/// Most values of a spec and of a list of columns: in memory each takes thirty times its bytes.
 const MOST_VALUES: u32 = 1 << 20;
 
-/// Most bytes of a manifest, of sums, of a plan and of the file beside it: they are read as a whole.
+/// Most bytes of a manifest, of sums, of a plan and of the file next to it: they are read as a whole.
 pub const MOST: u64 = 1 << 30;
 
-/// Most bytes of a commit record, which tells of one shard.
+/// Most bytes of a commit record, which describes one shard.
 pub const MOST_RECORD: u64 = 256 << 20;
 
-/// Opens a plain file, or the one that a link leads to: download caches keep data sets so. Nothing else is opened: a pipe waits for somebody who
-/// writes to it, and a device may never end.
+/// Opens a plain file, or the one that a link leads to: download caches use links. It opens nothing else: a pipe would
+/// wait for a writer, and a device may never end.
 ///
 /// # Errors
 ///
@@ -27,7 +27,7 @@ pub fn open(path: &Path) -> io::Result<fs::File> {
     let plain = |metadata: std::fs::Metadata| {
         if metadata.is_file() { Ok(()) } else { Err(not_plain(&format!("`{}`", path.display()))) }
     };
-    // What has the name may be another thing a moment later: what was opened counts, and nothing waits for it.
+    // The name may refer to something else a moment later: check what was opened, and open it without waiting.
     plain(fs::metadata(path)?)?;
     let mut options = fs::OpenOptions::new();
     options.read(true);
@@ -38,13 +38,13 @@ pub fn open(path: &Path) -> io::Result<fs::File> {
     Ok(file)
 }
 
-/// What is said of something that is not a plain file.
+/// The error for something that is not a plain file.
 #[must_use]
 pub fn not_plain(what: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidInput, format!("{what} is not a plain file"))
 }
 
-/// What is said of a file of more than `most` bytes.
+/// The error for a file of more than `most` bytes.
 #[must_use]
 pub fn too_large(what: &str, most: u64) -> io::Error {
     let message = format!("{what} has more than the {most} bytes that such a file may have");
@@ -64,7 +64,7 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     whole(file, path, most)
 }
 
-/// As [`read`], of a file that a person names and that may be a pipe from another command.
+/// Like [`read`], for a file that the user names and that may be a pipe from another command.
 ///
 /// # Errors
 ///
@@ -73,7 +73,7 @@ pub fn read_any(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     whole(fs::File::open(path)?, path, most)
 }
 
-/// Not by the size that the system says: a pipe or a device has none, and a file may grow.
+/// Does not rely on the size that the system reports: a pipe or a device has none, and a file may grow.
 fn whole(file: impl Read, path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(most + 1).read_to_end(&mut bytes)?;
@@ -83,7 +83,7 @@ fn whole(file: impl Read, path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A JSON value of a file, of a bounded number of values: for `serde`.
+/// A JSON value from a file, with a bounded number of values: for `serde`.
 ///
 /// # Errors
 ///
@@ -92,7 +92,7 @@ pub fn value<'de, D: Deserializer<'de>>(json: D) -> Result<Value, D::Error> {
     Limited(&Cell::new(MOST_VALUES)).deserialize(json)
 }
 
-/// A list of texts of a file, of a bounded number: for `serde`.
+/// A list of texts from a file, of bounded length: for `serde`.
 ///
 /// # Errors
 ///
@@ -106,7 +106,7 @@ pub fn texts<'de, D: Deserializer<'de>>(json: D) -> Result<Vec<String>, D::Error
     values.into_iter().map(text).collect()
 }
 
-/// Makes a value while some are left.
+/// Makes a value as long as some are left.
 struct Limited<'a>(&'a Cell<u32>);
 
 impl Limited<'_> {

@@ -1,4 +1,4 @@
-//! TODO
+//! Reading and writing files outside the data set: private, bounded, and put aside.
 
 pub mod aside;
 pub mod bounded;

@@ -1,13 +1,13 @@
-//! A folder and files of a process's own.
+//! A process's private folder and files.
 
 use std::fs::DirBuilder;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// Names that are tried for a [`Spool`].
+/// Names that a [`Spool`] tries.
 const MOST_ATTEMPTS: u32 = 10_000;
 
-/// Makes folders that only their owner may look into, where the system knows owners.
+/// Creates folders that only their owner may look into, where the system knows owners.
 fn private_folder() -> DirBuilder {
     #[cfg_attr(not(unix), expect(unused_mut, reason = "there is no mode to be set"))]
     let mut builder = DirBuilder::new();
@@ -16,7 +16,7 @@ fn private_folder() -> DirBuilder {
     builder
 }
 
-/// How a new file is made, for reading as well; for its owner alone, where others may share the folder.
+/// How to create a new file, readable as well; only its owner may read it if others may share the folder.
 #[must_use]
 pub fn new_file(is_private: bool) -> fs_err::OpenOptions {
     let mut options = fs_err::OpenOptions::new();
@@ -28,22 +28,22 @@ pub fn new_file(is_private: bool) -> fs_err::OpenOptions {
     options
 }
 
-/// A folder that is removed with its owner, for a command that may not write where it reads, or that writes to a store.
+/// A folder that is removed on drop, for a command that may not write where it reads, or that writes to a store.
 #[derive(Debug)]
 pub struct Spool(PathBuf);
 
 impl Spool {
-    /// A new folder where the system keeps temporary files, which others can write to as well: never one that is there already, and
-    /// nobody else may look into it.
+    /// Creates a folder in the system's folder for temporary files, where other users can write too: never an existing
+    /// folder, and only its owner may look into it.
     ///
     /// # Errors
     ///
-    /// If it cannot be made.
+    /// If it cannot be created.
     pub fn new() -> io::Result<Self> {
         Self::new_in(&Self::parent())
     }
 
-    /// Where the system keeps temporary files.
+    /// The system's folder for temporary files.
     #[must_use]
     pub fn parent() -> PathBuf {
         std::env::temp_dir()
@@ -65,7 +65,7 @@ impl Spool {
         }
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn a_spool_is_a_new_folder_that_nobody_else_may_look_into() {
         let parent = tempfile::tempdir().unwrap();
-        // Somebody else has guessed the first name.
+        // Another user has guessed the first name.
         let guessed = parent.path().join(format!("ul2-prep-{}-0", std::process::id()));
         fs_err::write(&guessed, "").unwrap();
         let (first, second) = (Spool::new_in(parent.path()).unwrap(), Spool::new_in(parent.path()).unwrap());

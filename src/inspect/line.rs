@@ -24,10 +24,10 @@ pub enum LineError {
     /// Rows cannot be made.
     #[error(transparent)]
     Unit(#[from] UnitError),
-    /// Rows cannot be kept for a moment.
+    /// The temporary shard cannot be written.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// A source that is shorter.
+    /// A source with fewer lines.
     #[error("{source_name}:{line}: the source has {lines} lines")]
     NoLine { source_name: String, line: u64, lines: u64 },
     /// A line that a run rejects.
@@ -41,35 +41,35 @@ pub enum LineError {
 }
 
 impl LineError {
-    /// No row is of the line.
+    /// The line has no row.
     #[must_use]
     pub fn no_row(source_name: &str, line: u64) -> Self {
         Self::NoRow { source_name: source_name.to_owned(), line }
     }
 }
 
-/// What masks a line.
+/// Masks a line.
 pub struct LineMasker<'a> {
-    /// What workers share.
+    /// The state that workers share.
     pub shared: &'a Shared,
     /// How rows are encoded.
     pub options: &'a ShardOptions,
     /// The source, with the name that decides its masks.
     pub source: &'a Source,
-    /// What it may ask for.
+    /// Limits on what it may ask for.
     pub limits: Limits,
-    /// Which masking.
+    /// The 0-based epoch.
     pub epoch: u16,
-    /// A folder for what is kept for a moment.
+    /// A folder for temporary files.
     pub spool: &'a Path,
 }
 
 impl LineMasker<'_> {
-    /// Masks the batch of a line and writes its rows to `shard`, a file that need not last.
+    /// Masks the batch of a line and writes its rows to `shard`, a temporary file.
     ///
     /// # Errors
     ///
-    /// [`LineError`] if the line is none, or a reject.
+    /// [`LineError`] if there is no such line, or a run rejects it.
     pub fn mask(&self, line: u64, shard: &Path) -> Result<(), LineError> {
         let batch = self.batch(line)?;
         let Masked { row_groups, rejects, counts: _ } =

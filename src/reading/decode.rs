@@ -1,4 +1,4 @@
-//! From a row of a shard to its examples, and from an example to tokens and mask.
+//! Decodes a row of a shard into its examples, and an example into tokens and mask.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use crate::denoise::{Causal, Decoded, IGNORED, Loss, Spec, decode, split_causal}
 use crate::output::read::Rows;
 use crate::output::schema::{Column, RowFormat};
 
-/// What the columns of a data set let us look at.
+/// What the columns of a data set allow to check.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "one for each group of laws")]
 pub struct Reach {
@@ -16,14 +16,14 @@ pub struct Reach {
     pub addresses: bool,
     /// The digest of rows can be computed.
     pub digests: bool,
-    /// The spans of ids of a packed row are known.
+    /// The ranges of ids of a packed row's examples are known.
     splits: bool,
-    /// What is missing for the first three.
+    /// The columns missing for the first three.
     missing: [Vec<Column>; 3],
 }
 
 impl Reach {
-    /// What rows of this format let us look at.
+    /// What rows of this format allow to check.
     #[must_use]
     pub fn new(spec: &Spec, format: &RowFormat) -> Self {
         let lacks = |column: &Column| !format.columns.contains(column);
@@ -32,7 +32,7 @@ impl Reach {
             ids.push(Column::InputSegmentIds);
             ids.extend((!format.causal).then_some(Column::LabelSegmentIds));
         }
-        // One denoiser needs no name, and the labels say how long a prefix without loss is.
+        // With a single denoiser the row need not name it, and the labels show how long a prefix without loss is.
         ids.extend((spec.denoisers().len() > 1).then_some(Column::Denoiser));
         ids.extend(spec.fields().causal.filter(|causal| causal.loss == Loss::All).map(|_| Column::PrefixLength));
         let mut addresses = vec![Column::Source, Column::Line, Column::Segment];
@@ -54,7 +54,7 @@ impl Reach {
         self.missing[0].iter().copied()
     }
 
-    /// A line for each group of laws that cannot be looked at.
+    /// A line for each group of laws that cannot be checked.
     #[must_use]
     pub fn not_checked(&self) -> Vec<String> {
         let what = [
@@ -70,20 +70,20 @@ impl Reach {
     }
 }
 
-/// A row taken apart.
+/// A decoded row.
 #[derive(Debug)]
 pub struct Row<'a> {
     /// Its source.
     pub source: Option<&'a str>,
     /// Its epoch.
     pub epoch: Option<i32>,
-    /// Ids of `input_ids` and of `labels`, padding left out.
+    /// Ids of `input_ids` and of `labels`, without padding.
     pub lengths: (usize, usize),
     /// Its examples.
     pub examples: Vec<Example<'a>>,
 }
 
-/// An example as its row holds it; without ids if the columns do not say which are its own.
+/// An example as its row holds it; without ids if the columns do not say which ids belong to it.
 #[derive(Debug)]
 pub struct Example<'a> {
     /// Its denoiser in the spec.
@@ -92,7 +92,7 @@ pub struct Example<'a> {
     pub line: Option<i64>,
     /// Its segment.
     pub segment: Option<i32>,
-    /// Ids that are given, of a causal row.
+    /// Given ids of a causal row.
     pub prefix_length: Option<u32>,
     /// Its part of `input_ids`.
     pub input_ids: &'a [i32],
@@ -100,11 +100,11 @@ pub struct Example<'a> {
     pub labels: &'a [i32],
 }
 
-/// Takes a row apart.
+/// Decodes a row.
 ///
 /// # Errors
 ///
-/// The first law of ids, padding or packing that is broken.
+/// The first law of ids, padding or packing that the row breaks.
 pub fn take_apart<'a>(
     rows: &'a Rows,
     row: usize,
@@ -175,11 +175,11 @@ pub fn take_apart<'a>(
     })
 }
 
-/// Inputs and labels of an example, apart, also if its row is one sequence.
+/// Inputs and labels of an example, apart, even if its row is one sequence.
 ///
 /// # Errors
 ///
-/// The law of the layout that is broken.
+/// The law of the layout that the row breaks.
 pub fn sequences<'a>(example: &Example<'a>, spec: &Spec) -> Result<(&'a [i32], &'a [i32]), String> {
     match (spec.fields().causal, example.prefix_length) {
         (None, _) => Ok((example.input_ids, example.labels)),
@@ -190,11 +190,11 @@ pub fn sequences<'a>(example: &Example<'a>, spec: &Spec) -> Result<(&'a [i32], &
     }
 }
 
-/// Tokens and mask of an example, if the columns are enough for it.
+/// Tokens and mask of an example, if the columns are enough.
 ///
 /// # Errors
 ///
-/// The law of the layout that is broken.
+/// The law of the layout that the row breaks.
 pub fn tokens(example: &Example<'_>, spec: &Spec) -> Result<Decoded, String> {
     let denoiser = example.denoiser.ok_or("the denoiser is not known")?;
     let (inputs, labels) = sequences(example, spec)?;
@@ -213,7 +213,7 @@ fn check_ids(column: Column, ids: Option<&[i32]>, spec: &Spec, is_allowed: impl 
     }
 }
 
-/// The lengths of a row's two sequences, padding included: every list has one of them.
+/// Checks the lengths of a row's two sequences, padding included: every list has one of them.
 fn check_widths(
     rows: &Rows,
     row: usize,
@@ -244,7 +244,7 @@ fn check_widths(
     Ok((inputs, targets))
 }
 
-/// Where the examples of a packed row stand.
+/// The ranges of the examples in a packed row.
 fn runs(
     rows: &Rows,
     row: usize,
@@ -274,10 +274,10 @@ fn runs(
     Ok(Some(runs))
 }
 
-/// How many ids of the sequences of an unpacked row are no padding.
+/// How many ids of an unpacked row's sequences are not padding.
 fn used(inputs: &[i32], labels: &[i32], spec: &Spec, format: &RowFormat) -> (usize, usize) {
     let Some(padding) = format.padding else { return (inputs.len(), labels.len()) };
-    // Every row ends with an id that a loss is taken on.
+    // Every row ends with an id that has a loss.
     let labelled = labels.iter().rposition(|&label| label != IGNORED).map_or(0, |last| last + 1);
     if format.causal {
         return (labelled, labelled);
@@ -288,7 +288,7 @@ fn used(inputs: &[i32], labels: &[i32], spec: &Spec, format: &RowFormat) -> (usi
     (inputs.len().min(used + usize::from(ends_with_pad)), labelled)
 }
 
-/// What stands behind the ids, and the mask of attention.
+/// Checks the ids after the examples, and the attention mask.
 fn check_padding(
     rows: &Rows,
     row: usize,
@@ -315,7 +315,7 @@ fn check_padding(
     Ok(())
 }
 
-/// The number of a row's examples: every list of them has as many.
+/// The number of a row's examples: every list of examples has the same length.
 fn examples(
     rows: &Rows,
     row: usize,

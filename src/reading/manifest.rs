@@ -15,36 +15,36 @@ use crate::reading::Described;
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says it")]
 pub enum ManifestError {
-    /// It is no JSON, or lacks something.
+    /// It is not JSON, or lacks something.
     #[error("cannot be read: {0}")]
     Json(serde_json::Error),
-    /// It is of another format.
+    /// It has another format version.
     #[error("`manifest_version` is {found}, this tool reads {MANIFEST_VERSION}")]
     Version { found: Value },
-    /// Its rows are those of another masking version.
+    /// Its rows have another masking version.
     #[error("`masking_version` is {found}, this tool makes rows of version {MASKING_VERSION}")]
     MaskingVersion { found: Value },
-    /// Its spec is none.
+    /// Its spec is invalid.
     #[error("`spec`: {}", with_causes(.0))]
     Spec(SpecError),
-    /// A column that nobody knows.
+    /// An unknown column.
     #[error("`plan.columns` names `{0}`, which is no column")]
     Column(String),
     /// Columns that its rows cannot have.
     #[error("`plan.columns`: {0}")]
     Columns(ColumnError),
-    /// Units that are not those of its sources.
+    /// Units that do not match its sources.
     #[error("`plan.units[{unit}]` is not the next group of sources of its epoch")]
     Units {
         /// 0-based.
         unit: usize,
     },
-    /// A file where it cannot be.
+    /// A file in a place where it cannot be.
     #[error("`{0}` is no path of a shard or of rejects")]
     Path(String),
 }
 
-/// What is read before anything else.
+/// Read before anything else.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Versions {
@@ -54,11 +54,11 @@ struct Versions {
     masking_version: Value,
 }
 
-/// Reads a manifest and what its spec and its columns mean.
+/// Reads a manifest and interprets its spec and its columns.
 ///
 /// # Errors
 ///
-/// [`ManifestError`] if a data set cannot be held to it.
+/// [`ManifestError`] if the manifest cannot be used.
 pub fn read(bytes: &[u8]) -> Result<Described, ManifestError> {
     let Versions { manifest_version, masking_version } = serde_json::from_slice(bytes).map_err(ManifestError::Json)?;
     if manifest_version != MANIFEST_VERSION {
@@ -89,7 +89,7 @@ pub fn read(bytes: &[u8]) -> Result<Described, ManifestError> {
     Ok(Described { manifest, spec, format, places })
 }
 
-/// Unit and number of a shard, by the path of one of its files.
+/// Unit and number of a shard, from the path of one of its files.
 #[must_use]
 pub fn place_of(path: &str, folder: &str, ending: &str) -> Option<(usize, usize)> {
     let stem = path.strip_prefix(folder)?.strip_prefix("/train-")?.strip_suffix(ending)?;
@@ -98,7 +98,7 @@ pub fn place_of(path: &str, folder: &str, ending: &str) -> Option<(usize, usize)
     (stem == format!("{unit:05}-{shard:05}")).then_some((unit, shard))
 }
 
-/// Every epoch has units of its own, which hold all sources once.
+/// Checks that every epoch has its own units, which cover all sources once.
 fn check_units(manifest: &Manifest, spec: &Spec) -> Result<(), ManifestError> {
     let sources = manifest.sources.len();
     let mut next = vec![0; spec.fields().epochs as usize];
@@ -115,7 +115,7 @@ fn check_units(manifest: &Manifest, spec: &Spec) -> Result<(), ManifestError> {
             return Err(wrong);
         }
         match to {
-            // The rest of the source comes next.
+            // The next unit reads the rest of the source.
             Some(to) if to > from => *part_from = to,
             Some(_) => return Err(wrong),
             None => (*next, *part_from) = (*next + count, 0),

@@ -1,4 +1,4 @@
-//! The rows of a shard, one after the other, taken apart.
+//! Reads the rows of a shard one after the other and decodes them.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -18,10 +18,10 @@ pub enum RowsError {
     /// A shard that cannot be read.
     #[error("`{}` cannot be read", path.display())]
     Shard { path: PathBuf, source: ReadError },
-    /// A shard of other columns than the manifest says.
+    /// A shard with other columns than the manifest's.
     #[error("`{}` has other columns than the manifest says", .0.display())]
     OtherColumns(PathBuf),
-    /// A row that cannot be taken apart.
+    /// A row that cannot be decoded.
     #[error("`{}`: row {row}: {reason}", path.display())]
     Row {
         path: PathBuf,
@@ -50,7 +50,7 @@ pub fn rows_at_once(spec: &Spec) -> usize {
     (IDS_AT_ONCE / (inputs + labels)).max(1) as usize
 }
 
-/// A shard that is open.
+/// An open shard.
 pub struct RowReader<'a> {
     path: PathBuf,
     shard: Shard,
@@ -82,11 +82,12 @@ impl<'a> RowReader<'a> {
         self.shard.row_groups()
     }
 
-    /// Calls `visit` with the number and the parts of each row of a row group, until it breaks off. `first` is the number of its first row.
+    /// Calls `visit` with the number and the parts of each row of a row group, until it breaks off. `first` is the
+    /// number of its first row.
     ///
     /// # Errors
     ///
-    /// [`RowsError`] if a row cannot be read, or what `visit` says.
+    /// [`RowsError`] if a row cannot be read, or the error that `visit` returns.
     pub fn visit<E: From<RowsError>>(
         &self,
         row_group: usize,

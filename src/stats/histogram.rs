@@ -2,7 +2,7 @@
 
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
-/// Counts of numbers from 0 on: lengths, so of a size that memory does not mind.
+/// Counts of numbers from 0 on. The numbers are lengths, so the table is small.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Histogram(Vec<u64>);
 
@@ -16,7 +16,7 @@ impl Histogram {
         self.0[place] += 1;
     }
 
-    /// Adds what another one has counted.
+    /// Adds the counts of another histogram.
     pub fn merge(&mut self, other: &Self) {
         if other.0.len() > self.0.len() {
             self.0.resize(other.0.len(), 0);
@@ -43,7 +43,7 @@ impl Histogram {
         self.iter().map(|(number, count)| u64::from(number) * count).sum()
     }
 
-    /// The mean; `None` of nothing.
+    /// The mean; `None` if nothing was counted.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "shown with a few digits")]
     pub fn mean(&self) -> Option<f64> {
@@ -51,7 +51,8 @@ impl Histogram {
         (count > 0).then(|| self.sum() as f64 / count as f64)
     }
 
-    /// The smallest number that at least `hundredths` of all are no larger than; `None` of nothing. The 0th is the least, the 100th the greatest.
+    /// The smallest number that at least `hundredths` of all numbers do not exceed; `None` if nothing was counted. The
+    /// 0th is the least, the 100th the greatest.
     #[must_use]
     pub fn quantile(&self, hundredths: u64) -> Option<u32> {
         let needed = (self.count() * hundredths).div_ceil(100).max(1);

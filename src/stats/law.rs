@@ -7,7 +7,7 @@ use crate::denoise::{
 };
 use crate::stats::histogram::Histogram;
 
-/// How an expectation was found.
+/// How an expectation was computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
@@ -20,16 +20,17 @@ pub enum Origin {
 /// The expected number of spans of each length, from 0 on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expected {
-    /// How it was found.
+    /// How it was computed.
     pub origin: Origin,
     /// By length.
     pub spans: Vec<f64>,
 }
 
-/// Masks that are drawn where there is no formula.
+/// Masks to draw for laws without a formula.
 const DRAWS: u64 = 20_000;
 
-/// What a pattern gives in segments of these lengths, each at least 2. `None` for patterns of labels: it depends on the records.
+/// The expectation for a pattern in segments of these lengths, each at least 2. `None` for patterns of labels: it
+/// depends on the records.
 #[must_use]
 pub fn expected(pattern: &NoisePattern, lengths: &Histogram) -> Option<Expected> {
     let mut sum = Sum::default();
@@ -82,13 +83,13 @@ impl Sum {
         }
     }
 
-    /// Spans of one length. In masks that are rolled the end of the segment cuts some in two.
+    /// Adds spans of one length. In rolled masks, the end of the segment cuts some of them in two.
     fn span(&mut self, length: u32, spans: f64, rolled_in: Option<u32>) {
         let Some(segment) = rolled_in else { return self.add(length, spans) };
         let at_one_place = spans / f64::from(segment);
         self.add(length, spans - at_one_place * f64::from(length - 1));
         for part in 1..length {
-            // One part at the end, the other at the beginning: each length comes twice.
+            // One part at the end, the other at the beginning: each length occurs twice.
             self.add(part, 2.0 * at_one_place);
         }
     }
@@ -99,7 +100,7 @@ impl Sum {
         let all = ln.choose(length, noise);
         for k in 1..=noise {
             let at = |kept_beside: u32| -> f64 {
-                // The run and its neighbours are fixed, the rest of the noise is anywhere else.
+                // The run and its neighbours are fixed; the rest of the noise is anywhere else.
                 match (length.checked_sub(k + kept_beside), noise - k) {
                     (Some(places), rest) if rest <= places => (ln.choose(places, rest) - all).exp(),
                     _ => 0.0,
@@ -124,7 +125,7 @@ impl Sum {
     }
 }
 
-/// Masks of the lengths in proportion, with a seed of their own.
+/// Draws masks of these lengths in proportion, with a separate seed.
 fn drawn(pattern: &NoisePattern, lengths: &Histogram) -> Expected {
     let (mut masker, mut sum) = (Masker::default(), Sum::default());
     let key = Seed(0).denoise_key("drawn", "stats");
@@ -135,7 +136,7 @@ fn drawn(pattern: &NoisePattern, lengths: &Histogram) -> Expected {
     let mut seen = 0;
     for (length, count) in lengths.iter() {
         seen += count;
-        // The draws stand at even distances in all segments, sorted by length.
+        // The draws are at even distances over all segments, sorted by length.
         while place < draws && place * total / draws < seen {
             let mut stream = key.stream(Address { line: place, epoch: 0, segment: 0 });
             for span in masker.draw(pattern, Parts::from(length), &mut stream).spans() {
@@ -185,8 +186,8 @@ mod tests {
         })
     }
 
-    /// Every pattern with a formula, against masks that are drawn: each count within six standard deviations of a Poisson count, which no count
-    /// of spans exceeds by much.
+    /// Every pattern with a formula, against drawn masks: each count is within six standard deviations of a Poisson
+    /// count, which no count of spans exceeds by much.
     #[test]
     fn formulas_are_what_masks_have_on_average() {
         let ratio = |number: f64| Ratio::from_decimal(number).unwrap();
