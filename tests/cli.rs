@@ -1847,10 +1847,10 @@ fn published(kind: &str) -> Vec<(String, Vec<u32>)> {
 /// Compares every text; the number of texts that the package gives reserved ids for.
 fn assert_ids_are_published(tokenizer: &str, path: &str, kind: &str) -> usize {
     let settings = settings(tokenizer, path);
-    let vocabulary = settings.spec.vocabulary();
+    let vocabulary = settings.masking.spec.vocabulary();
     let (mut spelled, mut lengths) = (0, Vec::new());
     for (text, published) in published(kind) {
-        let ids = tokenized(settings.tokenizer.as_ref(), &text);
+        let ids = tokenized(settings.masking.tokenizer.as_ref(), &text);
         assert!(ids.iter().all(|&id| vocabulary.is_ordinary(id)), "{text:?}");
         if published.iter().all(|&id| vocabulary.is_ordinary(id)) {
             assert_eq!(ids, published, "{text:?}");
@@ -1888,7 +1888,7 @@ fn ids_of_bytes_are_those_of_byt5() {
     };
     let settings = Settings::new(&args.masking).unwrap();
     for (text, ids) in published("bytes") {
-        assert_eq!(tokenized(settings.tokenizer.as_ref(), &text), ids, "{text:?}");
+        assert_eq!(tokenized(settings.masking.tokenizer.as_ref(), &text), ids, "{text:?}");
     }
 }
 

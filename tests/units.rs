@@ -8,7 +8,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use support::{DataSet, Fixture, Ran, Row, record, text};
+use support::{DataSet, Fixture, Ran, Row, record, repository, text};
 
 /// Small sources, a unit for each 4 kB of them.
 struct Scene {
@@ -333,4 +333,18 @@ fn parts_of_a_source_that_changed_in_between_are_no_data_set() {
     }
     let refused = fixture.ran("finalize many").failed(64);
     assert!(refused.contains("b.jsonl: the source changed while the data set was made"), "{refused}");
+}
+
+#[test]
+fn the_end_of_a_plan_needs_no_tokenizer() {
+    let fixture = Fixture::new();
+    fixture.write("a.jsonl", record("a text that is masked with a tokenizer of its own"));
+    fixture.write("tokenizer.json", fs_err::read(repository("fixtures/tokenizer/tokenizer.json")).unwrap());
+    let arguments = "a.jsonl --tokenizer tokenizer.json --recipe t5";
+    fixture.ran(&format!("plan {arguments} --out units --write")).succeeded();
+    fixture.ran("run --plan units --unit 0 --quiet").succeeded();
+    let expected = fixture.run("whole", arguments).digests();
+    fs_err::remove_file(fixture.path("tokenizer.json")).unwrap();
+    fixture.ran("finalize units").succeeded();
+    assert_eq!(fixture.data_set("units").digests(), expected);
 }

@@ -1,5 +1,11 @@
 //! The command line. Only structs: their comments are the help text.
 
+pub mod inspect;
+pub mod masking;
+pub mod recipes;
+pub mod usage;
+pub mod values;
+
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -10,11 +16,6 @@ use crate::cli::masking::{LimitArgs, MaskingArgs};
 use crate::cli::recipes::RecipesArgs;
 use crate::pipeline::reject_limit::MaxRejects;
 use crate::store::Location;
-pub mod inspect;
-pub mod masking;
-pub mod recipes;
-pub mod usage;
-pub mod values;
 
 /// Make pre-masked training sets: UL2, UL2R and T5 denoising, from `.jsonl.zst` text to Parquet shards of `input_ids` and `labels`.
 #[derive(Debug, Parser)]

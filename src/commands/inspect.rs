@@ -23,6 +23,7 @@ use crate::report;
 use crate::report::examples::{json_line, row};
 use crate::report::terminal::Style;
 use crate::settings::error::SettingsError;
+use crate::settings::masking::Masking;
 use crate::settings::{self, Settings};
 use crate::store::Location;
 use crate::tokenize::TokenizerPath;
@@ -134,7 +135,8 @@ impl Looking {
             split: None,
             limits: args.limits,
         })?;
-        let Settings { spec, format, tokenizer: made, mut sources, plan, limits, .. } = settings;
+        let Settings { masking, mut sources, plan, .. } = settings;
+        let Masking { spec, format, tokenizer: made, limits, .. } = masking;
         anyhow::ensure!(sources.len() == 1, SettingsError::NoTarget(args.target.clone()));
         let mut source = sources.remove(0);
         if let Some(name) = &args.name {
@@ -144,7 +146,7 @@ impl Looking {
         let epoch = args.epoch.unwrap_or_default();
         let epoch = u16::try_from(epoch).ok().with_context(|| format!("there is no epoch {epoch}"))?;
         let names = if args.ids { Names::Ids } else { Names::Text(settings::tokenizer::tokenizer_file(tokenizer)?) };
-        let (sharing, options) = settings::shared(spec.clone(), format.clone(), made, &plan)?;
+        let (sharing, options) = settings::masking::shared(spec.clone(), format.clone(), made, &plan)?;
         let spool = Spool::new()?;
         let shard = spool.path().join("rows.parquet");
         let masker =

@@ -1,5 +1,21 @@
 //! The commands.
 
+pub mod begun;
+pub mod exit;
+pub mod generate;
+pub mod hints;
+pub mod inspect;
+pub mod plan;
+pub mod recipes;
+pub mod reproduce;
+pub mod run;
+pub mod shown_ids;
+pub mod signals;
+pub mod stats;
+pub mod stored_plan;
+pub mod units;
+pub mod verify;
+
 use anyhow::Result;
 
 use crate::cli::{Cli, Command};
@@ -16,21 +32,6 @@ use crate::commands::verify::execute_verify;
 use crate::report;
 use crate::store::tell_with;
 use crate::tokenize::guard;
-pub mod begun;
-pub mod exit;
-pub mod generate;
-pub mod hints;
-pub mod inspect;
-pub mod plan;
-pub mod recipes;
-pub mod reproduce;
-pub mod run;
-pub mod shown_ids;
-pub mod signals;
-pub mod stats;
-pub mod stored_plan;
-pub mod units;
-pub mod verify;
 
 /// Does what the command line says. The exit code.
 ///

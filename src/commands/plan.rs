@@ -12,6 +12,7 @@ use crate::output::data_set::PLAN;
 use crate::pipeline::estimate::{Estimate, Estimator};
 use crate::plan::chain::{Earlier, Extend, Plans};
 use crate::report;
+use crate::settings::masking::Masking;
 use crate::settings::{self, Settings};
 use crate::tokenize::file::BYTES;
 
@@ -61,7 +62,7 @@ pub(crate) fn execute_plan(args: &PlanArgs) -> Result<()> {
     if args.no_estimate {
         return Ok(());
     }
-    let workers = settings.workers;
+    let workers = settings.masking.workers;
     let (spec, estimate) = estimate(settings)?;
     Ok(report::data(&report::estimate::estimate(&estimate, &spec, workers))?)
 }
@@ -72,8 +73,9 @@ pub(crate) fn execute_plan(args: &PlanArgs) -> Result<()> {
 ///
 /// If a source cannot be read, or rows cannot be made.
 pub fn estimate(settings: Settings) -> Result<(Spec, Estimate)> {
-    let Settings { spec, format, tokenizer, sources, plan, cutting: _, workers, limits, .. } = settings;
-    let (sharing, _) = settings::shared(spec.clone(), format, tokenizer, &plan)?;
+    let Settings { masking, sources, plan, .. } = settings;
+    let Masking { spec, format, tokenizer, workers, limits, .. } = masking;
+    let (sharing, _) = settings::masking::shared(spec.clone(), format, tokenizer, &plan)?;
     let (pool, spool) = (settings::pool(workers)?, Spool::new()?);
     let estimator = Estimator { shared: &sharing, limits, spool: spool.path() };
     Ok((spec, estimator.estimate(&sources, &pool)?))

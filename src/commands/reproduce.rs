@@ -14,17 +14,19 @@ use crate::input::source::{Source, discover};
 use crate::json::difference::differences;
 use crate::output::data_set::DataSet;
 use crate::output::manifest::{Manifest, SourceEntry};
+use crate::pipeline::error::RunError;
 use crate::pipeline::reject_limit::MaxRejects;
 use crate::pipeline::run::run;
-use crate::plan::Cutting;
+use crate::plan::Plan;
+use crate::plan::chain::Plans;
 use crate::plan::inputs::tokenizer_place;
 use crate::reading::Described;
 use crate::reading::manifest::{ManifestError, read};
-use crate::report;
 use crate::settings::data_set::{canonical, given_tokenizer, manifest_file, noted, planned};
 use crate::settings::error::SettingsError;
-use crate::settings::{self, Settings};
+use crate::settings::masking::Masking;
 use crate::store::Location;
+use crate::{report, settings};
 
 /// The rejects of a data set were allowed when it was made.
 pub const ALL_REJECTS: MaxRejects = MaxRejects::ALL;
@@ -33,8 +35,14 @@ pub const ALL_REJECTS: MaxRejects = MaxRejects::ALL;
 pub struct Begun {
     /// What its manifest says.
     pub described: Described,
-    /// What makes it.
-    pub settings: Settings,
+    /// How it was masked.
+    pub masking: Masking,
+    /// The plan that its manifest tells of.
+    pub plan: Plan,
+    /// Its sources, in the plan's order.
+    pub sources: Vec<Source>,
+    /// What a person should know before the run.
+    pub warnings: Vec<String>,
 }
 
 /// Gets ready to make a data set again, or says what differs already.
@@ -83,21 +91,16 @@ pub fn begin(args: &ReproduceArgs) -> Result<Result<Begun, Vec<String>>> {
             .push(format!("the data set was made by version {version} of the tool, this is {ours}: bytes may differ"));
     }
     warnings.extend(unknown.iter().map(|name| format!("the manifest does not name `{name}`: it is left out")));
-    let settings = Settings {
-        plan: planned(manifest, spec),
-        cutting: Cutting::default(),
+    let masking = Masking {
         spec: spec.clone(),
         format: format.clone(),
         tokenizer,
         tokenizer_place: place.map(|place| tokenizer_place(&place)).transpose()?,
-        sources,
-        passed_over: Vec::new(),
         workers: settings::workers(*workers)?,
         limits: limits.limits(),
-        warnings,
-        notes: Vec::new(),
     };
-    Ok(Ok(Begun { described, settings }))
+    let plan = planned(manifest, spec);
+    Ok(Ok(Begun { described, masking, plan, sources, warnings }))
 }
 
 /// How a data set made again differs from the one of a manifest.
@@ -162,10 +165,13 @@ pub(crate) fn execute_reproduce(args: &ReproduceArgs) -> Result<u8, Failure> {
             return Ok(EXIT_DATA);
         }
     };
-    let Begun { described, settings } = begun;
-    report::before(&settings);
+    let Begun { described, masking, plan, sources, warnings } = begun;
+    report::before(&warnings, &[]);
     let signals = interruption().context("cannot listen for signals")?;
-    let job = settings.into_job(&args.out, false, ALL_REJECTS, signals)?;
+    let data_set = settings::data_set::data_set(&args.out)?;
+    let plans = Plans::resolve(&data_set, plan, None).map_err(RunError::from)?;
+    let sources = plans.sources(sources, &data_set).map_err(RunError::from)?;
+    let job = masking.job(data_set, plans, sources, ALL_REJECTS, signals)?;
     let made = {
         let _shown = (!args.quiet).then(|| report::ProgressReport::start(job.progress.clone(), job.plan().bytes()));
         run(&job)?

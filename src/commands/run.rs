@@ -21,7 +21,7 @@ pub(crate) fn execute_run(args: &RunArgs) -> Result<(), Failure> {
     let begin = Instant::now();
     let out = args.out.as_ref().context("`--out` is missing")?;
     let settings = Settings::new(&args.masking)?;
-    report::before(&settings);
+    report::before(&settings.warnings, &settings.notes);
     if !args.extend && is_covered(&settings, out)? {
         return Ok(());
     }

@@ -6,8 +6,6 @@ use std::sync::atomic::AtomicUsize;
 
 use anyhow::{Context as _, Result};
 
-use crate::cli::masking::LimitArgs;
-use crate::cli::values::Split;
 use crate::cli::{FinalizeArgs, RunArgs};
 use crate::denoise::Spec;
 use crate::input::InputError;
@@ -15,7 +13,9 @@ use crate::input::source::{Source, discover};
 use crate::output::OutputError;
 use crate::output::commit::{CommitRecord, check_records};
 use crate::output::data_set::DataSet;
+use crate::output::manifest::Manifest;
 use crate::output::schema::{Column, RowFormat};
+use crate::pipeline::finish::{Ending, finish};
 use crate::pipeline::job::Job;
 use crate::pipeline::reject_limit::MaxRejects;
 use crate::plan::chain::{Earlier, Extend, Plans};
@@ -24,8 +24,10 @@ use crate::plan::state::{UnitState, many_at_once, states};
 use crate::plan::{Plan, PlannedSource};
 use crate::settings::data_set::given_tokenizer;
 use crate::settings::error::SettingsError;
+use crate::settings::masking::Masking;
 use crate::settings::{self, Settings};
 use crate::store::Location;
+use crate::tokenize::Tokenizer;
 
 /// Writes the plan of some settings, for units on any machine. How many units it has.
 ///
@@ -37,7 +39,8 @@ pub fn write(settings: Settings, out: &Location, tokenizer: &str, extend: bool) 
     let extend = extend.then_some(Extend { cutting: settings.cutting, earlier: Earlier::Stays });
     let plans = Plans::resolve(&data_set, settings.plan, extend)?;
     let mut inputs = if plans.replace_all() { Inputs::default() } else { Inputs::read(&data_set)?.unwrap_or_default() };
-    tokenizer_place(tokenizer)?.clone_into(&mut inputs.tokenizer);
+    inputs.tokenizer = tokenizer_place(tokenizer)?;
+    inputs.tokenizer_path = Some(settings.masking.tokenizer.path());
     for source in &settings.sources {
         inputs.sources.insert(source.name.clone(), source_place(&source.place)?);
     }
@@ -89,27 +92,31 @@ pub fn job(args: &RunArgs, dir: &Location, interrupted: Arc<AtomicUsize>) -> Res
     let is_told = given.is_some() && masking.tokenizer.is_some();
     let inputs = if is_told { None } else { Inputs::read(&opened.data_set)? };
     let sources = opened.sources(unit, given.as_deref(), inputs.as_ref())?;
-    let settings = opened.settings(masking.tokenizer.as_deref(), inputs.as_ref(), masking.workers, masking.limits)?;
-    let Opened { data_set, plans, .. } = opened;
-    let job = settings.job(data_set, plans, sources, args.max_rejects, interrupted)?;
+    let tokenizer = opened.tokenizer(masking.tokenizer.as_deref(), inputs.as_ref())?;
+    let (workers, limits) = (settings::workers(masking.workers)?, masking.limits.limits());
+    let Opened { data_set, plans, spec, format } = opened;
+    let how = Masking { spec, format, tokenizer, tokenizer_place: None, workers, limits };
+    let job = how.job(data_set, plans, sources, args.max_rejects, interrupted)?;
     Ok(Ready::Job(Box::new(job), unit))
 }
 
-/// Gets ready to finish a data set.
+/// Finishes a data set whose units are done.
 ///
 /// # Errors
 ///
-/// If there is no plan, or not its tokenizer.
-pub fn finalizer(args: &FinalizeArgs, interrupted: Arc<AtomicUsize>) -> Result<Job> {
+/// If there is no plan, a unit is not done, or the tokenizer that is named is not the plan's.
+pub fn finalize(args: &FinalizeArgs) -> Result<Manifest> {
     let FinalizeArgs { dir, tokenizer } = args;
     let opened = Opened::at(dir)?;
     let inputs = if tokenizer.is_some() { None } else { Inputs::read(&opened.data_set)? };
-    let settings = opened.settings(tokenizer.as_deref(), inputs.as_ref(), Some(1), LimitArgs::default())?;
-    let Opened { data_set, plans, .. } = opened;
-    let absent = |planned: &PlannedSource| Source::absent(&planned.name, planned.bytes);
-    let sources = plans.whole().sources.iter().map(absent).collect();
+    let tokenizer_path = match inputs.as_ref().and_then(|inputs| inputs.tokenizer_path.clone()) {
+        Some(path) => path,
+        None => opened.tokenizer(tokenizer.as_deref(), inputs.as_ref())?.path(),
+    };
+    let Opened { data_set, plans, spec, .. } = &opened;
     // What the units allowed is allowed.
-    settings.job(data_set, plans, sources, MaxRejects::ALL, interrupted)
+    let ending = Ending { plans, data_set, spec, tokenizer_path, max_rejects: MaxRejects::ALL };
+    Ok(finish(&ending)?)
 }
 
 /// How far each unit of a data set is.
@@ -173,32 +180,13 @@ impl Opened {
         Ok(sources)
     }
 
-    /// What makes its units, with a tokenizer that is where it was if none is given.
-    fn settings(
-        &self,
-        tokenizer: Option<&str>,
-        inputs: Option<&Inputs>,
-        workers: Option<usize>,
-        limits: LimitArgs,
-    ) -> Result<Settings> {
-        let (tokenizer, other_library) = given_tokenizer(&self.spec, tokenizer, inputs)?;
-        if let Some(other) = other_library {
-            return Err(SettingsError::OtherLibrary(other).into());
+    /// The plan's tokenizer: the one named, or where it was when the plan was written.
+    fn tokenizer(&self, named: Option<&str>, inputs: Option<&Inputs>) -> Result<Box<dyn Tokenizer>> {
+        let (tokenizer, other_library) = given_tokenizer(&self.spec, named, inputs)?;
+        match other_library {
+            Some(other) => Err(SettingsError::OtherLibrary(other).into()),
+            None => Ok(tokenizer),
         }
-        Ok(Settings {
-            spec: self.spec.clone(),
-            format: self.format.clone(),
-            tokenizer,
-            tokenizer_place: None,
-            sources: Vec::new(),
-            passed_over: Vec::new(),
-            plan: self.plans.whole().clone(),
-            cutting: settings::environment::cutting(Split::None)?,
-            workers: settings::workers(workers)?,
-            limits: limits.limits(),
-            warnings: Vec::new(),
-            notes: Vec::new(),
-        })
     }
 }
 

@@ -8,7 +8,6 @@ use crate::cli::{FinalizeArgs, StatusArgs};
 use crate::commands::exit::Failure;
 use crate::commands::signals::interruption;
 use crate::commands::stored_plan;
-use crate::pipeline::finish::finish;
 use crate::report;
 
 pub(crate) fn execute_status(args: &StatusArgs) -> Result<()> {
@@ -23,9 +22,8 @@ pub(crate) fn execute_status(args: &StatusArgs) -> Result<()> {
 
 pub(crate) fn execute_finalize(args: &FinalizeArgs) -> Result<(), Failure> {
     let begin = Instant::now();
-    let signals = interruption().context("cannot listen for signals")?;
-    let job = stored_plan::finalizer(args, signals)?;
-    let manifest = finish(&job)?;
+    let _signals = interruption().context("cannot listen for signals")?;
+    let manifest = stored_plan::finalize(args)?;
     report::message(report::run::summary(&manifest, &[], &args.dir.to_string(), begin.elapsed()).trim_end());
     Ok(())
 }

@@ -10,6 +10,21 @@
 //! Nothing here opens a file, reads a clock or the environment, starts a thread or logs. The normative text
 //! is [`docs/reference/masking.md`](crate::documentation::masking); each module names the section it implements.
 
+pub mod cut;
+pub mod denoiser;
+pub mod encode;
+pub mod form;
+pub mod mask;
+pub mod pack;
+pub mod pattern;
+pub mod ratio;
+pub mod record;
+pub mod segmenting;
+pub mod spec;
+pub mod stream;
+pub mod tokens;
+pub mod vocabulary;
+
 pub use crate::denoise::cut::{Cut, LineStart, Segment};
 pub use crate::denoise::denoiser::{Denoiser, Mode};
 pub use crate::denoise::encode::{DecodeError, Decoded, IGNORED, decode, encode, split_causal};
@@ -29,20 +44,6 @@ pub use crate::denoise::spec::{
 pub use crate::denoise::stream::{Address, Seed, Stream, StreamKey, Subset};
 pub use crate::denoise::tokens::{TokenError, TokenSequence};
 pub use crate::denoise::vocabulary::{Vocabulary, VocabularyError};
-pub mod cut;
-pub mod denoiser;
-pub mod encode;
-pub mod form;
-pub mod mask;
-pub mod pack;
-pub mod pattern;
-pub mod ratio;
-pub mod record;
-pub mod segmenting;
-pub mod spec;
-pub mod stream;
-pub mod tokens;
-pub mod vocabulary;
 
 /// Whether a key of a spec is left out because its value is the default.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {

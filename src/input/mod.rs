@@ -3,7 +3,6 @@
 //! [`source`] finds the files, [`reader`] opens and decompresses one, [`batch`] cuts the lines of a unit into batches,
 //! and [`jsonl`] turns one line into a text or the reason why it is none.
 
-use std::path::PathBuf;
 pub mod batch;
 pub mod buffers;
 pub mod frames;
@@ -11,6 +10,8 @@ pub mod jsonl;
 mod leading;
 pub mod reader;
 pub mod source;
+
+use std::path::PathBuf;
 
 /// What can go wrong with a source as a whole. A bad line is no error but a [`Reject`](crate::reject::Reject).
 #[derive(Debug, thiserror::Error)]

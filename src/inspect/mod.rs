@@ -1,5 +1,7 @@
 //! Picks rows of a data set and takes them apart, to be looked at (`docs/reference/inspect.md`).
 
+pub mod line;
+
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
@@ -12,7 +14,6 @@ use crate::reading::Described;
 use crate::reading::decode::{self, Example, Reach, Row};
 use crate::reading::manifest::place_of;
 use crate::reading::shard::{RowReader, RowsError, fetch};
-pub mod line;
 
 /// Which rows are wanted.
 #[derive(Debug, Clone, Default)]

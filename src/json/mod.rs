@@ -1,7 +1,8 @@
 //! TODO
 
-use serde::Serialize;
 pub mod difference;
+
+use serde::Serialize;
 
 /// JSON for people and digests: sorted keys, indented, a line feed at the end.
 ///

@@ -8,9 +8,6 @@
 //! Only this module names Arrow or Parquet. A file with its final name is complete and described by a commit record
 //! (`docs/reference/format.md`).
 
-use std::path::PathBuf;
-
-use crate::numbers::exact;
 pub mod card;
 pub mod commit;
 pub mod counts;
@@ -34,6 +31,10 @@ mod thrift;
 pub mod top;
 pub mod unit;
 pub mod unit_writer;
+
+use std::path::PathBuf;
+
+use crate::numbers::exact;
 
 /// What can go wrong with the output.
 #[derive(Debug, thiserror::Error)]

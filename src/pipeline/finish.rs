@@ -1,5 +1,6 @@
 //! The end of a run: card, digests, manifest and the mark of success.
 
+use crate::denoise::Spec;
 use crate::output::OutputError;
 use crate::output::card::card;
 use crate::output::commit::{CommitRecord, check_records};
@@ -10,10 +11,23 @@ use crate::output::sums::Sums;
 use crate::output::top::check_top;
 use crate::pipeline::error::{RunError, UnitError};
 use crate::pipeline::first_reject::{First, LinesRead};
-use crate::pipeline::job::Job;
 use crate::pipeline::reject_limit::MaxRejects;
 use crate::plan::chain::Plans;
 use crate::plan::state::{UnitState, records, states};
+
+/// What the end of a data set needs, whoever made its units.
+pub struct Ending<'a> {
+    /// The plans that it is finished by.
+    pub plans: &'a Plans,
+    /// The data set.
+    pub data_set: &'a DataSet,
+    /// Everything that decides rows.
+    pub spec: &'a Spec,
+    /// Which code made the ids, as the manifest says it.
+    pub tokenizer_path: String,
+    /// How many bad lines a source may have.
+    pub max_rejects: MaxRejects,
+}
 
 /// Writes card, digests, manifest and the mark of success from the commit records of all units, in this order.
 ///
@@ -22,25 +36,25 @@ use crate::plan::state::{UnitState, records, states};
 /// # Errors
 ///
 /// [`RunError::Missing`] if a unit is not done; nothing is written then.
-pub fn finish(job: &Job) -> Result<Manifest, RunError> {
+pub fn finish(ending: &Ending<'_>) -> Result<Manifest, RunError> {
     loop {
-        let extension = finished_extension(job)?;
-        let plans = extension.as_ref().unwrap_or(&job.plans);
-        let manifest = write_manifest(job, plans)?;
+        let extension = finished_extension(ending)?;
+        let plans = extension.as_ref().unwrap_or(ending.plans);
+        let manifest = write_manifest(ending, plans)?;
         // One that ended just now has written its manifest before this one.
-        if finished_extension(job)?.is_none_or(|now| now.len() == plans.len()) {
-            job.data_set.remove_temporaries().map_err(OutputError::from)?;
+        if finished_extension(ending)?.is_none_or(|now| now.len() == plans.len()) {
+            ending.data_set.remove_temporaries().map_err(OutputError::from)?;
             return Ok(manifest);
         }
     }
 }
 
 /// The plans of a run that extended the data set while this one was at work, if all its units are finished.
-fn finished_extension(job: &Job) -> Result<Option<Plans>, OutputError> {
-    let Some(plans) = Plans::read(&job.data_set)?.filter(|plans| plans.len() > job.plans.len()) else {
+fn finished_extension(ending: &Ending<'_>) -> Result<Option<Plans>, OutputError> {
+    let Some(plans) = Plans::read(ending.data_set)?.filter(|plans| plans.len() > ending.plans.len()) else {
         return Ok(None);
     };
-    let states = states(&job.data_set, plans.whole().units.len())?;
+    let states = states(ending.data_set, plans.whole().units.len())?;
     Ok(states.iter().all(|state| *state == UnitState::Done).then_some(plans))
 }
 
@@ -102,11 +116,11 @@ fn check_parts(max: MaxRejects, manifest: &Manifest) -> Result<(), RunError> {
     }
 }
 
-fn write_manifest(job: &Job, plans: &Plans) -> Result<Manifest, RunError> {
+fn write_manifest(ending: &Ending<'_>, plans: &Plans) -> Result<Manifest, RunError> {
     let plan = plans.whole();
-    let records = records(&job.data_set, plan.units.len())?;
+    let records = records(ending.data_set, plan.units.len())?;
     for (unit, records) in records.iter().enumerate() {
-        check_records(&job.data_set, plans.fingerprint(unit), unit, records)?;
+        check_records(ending.data_set, plans.fingerprint(unit), unit, records)?;
     }
     let is_missing = |unit: &usize| !records[*unit].last().is_some_and(|record| record.last);
     let missing: Vec<usize> = (0..records.len()).filter(is_missing).collect();
@@ -114,21 +128,21 @@ fn write_manifest(job: &Job, plans: &Plans) -> Result<Manifest, RunError> {
         return Err(RunError::Missing { units: plan.units.len(), missing });
     }
     let names: Vec<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();
-    let manifest = Manifest::new(&job.shared.spec, job.shared.tokenizer.path(), plan.parts(), &names, &records)?;
-    check_parts(job.max_rejects, &manifest)?;
-    check_files(&job.data_set, &records)?;
-    remove_leftovers(&job.data_set, plan.units.len(), &manifest)?;
+    let manifest = Manifest::new(ending.spec, ending.tokenizer_path.clone(), plan.parts(), &names, &records)?;
+    check_parts(ending.max_rejects, &manifest)?;
+    check_files(ending.data_set, &records)?;
+    remove_leftovers(ending.data_set, plan.units.len(), &manifest)?;
     // The records may have been found, not written.
-    job.data_set.settle().map_err(OutputError::from)?;
+    ending.data_set.settle().map_err(OutputError::from)?;
     let card = card(&manifest);
     let sums = Sums::new(&manifest, &card, plans.files(), records.iter().flatten());
-    if is_written(&job.data_set, &manifest, &sums)? {
+    if is_written(ending.data_set, &manifest, &sums)? {
         return Ok(manifest);
     }
-    check_top(&job.data_set)?;
-    job.data_set.replace(CARD, card.as_bytes()).map_err(OutputError::from)?;
-    job.data_set.replace(SUMS, &sums.to_bytes()).map_err(OutputError::from)?;
-    job.data_set.replace(MANIFEST, &manifest.to_json()).map_err(OutputError::from)?;
-    job.data_set.replace(SUCCESS, &[]).map_err(OutputError::from)?;
+    check_top(ending.data_set)?;
+    ending.data_set.replace(CARD, card.as_bytes()).map_err(OutputError::from)?;
+    ending.data_set.replace(SUMS, &sums.to_bytes()).map_err(OutputError::from)?;
+    ending.data_set.replace(MANIFEST, &manifest.to_json()).map_err(OutputError::from)?;
+    ending.data_set.replace(SUCCESS, &[]).map_err(OutputError::from)?;
     Ok(manifest)
 }

@@ -12,6 +12,7 @@ use crate::output::data_set::DataSet;
 use crate::output::unit_writer::ShardOptions;
 use crate::pipeline::documents::Shared;
 use crate::pipeline::error::UnitError;
+use crate::pipeline::finish::Ending;
 use crate::pipeline::progress::Progress;
 use crate::pipeline::reject_limit::MaxRejects;
 use crate::plan::Plan;
@@ -53,6 +54,19 @@ pub struct Job {
 }
 
 impl Job {
+    /// What finishes the data set once its units are done.
+    #[must_use]
+    pub fn ending(&self) -> Ending<'_> {
+        let Self { plans, data_set, shared, max_rejects, .. } = self;
+        Ending {
+            plans,
+            data_set,
+            spec: &shared.spec,
+            tokenizer_path: shared.tokenizer.path(),
+            max_rejects: *max_rejects,
+        }
+    }
+
     /// All that is to be done.
     #[must_use]
     pub fn plan(&self) -> &Plan {

@@ -31,7 +31,7 @@ pub fn run(job: &Job) -> Result<Manifest, RunError> {
     }
     job.data_set.settle().map_err(OutputError::from)?;
     run_units(job, 0..job.plan().units.len())?;
-    finish(job)
+    finish(&job.ending())
 }
 
 /// Makes one unit of a plan that is written, whoever makes the others.

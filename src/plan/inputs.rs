@@ -18,6 +18,9 @@ use crate::tokenize::file::BYTES;
 pub struct Inputs {
     /// The tokenizer's file or folder, or `bytes`.
     pub tokenizer: String,
+    /// Which code makes its ids, as the manifest will say it, so that the end of a plan needs no tokenizer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer_path: Option<String>,
     /// The sources by their names, where a plan was written for units on other machines.
     #[serde(default)]
     pub sources: BTreeMap<String, String>,
@@ -46,8 +49,8 @@ impl Inputs {
             return Ok(());
         }
         let there = data_set.read(INPUTS)?.and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
-        let sources = there.map(|there| there.sources).unwrap_or_default();
-        Self { sources, ..self.clone() }.write(data_set)
+        let Self { tokenizer_path, sources, .. } = there.unwrap_or_default();
+        Self { tokenizer: self.tokenizer.clone(), tokenizer_path, sources }.write(data_set)
     }
 
     /// Writes them into a data set that has its folders.

@@ -1,5 +1,10 @@
 //! What will be done: the spec, the sources and the units, fixed before the first byte is written.
 
+pub mod chain;
+pub mod error;
+pub mod inputs;
+pub mod state;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -16,10 +21,6 @@ use crate::output::encoding::{Compression, PageFormat, TokenEncoding};
 use crate::output::schema::RowFormat;
 use crate::output::unit::PlanParts;
 pub use crate::output::unit::{Part, Unit};
-pub mod chain;
-pub mod error;
-pub mod inputs;
-pub mod state;
 
 /// The version of the plan's own format.
 pub const PLAN_VERSION: u32 = 1;

@@ -7,15 +7,16 @@
 //!
 //! [`verify`](crate::verify) holds rows to their laws with it.
 
+pub mod decode;
+pub mod manifest;
+pub mod parts;
+pub mod shard;
+
 use std::collections::BTreeMap;
 
 use crate::denoise::Spec;
 use crate::output::manifest::Manifest;
 use crate::output::schema::RowFormat;
-pub mod decode;
-pub mod manifest;
-pub mod parts;
-pub mod shard;
 
 /// A manifest whose parts go together: what a data set can be held to.
 pub struct Described {

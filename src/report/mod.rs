@@ -1,13 +1,5 @@
 //! Everything that is printed: progress, warnings, summaries, tables, rows, errors.
 
-use std::io::{self, Write as _};
-use std::ops::ControlFlow;
-
-use crate::denoise::TokenizerId;
-pub use crate::numbers::{counted, grouped};
-pub use crate::report::progress::{ProgressReport, clear};
-use crate::report::terminal::{one_line, visible};
-use crate::settings::Settings;
 pub mod estimate;
 pub mod examples;
 pub mod numbers;
@@ -21,6 +13,14 @@ pub mod table;
 pub mod terminal;
 pub mod units;
 pub mod verification;
+
+use std::io::{self, Write as _};
+use std::ops::ControlFlow;
+
+use crate::denoise::TokenizerId;
+pub use crate::numbers::{counted, grouped};
+pub use crate::report::progress::{ProgressReport, clear};
+use crate::report::terminal::{one_line, visible};
 
 /// Standard output takes no more: no matter of the data set, and of no command's usage.
 #[derive(Debug, thiserror::Error)]
@@ -69,16 +69,16 @@ pub fn failure(error: &str, hint: Option<&str>) {
 }
 
 /// Prints what a person should know before a run.
-pub fn before(settings: &Settings) {
-    for line in remarks(settings) {
+pub fn before(warnings: &[String], notes: &[String]) {
+    for line in remarks(warnings, notes) {
         message(&line);
     }
 }
 
 /// Warnings and notes, a line each.
-pub(crate) fn remarks(settings: &Settings) -> impl Iterator<Item = String> {
-    let warnings = settings.warnings.iter().map(|warning| format!("warning: {warning}"));
-    warnings.chain(settings.notes.iter().map(|note| format!("note: {note}")))
+pub(crate) fn remarks(warnings: &[String], notes: &[String]) -> impl Iterator<Item = String> {
+    let warnings = warnings.iter().map(|warning| format!("warning: {warning}"));
+    warnings.chain(notes.iter().map(|note| format!("note: {note}")))
 }
 
 /// Differences that are shown one by one.

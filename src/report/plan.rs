@@ -13,11 +13,13 @@ use crate::report::table::table;
 use crate::report::terminal::visible;
 use crate::report::{mode_ids, remarks, tokenizer};
 use crate::settings::Settings;
+use crate::settings::masking::Masking;
 
 /// What `plan` prints.
 #[must_use]
 pub fn plan(settings: &Settings) -> String {
-    let Settings { spec, tokenizer: path, sources, passed_over, plan, workers, .. } = settings;
+    let Settings { masking, sources, passed_over, plan, .. } = settings;
+    let Masking { spec, tokenizer: path, workers, .. } = masking;
     let fields = spec.fields();
     let mut text = String::new();
     let total: u64 = sources.iter().map(|source| source.bytes).sum();
@@ -42,7 +44,7 @@ pub fn plan(settings: &Settings) -> String {
     for shortening in spec.shortenings() {
         let _ = write!(text, "\nnote: {}\n", self::shortened(shortening));
     }
-    for remark in remarks(settings) {
+    for remark in remarks(&settings.warnings, &settings.notes) {
         let _ = write!(text, "\n{remark}\n");
     }
     visible(&text).into_owned()
@@ -50,7 +52,7 @@ pub fn plan(settings: &Settings) -> String {
 
 /// What a run holds beside the tokenizer's tables: with lines as most sources have them, and with those that are allowed.
 fn memory(settings: &Settings) -> String {
-    let Settings { spec, format, plan, sources, workers, .. } = settings;
+    let Settings { masking: Masking { spec, format, workers, .. }, plan, sources, .. } = settings;
     let most = |line| bytes(memory::most(spec, format, plan.pages().compression, sources, *workers, line));
     let longest = spec.fields().max_line;
     let mut text =

@@ -1,68 +1,56 @@
 //! From arguments and recipe to a job. The only reader of the environment.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::{Arc, Mutex};
+pub mod data_set;
+pub mod environment;
+pub mod error;
+pub mod masking;
+pub mod preview;
+pub mod spec;
+pub mod threads;
+pub mod tokenizer;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use anyhow::{Context as _, Result};
 
 use crate::cli::masking::MaskingArgs;
 use crate::cli::values::Split;
-use crate::denoise::{Denoiser, Spec};
-use crate::input::reader::Limits;
+use crate::denoise::Denoiser;
 use crate::input::source::{Discovered, Source, discover};
 use crate::numbers::counted;
-use crate::output::data_set::DataSet;
-use crate::output::encode::RowGroupEncoder;
 use crate::output::encoding::PageFormat;
-use crate::output::schema::{self, Column, RowFormat};
-use crate::output::unit_writer::ShardOptions;
-use crate::pipeline::documents::{Fields, Shared};
+use crate::output::schema::{Column, RowFormat};
 use crate::pipeline::job::Job;
-use crate::pipeline::memory;
-use crate::pipeline::progress::Progress;
 use crate::pipeline::reject_limit::MaxRejects;
 use crate::plan::chain::{Earlier, Extend, Plans};
-use crate::plan::inputs::{Inputs, noted_place};
+use crate::plan::inputs::noted_place;
 use crate::plan::{Cutting, Plan};
 use crate::recipe::{ModeToken, Recipe};
 use crate::settings::data_set::data_set;
 use crate::settings::environment::cutting;
 use crate::settings::error::SettingsError;
+use crate::settings::masking::Masking;
 use crate::settings::spec::resolve;
+pub use crate::settings::threads::{pool, workers};
 use crate::settings::tokenizer::{names, tokenizer, tokenizer_file};
 use crate::store::Location;
 use crate::tokenize::file::BYTES;
-use crate::tokenize::{Tokenizer, TokenizerNames, TokenizerPath};
-pub mod data_set;
-pub mod environment;
-pub mod error;
-pub mod preview;
-pub mod spec;
-pub mod tokenizer;
+use crate::tokenize::{TokenizerNames, TokenizerPath};
 
-/// What was asked for, resolved and checked.
+/// What was asked for, resolved and checked: how to mask, and what.
 pub struct Settings {
-    /// Everything that decides rows.
-    pub spec: Spec,
-    /// What rows are made of.
-    pub format: RowFormat,
-    /// Text to ids.
-    pub tokenizer: Box<dyn Tokenizer>,
-    /// Where it is, to be noted in the data set. `None` if it is embedded, or if the place is a web address, which may hold a secret.
-    pub tokenizer_place: Option<String>,
+    /// How to mask.
+    pub masking: Masking,
     /// The sources, in the order of names.
     pub sources: Vec<Source>,
-    /// The names of files beside them that look like sources and are none.
+    /// The names of files beside them that look like sources and are not.
     pub passed_over: Vec<String>,
     /// What will be done.
     pub plan: Plan,
     /// How sources are cut into its units.
     pub cutting: Cutting,
-    /// Worker threads.
-    pub workers: usize,
-    /// What a source may ask for.
-    pub limits: Limits,
     /// What a person should know before the run, since it is likely not meant.
     pub warnings: Vec<String>,
     /// What a person may want to know.
@@ -120,16 +108,11 @@ impl Settings {
         let plan = Plan { passed_over: passed_over.len() as u64, ..plan };
         let workers = self::workers(*workers)?;
         Ok(Self {
-            spec,
-            format,
-            tokenizer,
-            tokenizer_place,
+            masking: Masking { spec, format, tokenizer, tokenizer_place, workers, limits: limits.limits() },
             sources,
             passed_over,
             plan,
             cutting,
-            workers,
-            limits: limits.limits(),
             warnings,
             notes,
         })
@@ -141,7 +124,7 @@ impl Settings {
     ///
     /// If the folder holds something else, or the workers cannot be started.
     pub fn into_job(
-        mut self,
+        self,
         out: &Location,
         extend: bool,
         max_rejects: MaxRejects,
@@ -149,89 +132,10 @@ impl Settings {
     ) -> Result<Job> {
         let data_set = data_set(out)?;
         let extend = extend.then_some(Extend { cutting: self.cutting, earlier: Earlier::GivesWay });
-        let plans = Plans::resolve(&data_set, self.plan.clone(), extend)?;
-        let sources = plans.sources(std::mem::take(&mut self.sources), &data_set)?;
-        self.job(data_set, plans, sources, max_rejects, interrupted)
+        let plans = Plans::resolve(&data_set, self.plan, extend)?;
+        let sources = plans.sources(self.sources, &data_set)?;
+        self.masking.job(data_set, plans, sources, max_rejects, interrupted)
     }
-
-    /// The job that makes units of plans, from their sources.
-    ///
-    /// # Errors
-    ///
-    /// If the workers cannot be started.
-    pub fn job(
-        self,
-        data_set: DataSet,
-        plans: Plans,
-        sources: Vec<Source>,
-        max_rejects: MaxRejects,
-        interrupted: Arc<AtomicUsize>,
-    ) -> Result<Job> {
-        let Self { spec, format, tokenizer, tokenizer_place, workers, limits, .. } = self;
-        let (shared, shard_options) = shared(spec, format, tokenizer, plans.whole())?;
-        let pool = pool(workers)?;
-        Ok(Job {
-            shard_options,
-            plans,
-            sources,
-            data_set,
-            inputs: tokenizer_place.map(|tokenizer| Inputs { tokenizer, sources: BTreeMap::new() }),
-            shared,
-            limits,
-            max_rejects,
-            pool,
-            permits: memory::permits(workers),
-            lanes: memory::lanes(workers),
-            buffers: Arc::default(),
-            progress: Arc::new(Progress::default()),
-            interrupted,
-            failed: AtomicBool::new(false),
-        })
-    }
-}
-
-/// What workers share, and how they encode the shards of a plan.
-///
-/// # Errors
-///
-/// If Parquet refuses the format.
-pub fn shared(
-    spec: Spec,
-    format: RowFormat,
-    tokenizer: Box<dyn Tokenizer>,
-    plan: &Plan,
-) -> Result<(Shared, ShardOptions)> {
-    let properties = schema::properties(&spec, plan.pages())?;
-    let encoder = RowGroupEncoder::new(format.clone(), properties.clone())?;
-    let shared = Shared { fields: Fields::new(&spec), spec, tokenizer, encoder, scratches: Mutex::default() };
-    let options = ShardOptions { shard_bytes: plan.shard_bytes, format, properties };
-    Ok((shared, options))
-}
-
-/// The number of workers: what is asked for, or one a core.
-///
-/// # Errors
-///
-/// [`SettingsError::NoWorkers`] if none is asked for.
-pub fn workers(asked: Option<usize>) -> Result<usize, SettingsError> {
-    match asked {
-        Some(0) => Err(SettingsError::NoWorkers),
-        Some(workers) => Ok(workers),
-        None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
-    }
-}
-
-/// The workers.
-///
-/// # Errors
-///
-/// If they cannot be started.
-pub fn pool(workers: usize) -> Result<rayon::ThreadPool> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(workers)
-        .thread_name(|worker| format!("worker-{worker}"))
-        .build()
-        .context("cannot start the workers")
 }
 
 /// Rows that no trainer can use.

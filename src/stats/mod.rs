@@ -1,5 +1,8 @@
 //! What the rows of a data set are, counted (`docs/reference/inspect.md`).
 
+pub mod histogram;
+pub mod law;
+
 use std::ops::ControlFlow;
 
 use rayon::ThreadPool;
@@ -14,8 +17,6 @@ use crate::reading::decode::{self, Reach, Row};
 use crate::reading::shard::{RowReader, RowsError, fetch};
 use crate::stats::histogram::Histogram;
 use crate::stats::law::{Expected, expected};
-pub mod histogram;
-pub mod law;
 
 /// Parts of a segment that noise is counted in.
 pub const PARTS: usize = 50;

@@ -3,13 +3,6 @@
 //! A store is used as a folder that has no folders: objects with names, put whole, read in pieces. Everything here waits until it is done: the
 //! threads that read and write are those of the run.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::{fmt, io};
-
-pub use crate::store::error::{StoreError, is_transient};
-pub use crate::store::remote::{Pieces, Remote};
 #[cfg(feature = "object-store")]
 mod answer;
 mod error;
@@ -20,6 +13,14 @@ mod remote;
 mod remote;
 #[cfg(feature = "object-store")]
 mod web;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::{fmt, io};
+
+pub use crate::store::error::{StoreError, is_transient};
+pub use crate::store::remote::{Pieces, Remote};
 
 /// Schemes of a URL that is a store, as messages list them.
 pub const SCHEMES: &str = "`s3`, `gs`, `az`, `http`, `https` or `file`";

@@ -3,7 +3,6 @@
 //! Three tokenizers: [`bytes`], embedded, [`hf`], a Hugging Face `tokenizer.json`, and [`sentencepiece`], a SentencePiece model. The seam
 //! between them and the pipeline is [`Tokenizer`]: its ids are in the vocabulary and none is reserved, whatever the text spells.
 
-use crate::denoise::{TokenError, TokenSequence, TokenizerId};
 pub mod bytes;
 mod care;
 pub mod config;
@@ -17,6 +16,8 @@ pub mod hf;
 pub mod mistaken;
 pub mod names;
 pub mod sentencepiece;
+
+use crate::denoise::{TokenError, TokenSequence, TokenizerId};
 
 /// Turns text into ids. Shared by all workers; each brings its own [`Scratch`].
 pub trait Tokenizer: Send + Sync {

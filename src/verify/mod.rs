@@ -12,6 +12,16 @@
 //! whether a line is a document or a record, and what of a document is used, by itself or joined. If they came apart, every data set
 //! would have findings.
 
+pub mod batches;
+pub mod files;
+pub mod findings;
+pub mod manifest;
+pub mod recomputation;
+pub mod rejects;
+pub mod row_groups;
+pub mod rows;
+pub mod sources;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -30,15 +40,6 @@ use crate::verify::files::Files;
 use crate::verify::findings::{Findings, Report};
 use crate::verify::recomputation::Again;
 use crate::verify::rows::{ShardLaws, ShardRows};
-pub mod batches;
-pub mod files;
-pub mod findings;
-pub mod manifest;
-pub mod recomputation;
-pub mod rejects;
-pub mod row_groups;
-pub mod rows;
-pub mod sources;
 
 /// A data set whose manifest has been read.
 pub struct Opened {

@@ -407,7 +407,7 @@ pub(crate) fn spec_of_arguments(arguments: &str) -> Spec {
     let command = ["ul2-prep", "plan", shards.to_str().unwrap()];
     let cli = Cli::parse_from(command.into_iter().chain(arguments.split(' ').filter(|part| !part.is_empty())));
     let SubCommand::Plan(args) = cli.command else { panic!("`plan` was asked for") };
-    Settings::new(&args.masking).unwrap().spec
+    Settings::new(&args.masking).unwrap().masking.spec
 }
 
 /// The vocabulary of the `bytes` tokenizer.

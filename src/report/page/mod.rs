@@ -2,6 +2,9 @@
 
 #![expect(clippy::cast_precision_loss, reason = "what is drawn has a few digits")]
 
+pub mod plot;
+pub mod text;
+
 use std::fmt::Write as _;
 
 use crate::output::manifest::Manifest;
@@ -16,8 +19,6 @@ use crate::report::{counted, grouped};
 use crate::stats::histogram::Histogram;
 use crate::stats::law::Origin;
 use crate::stats::{DenoiserSummary, Lengths, Summary};
-pub mod plot;
-pub mod text;
 
 /// How each page begins: what does not is a file of someone else, and not replaced.
 pub const BEGINNING: &str = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"generator\" content=\"ul2-prep stats\">\n";

@@ -13,8 +13,7 @@ use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::{ModelWrapper, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer as _, Tokenizer};
 
 use crate::tokenize::fast::cache::{Ahead, Cache, Key};
-use crate::tokenize::fast::conditions;
-use crate::tokenize::fast::conditions::{METASPACE, NotFast};
+use crate::tokenize::fast::conditions::{self, METASPACE, NotFast};
 use crate::tokenize::fast::merges::{Merge, Merger, Merges};
 use crate::tokenize::fast::words::{ByteLevelWords, Classes, Kind};
 

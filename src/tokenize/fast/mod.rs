@@ -4,13 +4,6 @@
 //! once, split it into chunks, and ask a cache (chunk bytes to ids) or a model of their own. They claim nothing about the file that they
 //! have not asked the file's own normalizer and pre-tokenizer; what they cannot prove local, they give to them (docs/internals/tokenization.md).
 
-use std::sync::Arc;
-
-use tokenizers::{ModelWrapper, Tokenizer};
-
-use crate::tokenize::fast::bpe::{BpeState, FastBpe};
-use crate::tokenize::fast::conditions::NotFast;
-use crate::tokenize::fast::unigram::{FastUnigram, UnigramState};
 mod bpe;
 pub(in crate::tokenize) mod cache;
 mod characters;
@@ -19,6 +12,14 @@ mod merges;
 pub(in crate::tokenize) mod trie;
 mod unigram;
 mod words;
+
+use std::sync::Arc;
+
+use tokenizers::{ModelWrapper, Tokenizer};
+
+use crate::tokenize::fast::bpe::{BpeState, FastBpe};
+use crate::tokenize::fast::conditions::NotFast;
+use crate::tokenize::fast::unigram::{FastUnigram, UnigramState};
 
 /// The fast path of one tokenizer file. Shared by all workers, each with its own [`State`].
 pub enum Fast {

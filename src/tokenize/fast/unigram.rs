@@ -15,8 +15,7 @@ use tokenizers::{ModelWrapper, OffsetReferential, OffsetType, PreTokenizer as _,
 
 use crate::tokenize::fast::cache::{Ahead, Cache, Key};
 use crate::tokenize::fast::characters::{Class, Classes, stands_alone};
-use crate::tokenize::fast::conditions;
-use crate::tokenize::fast::conditions::{METASPACE, NotFast};
+use crate::tokenize::fast::conditions::{self, METASPACE, NotFast};
 use crate::tokenize::fast::trie::{Piece, Trie};
 
 /// What the crate takes from the least score for a character that no piece has.

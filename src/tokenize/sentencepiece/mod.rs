@@ -3,6 +3,14 @@
 //! Ids equal those of the Python package `sentencepiece` for every text that spells no reserved piece. The same model as a `tokenizer.json`
 //! gives other ids for some texts: the `tokenizers` crate adds scores up in float64, word by word, and normalizes grapheme clusters.
 
+mod added;
+mod bpe;
+mod model;
+mod normalizer;
+mod unigram;
+mod wire;
+pub mod words;
+
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -20,13 +28,6 @@ use crate::tokenize::sentencepiece::normalizer::{Normalizer, Symbols};
 use crate::tokenize::sentencepiece::unigram::{Unigram, UnigramState};
 use crate::tokenize::sentencepiece::words::Reserved;
 use crate::tokenize::{Role, Scratch, TokenizeError, Tokenizer, TokenizerNames, mistaken};
-mod added;
-mod bpe;
-mod model;
-mod normalizer;
-mod unigram;
-mod wire;
-pub mod words;
 
 /// What makes the ids. A change that makes others has another number.
 pub const LIBRARY: &str = "ul2-prep sentencepiece 1";

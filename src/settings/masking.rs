@@ -1,0 +1,95 @@
+//! How to mask: all that makes rows, whatever the sources are.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex};
+
+use anyhow::Result;
+
+use crate::denoise::Spec;
+use crate::input::reader::Limits;
+use crate::input::source::Source;
+use crate::output::data_set::DataSet;
+use crate::output::encode::RowGroupEncoder;
+use crate::output::schema::{self, RowFormat};
+use crate::output::unit_writer::ShardOptions;
+use crate::pipeline::documents::{Fields, Shared};
+use crate::pipeline::job::Job;
+use crate::pipeline::memory;
+use crate::pipeline::progress::Progress;
+use crate::pipeline::reject_limit::MaxRejects;
+use crate::plan::Plan;
+use crate::plan::chain::Plans;
+use crate::plan::inputs::Inputs;
+use crate::settings::threads::pool;
+use crate::tokenize::Tokenizer;
+
+/// How to mask.
+pub struct Masking {
+    /// Everything that decides rows.
+    pub spec: Spec,
+    /// What rows are made of.
+    pub format: RowFormat,
+    /// Text to ids.
+    pub tokenizer: Box<dyn Tokenizer>,
+    /// Where it is, to be noted in the data set. `None` if it is embedded, or if the place is a web address, which may hold a secret.
+    pub tokenizer_place: Option<String>,
+    /// Worker threads.
+    pub workers: usize,
+    /// What a source may ask for.
+    pub limits: Limits,
+}
+
+impl Masking {
+    /// The job that makes units of plans, from their sources.
+    ///
+    /// # Errors
+    ///
+    /// If the workers cannot be started.
+    pub fn job(
+        self,
+        data_set: DataSet,
+        plans: Plans,
+        sources: Vec<Source>,
+        max_rejects: MaxRejects,
+        interrupted: Arc<AtomicUsize>,
+    ) -> Result<Job> {
+        let Self { spec, format, tokenizer, tokenizer_place, workers, limits, .. } = self;
+        let (shared, shard_options) = shared(spec, format, tokenizer, plans.whole())?;
+        let pool = pool(workers)?;
+        Ok(Job {
+            shard_options,
+            plans,
+            sources,
+            data_set,
+            inputs: tokenizer_place.map(|tokenizer| Inputs { tokenizer, ..Inputs::default() }),
+            shared,
+            limits,
+            max_rejects,
+            pool,
+            permits: memory::permits(workers),
+            lanes: memory::lanes(workers),
+            buffers: Arc::default(),
+            progress: Arc::new(Progress::default()),
+            interrupted,
+            failed: AtomicBool::new(false),
+        })
+    }
+}
+
+/// What workers share, and how they encode the shards of a plan.
+///
+/// # Errors
+///
+/// If Parquet refuses the format.
+pub fn shared(
+    spec: Spec,
+    format: RowFormat,
+    tokenizer: Box<dyn Tokenizer>,
+    plan: &Plan,
+) -> Result<(Shared, ShardOptions)> {
+    let properties = schema::properties(&spec, plan.pages())?;
+    let encoder = RowGroupEncoder::new(format.clone(), properties.clone())?;
+    let shared = Shared { fields: Fields::new(&spec), spec, tokenizer, encoder, scratches: Mutex::default() };
+    let options = ShardOptions { shard_bytes: plan.shard_bytes, format, properties };
+    Ok((shared, options))
+}
