@@ -1,4 +1,4 @@
-//! From the arguments of `inspect` and `stats` to rows and counts.
+//! Turns the arguments of `inspect` and `stats` into rows and counts.
 
 use std::ops::ControlFlow;
 
@@ -29,10 +29,10 @@ use crate::store::Location;
 use crate::tokenize::TokenizerPath;
 use crate::tokenize::file::BYTES;
 
-/// Rows of a data set that are shown if nobody says how many.
+/// The number of rows of a data set to show by default.
 const ROWS: u64 = 10;
 
-/// Rows that are looked at.
+/// The rows to look at.
 pub struct Looking {
     target: What,
     spec: Spec,
@@ -55,7 +55,7 @@ enum What {
     },
 }
 
-/// A line, and what is said if it has no row.
+/// A line, and the message for a line without a row.
 struct Line {
     source_name: String,
     line: u64,
@@ -66,7 +66,7 @@ impl Looking {
     ///
     /// # Errors
     ///
-    /// If there is neither, or the flags are of the other.
+    /// If the arguments name neither, or a flag belongs to the other one.
     pub fn new(args: &InspectArgs) -> Result<Self> {
         let place = Location::parse(&args.target)?;
         let line = |line: &str| line.parse().ok().filter(|line| *line > 0);
@@ -77,7 +77,7 @@ impl Looking {
                 args.refuse_for(Target::Line)?;
                 Self::line(args, source, number)
             }
-            // The colon of a scheme is followed by no number.
+            // No number follows the colon of a URL scheme.
             (Some((source, number)), None) if let Some(number) = line(number) => {
                 args.refuse_for(Target::Line)?;
                 Self::line(args, source, number)
@@ -169,7 +169,7 @@ impl Looking {
     ///
     /// # Errors
     ///
-    /// If rows cannot be read, or what `visit` says.
+    /// If rows cannot be read, or the error that `visit` returns.
     pub fn visit(&self, visit: impl FnMut(Vec<Found>) -> Result<ControlFlow<()>>) -> Result<()> {
         match &self.target {
             What::DataSet { data_set, described } => {
@@ -182,7 +182,7 @@ impl Looking {
                 let mut visit = self.choice.limit(visit);
                 let mut shown = 0;
                 let _ = rows.each(None, &mut |mut found: Vec<Found>| {
-                    // Their places in the batch say nothing.
+                    // Their places in the batch have no meaning here.
                     for example in &mut found {
                         example.row = shown;
                     }

@@ -33,7 +33,7 @@ use crate::report;
 use crate::store::tell_with;
 use crate::tokenize::guard;
 
-/// Does what the command line says. The exit code.
+/// Runs the command that the command line asks for, and returns the exit code.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! `plan`: what a run would do and make, and a plan for many machines.
+//! `plan`: what a run would do and make, and a stored plan for many machines.
 
 use anyhow::Result;
 
@@ -22,7 +22,7 @@ pub(crate) fn execute_plan(args: &PlanArgs) -> Result<()> {
         masking.split.get_or_insert(Split::OF_PLANS);
     }
     let mut settings = Settings::new(&masking)?;
-    // A plan that is written finds its sources where they were.
+    // A stored plan needs its sources where they were.
     let earlier = if args.write { Earlier::Stays } else { Earlier::GivesWay };
     let extend = args.extend.then_some(Extend { cutting: settings.cutting, earlier });
     let goes_on = match &args.out {
@@ -42,7 +42,7 @@ pub(crate) fn execute_plan(args: &PlanArgs) -> Result<()> {
                 report::message(REPLACED);
             }
             if goes_on {
-                // Its units are what will be made, however they would be cut now.
+                // The stored units are the ones to make, however the sources would be cut now.
                 settings.plan.units.clone_from(&plans.whole().units);
             }
             goes_on
@@ -52,7 +52,7 @@ pub(crate) fn execute_plan(args: &PlanArgs) -> Result<()> {
     if goes_on {
         text += "\nthe data set in the folder can go on with these settings\n";
     }
-    // What can be said at once is not held back by what takes a second.
+    // Print what is known at once, before the sample, which takes a second.
     report::data(&text)?;
     if let Some(out) = args.out.as_ref().filter(|_| args.write) {
         let tokenizer = masking.tokenizer.as_deref().unwrap_or(BYTES);
@@ -67,7 +67,7 @@ pub(crate) fn execute_plan(args: &PlanArgs) -> Result<()> {
     Ok(report::data(&report::estimate::estimate(&estimate, &spec, workers))?)
 }
 
-/// What a run with these settings would make, from a sample, and the spec.
+/// Estimates from a sample what a run with these settings would make; returns the spec as well.
 ///
 /// # Errors
 ///

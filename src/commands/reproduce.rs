@@ -1,4 +1,4 @@
-//! From a manifest back to what made it: for `verify` with sources, and for `reproduce`.
+//! Turns a manifest back into the settings that made it: for `verify` with sources, and for `reproduce`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -33,7 +33,7 @@ pub const ALL_REJECTS: MaxRejects = MaxRejects::ALL;
 
 /// A data set that can be made again.
 pub struct Begun {
-    /// What its manifest says.
+    /// The contents of its manifest.
     pub described: Described,
     /// How it was masked.
     pub masking: Masking,
@@ -45,11 +45,11 @@ pub struct Begun {
     pub warnings: Vec<String>,
 }
 
-/// Gets ready to make a data set again, or says what differs already.
+/// Prepares to make a data set again, or returns the differences that are already known.
 ///
 /// # Errors
 ///
-/// If manifest, source, tokenizer or folder cannot be used at all.
+/// If the manifest, a source, the tokenizer or the folder cannot be used at all.
 pub fn begin(args: &ReproduceArgs) -> Result<Result<Begun, Vec<String>>> {
     let ReproduceArgs { manifest, sources, out, tokenizer, workers, limits, quiet: _ } = args;
     let (path, bytes) = manifest_file(manifest)?;
@@ -103,7 +103,7 @@ pub fn begin(args: &ReproduceArgs) -> Result<Result<Begun, Vec<String>>> {
     Ok(Ok(Begun { described, masking, plan, sources, warnings }))
 }
 
-/// How a data set made again differs from the one of a manifest.
+/// The differences between a data set made again and the one its manifest describes.
 #[must_use]
 pub fn compare(said: &Manifest, made: &Manifest) -> Vec<String> {
     let same_version = said.tool_version == made.tool_version;
@@ -122,16 +122,16 @@ pub fn compare(said: &Manifest, made: &Manifest) -> Vec<String> {
         json
     };
     let mut found = differences(&json(said), &json(made));
-    // What the sources are comes first: the rest follows from them.
+    // Differences in the sources come first: the others follow from them.
     found.sort_by_key(|one| !(one.path.starts_with("sources[") && one.path.ends_with("].sha256")));
     found.iter().map(|one| one.shown("in the manifest", "made again")).collect()
 }
 
-/// The sources of a manifest, in its order, and the names of those that it does not name.
+/// The sources of a manifest, in its order, and the names of given sources that it does not list.
 fn matching(entries: &[SourceEntry], found: Vec<Source>, differ: &mut Vec<String>) -> (Vec<Source>, Vec<String>) {
     let mut sources = Vec::new();
     for entry in entries {
-        // Sources are found in the order of names.
+        // Found sources are sorted by name.
         match found.binary_search_by(|source| source.name.cmp(&entry.name)).ok().map(|place| &found[place]) {
             None => differ.push(format!("the source `{}` of the manifest is not among those given", entry.name)),
             Some(source) if source.bytes != entry.bytes => differ.push(format!(

@@ -1,4 +1,4 @@
-//! `run`: makes a data set, or units of a plan that is written.
+//! `run`: makes a data set, or units of a stored plan.
 
 use std::time::Instant;
 
@@ -39,7 +39,7 @@ pub(crate) fn execute_run(args: &RunArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What earlier runs did, so that a run which goes on is not taken for one that begins.
+/// Prints what earlier runs did, so that a resumed run does not look like a new one.
 fn say_where_it_begins(job: &Job, unit: Option<usize>) -> Result<(), RunError> {
     if job.plans.replace_others() {
         report::message(REPLACED);
@@ -55,7 +55,7 @@ fn say_where_it_begins(job: &Job, unit: Option<usize>) -> Result<(), RunError> {
     Ok(())
 }
 
-/// One unit of a plan; or all of them, and the end.
+/// Makes one unit of a plan; or all of them, and then finishes the data set.
 pub(crate) fn execute_planned(args: &RunArgs, plan: &Location) -> Result<(), Failure> {
     let begin = Instant::now();
     let signals = interruption().context("cannot listen for signals")?;

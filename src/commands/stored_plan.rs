@@ -1,4 +1,4 @@
-//! A plan that is written, and its units on any machine: for `plan --write`, `run --plan`, `status` and `finalize`.
+//! A stored plan, and its units on any machine: for `plan --write`, `run --plan`, `status` and `finalize`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -45,7 +45,8 @@ pub fn write(settings: Settings, out: &Location, tokenizer: &str, extend: bool) 
         inputs.sources.insert(source.name.clone(), source_place(&source.place)?);
     }
     data_set.create_folders().map_err(OutputError::from)?;
-    // A unit that finds the plan finds these; those of a plan that gave way are gone before it.
+    // A unit that finds the plan must find its inputs too, so they are written first. `Plans::write` removes the inputs
+    // of replaced plans before it writes the new plan.
     if !plans.replace_all() {
         inputs.write(&data_set)?;
     }
@@ -56,24 +57,24 @@ pub fn write(settings: Settings, out: &Location, tokenizer: &str, extend: bool) 
     Ok(plans.whole().units.len())
 }
 
-/// What is to be done for a plan.
+/// What is left to do for a plan.
 pub enum Ready {
     /// Nothing: the unit is done.
     Done {
         /// The unit.
         unit: usize,
-        /// How many there are.
+        /// Units of the plan.
         units: usize,
     },
-    /// A unit, or all that are not done.
+    /// A unit, or all units that are not done.
     Job(Box<Job>, Option<usize>),
 }
 
-/// Gets ready to make one unit of a plan, or all of them.
+/// Prepares to make one unit of a plan, or all of them.
 ///
 /// # Errors
 ///
-/// If there is no plan, no such unit, or what it needs is not as it was.
+/// If there is no plan or no such unit, or something the unit needs has changed.
 pub fn job(args: &RunArgs, dir: &Location, interrupted: Arc<AtomicUsize>) -> Result<Ready> {
     let masking = &args.masking;
     let unit = settings::environment::unit(args.unit, args.index_offset)?;
@@ -83,7 +84,7 @@ pub fn job(args: &RunArgs, dir: &Location, interrupted: Arc<AtomicUsize>) -> Res
         if unit >= units {
             return Err(SettingsError::NoUnit { unit, units }.into());
         }
-        // What is done needs neither its sources nor its tokenizer.
+        // A finished unit needs neither its sources nor its tokenizer.
         if opened.is_done(unit)? {
             return Ok(Ready::Done { unit, units });
         }
@@ -114,12 +115,12 @@ pub fn finalize(args: &FinalizeArgs) -> Result<Manifest> {
         None => opened.tokenizer(tokenizer.as_deref(), inputs.as_ref())?.path(),
     };
     let Opened { data_set, plans, spec, .. } = &opened;
-    // What the units allowed is allowed.
+    // The units have already checked their rejects.
     let ending = Ending { plans, data_set, spec, tokenizer_path, max_rejects: MaxRejects::ALL };
     Ok(finish(&ending)?)
 }
 
-/// How far each unit of a data set is.
+/// The state of each unit of a data set.
 ///
 /// # Errors
 ///
@@ -129,7 +130,7 @@ pub fn status(dir: &Location) -> Result<Vec<UnitState>> {
     Ok(states(&opened.data_set, opened.plans.whole().units.len())?)
 }
 
-/// A data set that a plan is written for.
+/// A data set with a stored plan.
 struct Opened {
     data_set: DataSet,
     plans: Plans,
@@ -153,14 +154,14 @@ impl Opened {
         Ok(Self { data_set, plans, spec, format })
     }
 
-    /// Whether all shards of a unit are committed, by this plan.
+    /// Whether all shards of a unit are committed under this plan.
     fn is_done(&self, unit: usize) -> Result<bool> {
         let records = CommitRecord::read_unit(&self.data_set, unit)?;
         check_records(&self.data_set, self.plans.fingerprint(unit), unit, &records)?;
         Ok(records.last().is_some_and(|record| record.last))
     }
 
-    /// The sources of the plan: where they are, if a unit that is to be made needs them.
+    /// The sources of the plan, with their locations if a unit still to be made needs them.
     fn sources(&self, unit: Option<usize>, given: Option<&[Source]>, inputs: Option<&Inputs>) -> Result<Vec<Source>> {
         let plan = self.plans.whole();
         let wanted: Vec<usize> = if let Some(unit) = unit {
@@ -190,13 +191,14 @@ impl Opened {
     }
 }
 
-/// A source of the plan: among those given, or where it was. What is elsewhere now has another tag there.
+/// A source of the plan: the one given, or the one at its recorded location. Tags are only compared at the recorded
+/// location: a copy elsewhere has another tag.
 fn found(planned: &PlannedSource, given: Option<&[Source]>, inputs: Option<&Inputs>) -> Result<Source> {
     let PlannedSource { name, bytes, tag } = planned;
     let nowhere = || SettingsError::NotGiven { source_name: name.clone() };
     let source = match (given, inputs.and_then(|inputs| inputs.sources.get(name))) {
         (Some(given), _) => {
-            // Sources are found in the order of names.
+            // Found sources are sorted by name.
             let place = given.binary_search_by(|source| source.name.cmp(name)).map_err(|_| nowhere())?;
             given[place].clone()
         }

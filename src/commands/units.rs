@@ -1,4 +1,4 @@
-//! `status` and `finalize`: how far the units of a plan are, and their end.
+//! `status` and `finalize`: the state of a plan's units, and the last step.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! `verify`: what a data set breaks of its laws.
+//! `verify`: checks that a data set keeps its laws.
 
 use anyhow::Result;
 
@@ -22,7 +22,7 @@ pub(crate) fn execute_verify(args: &VerifyArgs) -> Result<u8> {
     Ok(if found.count() == 0 { EXIT_DONE } else { EXIT_DATA })
 }
 
-/// What `verify` finds.
+/// Runs the checks of `verify`.
 ///
 /// # Errors
 ///
