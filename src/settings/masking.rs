@@ -27,15 +27,16 @@ use crate::tokenize::Tokenizer;
 pub struct Masking {
     /// Everything that decides rows.
     pub spec: Spec,
-    /// What rows are made of.
+    /// The columns of rows and how they are written.
     pub format: RowFormat,
-    /// Text to ids.
+    /// Turns text into ids.
     pub tokenizer: Box<dyn Tokenizer>,
-    /// Where it is, to be noted in the data set. `None` if it is embedded, or if the place is a web address, which may hold a secret.
+    /// Where the tokenizer is, to be recorded in the data set. `None` if it is embedded, or if it came from a web
+    /// address, which may hold a secret.
     pub tokenizer_place: Option<String>,
-    /// Worker threads.
+    /// The number of worker threads.
     pub workers: usize,
-    /// What a source may ask for.
+    /// Limits on what a source may ask for.
     pub limits: Limits,
 }
 
@@ -76,7 +77,7 @@ impl Masking {
     }
 }
 
-/// What workers share, and how they encode the shards of a plan.
+/// The state that workers share, and how they encode the shards of a plan.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! From arguments and recipe to a job. The only reader of the environment.
+//! Turns arguments and a recipe into a job.
 
 pub mod data_set;
 pub mod environment;
@@ -43,17 +43,17 @@ use crate::tokenize::{TokenizerNames, TokenizerPath};
 pub struct Settings {
     /// How to mask.
     pub masking: Masking,
-    /// The sources, in the order of names.
+    /// The sources, sorted by name.
     pub sources: Vec<Source>,
     /// The names of files beside them that look like sources and are not.
     pub passed_over: Vec<String>,
-    /// What will be done.
+    /// The plan of the run.
     pub plan: Plan,
-    /// How sources are cut into its units.
+    /// How sources are cut into the plan's units.
     pub cutting: Cutting,
-    /// What a person should know before the run, since it is likely not meant.
+    /// Warnings before the run: things that are probably not meant.
     pub warnings: Vec<String>,
-    /// What a person may want to know.
+    /// Notes before the run.
     pub notes: Vec<String>,
 }
 
@@ -138,7 +138,7 @@ impl Settings {
     }
 }
 
-/// Rows that no trainer can use.
+/// A warning about rows that no trainer can use.
 fn missing_columns(format: &RowFormat) -> Option<String> {
     let missing: Vec<&str> = [Column::InputIds, Column::Labels]
         .into_iter()
@@ -149,14 +149,16 @@ fn missing_columns(format: &RowFormat) -> Option<String> {
         .then(|| format!("the columns are without `{}`: the rows cannot be trained on", missing.join("` and `")))
 }
 
-/// What the tokenizer's file asks for that no run does: it would lose text, or give a text other ids each time.
+/// A warning about settings in the tokenizer's file that no run applies, because they would lose text or give a text
+/// different ids each time.
 fn switched_off(names: &dyn TokenizerNames) -> Option<String> {
     let what = names.switched_off();
     (!what.is_empty()).then(|| format!("the tokenizer's file asks for {}: switched off", what.join(" and ")))
 }
 
-/// Mode tokens by text that are not tokens of the file, so that ordinary pieces spell them. The released checkpoints have theirs in square
-/// brackets; a text in angle brackets is hardly ever meant to be spelled. The embedded tokenizer spells all.
+/// Mode tokens given as text that are not tokens of the file, so that ordinary pieces spell them. The released
+/// checkpoints write theirs in square brackets; a text in angle brackets is hardly ever meant to be spelled. The
+/// embedded tokenizer spells all of them.
 fn spelled_mode_tokens(
     names: &dyn TokenizerNames,
     recipe: &Recipe,
@@ -192,7 +194,7 @@ fn spelled_mode_tokens(
     Ok(())
 }
 
-/// Two families that a model could not tell apart.
+/// Families whose mode tokens are alike, so that a model could not tell them apart.
 fn alike_mode_tokens(denoisers: &[Denoiser]) -> Vec<String> {
     let mut warnings = Vec::new();
     for (index, first) in denoisers.iter().enumerate() {

@@ -4,11 +4,11 @@ use anyhow::{Context as _, Result};
 
 use crate::settings::error::SettingsError;
 
-/// The number of workers: what is asked for, or one a core.
+/// The number of workers: the number asked for, or one a core.
 ///
 /// # Errors
 ///
-/// [`SettingsError::NoWorkers`] if none is asked for.
+/// [`SettingsError::NoWorkers`] if the number is 0.
 pub fn workers(asked: Option<usize>) -> Result<usize, SettingsError> {
     match asked {
         Some(0) => Err(SettingsError::NoWorkers),
@@ -17,7 +17,7 @@ pub fn workers(asked: Option<usize>) -> Result<usize, SettingsError> {
     }
 }
 
-/// The workers.
+/// Starts the worker threads.
 ///
 /// # Errors
 ///
