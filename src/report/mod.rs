@@ -1,4 +1,4 @@
-//! Everything that is printed: progress, warnings, summaries, tables, rows, errors.
+//! Everything that the tool prints: progress, warnings, summaries, tables, rows, errors.
 
 pub mod estimate;
 pub mod examples;
@@ -22,7 +22,7 @@ pub use crate::numbers::{counted, grouped};
 pub use crate::report::progress::{ProgressReport, clear};
 use crate::report::terminal::{one_line, visible};
 
-/// Standard output takes no more: no matter of the data set, and of no command's usage.
+/// Standard output is closed or full: an error of neither the data set nor the command line.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output: {0}")]
 pub struct OutputClosed(io::Error);
@@ -40,7 +40,7 @@ pub fn data(text: &str) -> Result<(), OutputClosed> {
     }
 }
 
-/// Prints a part of data that comes little by little. Whether more is wanted: a pager that was left is not an error.
+/// Prints a part of data that is written bit by bit. Returns whether to go on: closing the pager is not an error.
 ///
 /// # Errors
 ///
@@ -53,14 +53,14 @@ pub fn part_of_data(text: &str) -> Result<ControlFlow<()>, OutputClosed> {
     }
 }
 
-/// Prints a line for a person to standard error.
+/// Prints a message line to standard error.
 pub fn message(text: &str) {
     progress::clear();
     // Nowhere left to report a closed stderr.
     let _ = writeln!(io::stderr().lock(), "{}", visible(text));
 }
 
-/// Prints why a command failed, in one line, and what to do about it.
+/// Prints on one line why a command failed, then what to do about it.
 pub fn failure(error: &str, hint: Option<&str>) {
     message(&format!("error: {}", one_line(error)));
     if let Some(hint) = hint {
@@ -68,23 +68,23 @@ pub fn failure(error: &str, hint: Option<&str>) {
     }
 }
 
-/// Prints what a person should know before a run.
+/// Prints warnings and notes before a run.
 pub fn before(warnings: &[String], notes: &[String]) {
     for line in remarks(warnings, notes) {
         message(&line);
     }
 }
 
-/// Warnings and notes, a line each.
+/// Warnings and notes, one a line.
 pub(crate) fn remarks(warnings: &[String], notes: &[String]) -> impl Iterator<Item = String> {
     let warnings = warnings.iter().map(|warning| format!("warning: {warning}"));
     warnings.chain(notes.iter().map(|note| format!("note: {note}")))
 }
 
-/// Differences that are shown one by one.
+/// Differences that are listed one by one.
 pub(crate) const MOST_DIFFERENCES: usize = 40;
 
-/// Which tokenizer it is. Nobody who has given none should take the ids for those of a model.
+/// The tokenizer's name. It marks the embedded tokenizer clearly, so that its ids are not mistaken for a model's.
 pub(crate) fn tokenizer(id: &TokenizerId) -> String {
     let TokenizerId { kind, sha256, library } = id;
     match sha256.get(..12) {
@@ -93,7 +93,7 @@ pub(crate) fn tokenizer(id: &TokenizerId) -> String {
     }
 }
 
-/// Ids of a mode token that are shown.
+/// Ids of a mode token that are shown at most.
 const MOST_MODE_IDS: usize = 8;
 
 pub(crate) fn mode_ids(ids: &[u32]) -> String {

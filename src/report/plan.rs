@@ -1,4 +1,4 @@
-//! What a run would do.
+//! The output of `plan`.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ use crate::report::{mode_ids, remarks, tokenizer};
 use crate::settings::Settings;
 use crate::settings::masking::Masking;
 
-/// What `plan` prints.
+/// The text that `plan` prints: what a run would do.
 #[must_use]
 pub fn plan(settings: &Settings) -> String {
     let Settings { masking, sources, passed_over, plan, .. } = settings;
@@ -50,7 +50,8 @@ pub fn plan(settings: &Settings) -> String {
     visible(&text).into_owned()
 }
 
-/// What a run holds beside the tokenizer's tables: with lines as most sources have them, and with those that are allowed.
+/// The memory that a run needs besides the tokenizer's tables: with lines of common length, and with the longest lines
+/// allowed.
 fn memory(settings: &Settings) -> String {
     let Settings { masking: Masking { spec, format, workers, .. }, plan, sources, .. } = settings;
     let most = |line| bytes(memory::most(spec, format, plan.pages().compression, sources, *workers, line));

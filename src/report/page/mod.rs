@@ -1,4 +1,4 @@
-//! A data set on one page: HTML with its plots in it, and nothing that would have to be fetched (`docs/reference/inspect.md`).
+//! A data set on one HTML page that includes its plots and fetches nothing (`docs/reference/inspect.md`).
 
 #![expect(clippy::cast_precision_loss, reason = "what is drawn has a few digits")]
 
@@ -20,13 +20,13 @@ use crate::stats::histogram::Histogram;
 use crate::stats::law::Origin;
 use crate::stats::{DenoiserSummary, Lengths, Summary};
 
-/// How each page begins: what does not is a file of someone else, and not replaced.
+/// How each of our pages begins. A file that begins differently is not ours, and is not replaced.
 pub const BEGINNING: &str = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"generator\" content=\"ul2-prep stats\">\n";
 
-/// Sources whose documents are drawn.
+/// Sources whose documents are drawn at most.
 const MOST_SOURCES: usize = 30;
 
-/// Letters of a part of a row that are on the page.
+/// Letters of a row's part that the page shows at most.
 const MOST_LETTERS: usize = 2_000;
 
 const STYLE: &str = include_str!("page.css");
@@ -36,17 +36,17 @@ const STYLE: &str = include_str!("page.css");
 pub struct RowShown {
     /// Its denoiser.
     pub denoiser: String,
-    /// Where it is from.
+    /// Its source and line.
     pub place: String,
     /// The text that it was made from.
     pub text: Vec<Part>,
-    /// What is read.
+    /// The parts of the inputs.
     pub inputs: Vec<Part>,
-    /// What is to be produced.
+    /// The parts of the labels.
     pub labels: Vec<Part>,
 }
 
-/// The page.
+/// The HTML of the page.
 #[must_use]
 pub fn page(manifest: &Manifest, summary: &Summary, rows: &[RowShown]) -> String {
     let title = format!("{} with seed {}", summary.recipe, manifest.spec["seed"]);
@@ -227,7 +227,7 @@ fn examples(rows: &[RowShown]) -> String {
     text
 }
 
-/// A part of a row. Of a long one both ends.
+/// A part of a row. A long one is shown by both its ends.
 fn span(Part { kind, text }: &Part) -> String {
     let letters = text.chars().count();
     let text = if letters > MOST_LETTERS {
@@ -252,7 +252,7 @@ fn from_one(histogram: &Histogram) -> Vec<u64> {
     dense(histogram, 1)
 }
 
-/// All counts from `first` on, also those of nothing.
+/// All counts from `first` on, zeros included.
 fn dense(histogram: &Histogram, first: u32) -> Vec<u64> {
     let mut counts = Vec::new();
     for (number, count) in histogram.iter().filter(|(number, _)| *number >= first) {
