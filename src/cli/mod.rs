@@ -1,4 +1,4 @@
-//! The command line. Only structs: their comments are the help text.
+//! The command line. There are only structs here: their comments are the help text.
 
 pub mod inspect;
 pub mod masking;
@@ -27,10 +27,11 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// Arguments that are texts, of which an empty one is one as well.
+/// Arguments that are texts, where an empty text is valid.
 const TEXTS: [&str; 2] = ["example", "label"];
 
-/// Refuses an argument that is empty, as a variable of the shell makes it that is not set: an empty path would be the current folder.
+/// Refuses an empty argument, which usually comes from an unset variable of the shell: an empty path would mean the
+/// current folder.
 ///
 /// # Errors
 ///
@@ -53,10 +54,11 @@ pub fn refuse_empty(matches: &ArgMatches) -> Result<(), clap::Error> {
     Err(error)
 }
 
-/// Where an empty argument comes from.
+/// A likely cause of an empty argument.
 const UNSET: &str = "the value is empty: is a variable of the shell not set?";
 
-/// The commands in the order in which a person needs them. A test holds the lines to what the commands say of themselves.
+/// The commands in the order in which a person needs them. A test compares these lines with the commands' own
+/// descriptions.
 const HELP: &str = "\
 {about-with-newline}
 {usage-heading} {usage}
@@ -215,7 +217,7 @@ pub enum Command {
     Recipes(RecipesArgs),
 }
 
-/// What a plan decides, so that it cannot be asked for beside one.
+/// Settings that a plan fixes, so that they cannot be given next to one.
 const OF_THE_PLAN: [&str; 23] = [
     "tokenizer_path",
     "text_field",
@@ -412,7 +414,7 @@ pub struct GenerateArgs {
     pub what: Generated,
 }
 
-/// What can be made of the command line alone.
+/// Files that can be generated from the command line's definition alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Generated {
     /// The man page, of all commands.
@@ -463,7 +465,7 @@ mod tests {
                 if TEXTS.contains(&id) {
                     continue;
                 }
-                // What else is needed, that the empty argument is all that is wrong.
+                // The other arguments that the command requires, so that the empty one is the only fault.
                 let mut others: Vec<(&str, &[&str])> = match name {
                     "run" if matches!(id, "plan" | "unit" | "index_offset") => vec![("plan", &["--plan", "p"])],
                     "run" | "reproduce" => {
@@ -484,7 +486,7 @@ mod tests {
                     others.into_iter().partition(|(other, _)| arg.is_positional() && *other == "manifest");
                 line.extend(before.iter().flat_map(|(_, words)| words.iter().map(ToString::to_string)));
                 line.push(empty);
-                // Flags with several values would take the positional ones.
+                // Flags with several values would consume the positional ones.
                 line.extend(after.iter().flat_map(|(_, words)| words.iter().map(ToString::to_string)));
                 let read = Cli::command().try_get_matches_from(&line).and_then(|matches| refuse_empty(&matches));
                 let error = read.expect_err(&line.join(" "));
