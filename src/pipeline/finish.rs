@@ -29,9 +29,10 @@ pub struct Ending<'a> {
     pub max_rejects: MaxRejects,
 }
 
-/// Writes card, digests, manifest and the mark of success from the commit records of all units, in this order.
+/// Writes the card, the digests, the manifest and the mark of success, in this order, from the commit records of all
+/// units.
 ///
-/// Another run may extend the data set meanwhile: then they are those of the whole, or are left to that run.
+/// If another run extends the data set meanwhile, these files describe the extended data set, or are left to that run.
 ///
 /// # Errors
 ///
@@ -41,7 +42,7 @@ pub fn finish(ending: &Ending<'_>) -> Result<Manifest, RunError> {
         let extension = finished_extension(ending)?;
         let plans = extension.as_ref().unwrap_or(ending.plans);
         let manifest = write_manifest(ending, plans)?;
-        // One that ended just now has written its manifest before this one.
+        // An extension that finished just now wrote its manifest before this one.
         if finished_extension(ending)?.is_none_or(|now| now.len() == plans.len()) {
             ending.data_set.remove_temporaries().map_err(OutputError::from)?;
             return Ok(manifest);
@@ -49,7 +50,7 @@ pub fn finish(ending: &Ending<'_>) -> Result<Manifest, RunError> {
     }
 }
 
-/// The plans of a run that extended the data set while this one was at work, if all its units are finished.
+/// The plans of a run that extended the data set during this run, if all its units are finished.
 fn finished_extension(ending: &Ending<'_>) -> Result<Option<Plans>, OutputError> {
     let Some(plans) = Plans::read(ending.data_set)?.filter(|plans| plans.len() > ending.plans.len()) else {
         return Ok(None);
@@ -58,7 +59,8 @@ fn finished_extension(ending: &Ending<'_>) -> Result<Option<Plans>, OutputError>
     Ok(states.iter().all(|state| *state == UnitState::Done).then_some(plans))
 }
 
-/// Whether the files of shards and rejects are there, and shards as long as they should be. Their bytes are `verify`'s to look at.
+/// Checks that the files of shards and rejects exist, and that shards have the recorded sizes. `verify` checks their
+/// bytes.
 fn check_files(data_set: &DataSet, records: &[Vec<CommitRecord>]) -> Result<(), OutputError> {
     let mut sizes = data_set.sizes(DATA)?;
     sizes.extend(data_set.sizes(REJECTS)?);
@@ -83,7 +85,7 @@ fn check_files(data_set: &DataSet, records: &[Vec<CommitRecord>]) -> Result<(), 
     Ok(())
 }
 
-/// Removes what runs left that were killed before they committed it, and that nothing has taken the place of.
+/// Removes files that killed runs wrote but did not commit, and that no later run replaced.
 fn remove_leftovers(data_set: &DataSet, units: usize, manifest: &Manifest) -> Result<(), OutputError> {
     let leftovers = data_set.unnamed(units, &manifest.files().collect())?;
     for name in &leftovers {
@@ -94,7 +96,7 @@ fn remove_leftovers(data_set: &DataSet, units: usize, manifest: &Manifest) -> Re
     Ok(leftovers.iter().try_for_each(|name| data_set.remove(name))?)
 }
 
-/// Whether all that comes after the records is there. The card may be one that a person has written on in.
+/// Whether the files that follow from the records are there. A person may have edited the card.
 fn is_written(data_set: &DataSet, manifest: &Manifest, sums: &Sums) -> Result<bool, OutputError> {
     let has = |name: &str, bytes: &[u8]| Ok::<_, OutputError>(data_set.read(name)?.as_deref() == Some(bytes));
     Ok(data_set.has_name(CARD)?
@@ -103,7 +105,7 @@ fn is_written(data_set: &DataSet, manifest: &Manifest, sums: &Sums) -> Result<bo
         && has(SUMS, &sums.to_bytes())?)
 }
 
-/// Whether each source that was read in parts has a document in one of them, as the units ask of all others.
+/// Checks that each source that was read in parts has a document in one of them, as units check for all other sources.
 fn check_parts(max: MaxRejects, manifest: &Manifest) -> Result<(), RunError> {
     let parts = manifest.plan.units.iter().filter(|unit| unit.part.is_some());
     let mut sources = parts.filter_map(|unit| manifest.sources.get(unit.first_source)).filter(|_| !max.allows_all());
@@ -132,7 +134,7 @@ fn write_manifest(ending: &Ending<'_>, plans: &Plans) -> Result<Manifest, RunErr
     check_parts(ending.max_rejects, &manifest)?;
     check_files(ending.data_set, &records)?;
     remove_leftovers(ending.data_set, plan.units.len(), &manifest)?;
-    // The records may have been found, not written.
+    // The records may have been found rather than written by this run.
     ending.data_set.settle().map_err(OutputError::from)?;
     let card = card(&manifest);
     let sums = Sums::new(&manifest, &card, plans.files(), records.iter().flatten());

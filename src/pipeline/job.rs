@@ -1,4 +1,4 @@
-//! All that the units of a run share.
+//! The state that the units of a run share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -19,35 +19,35 @@ use crate::plan::Plan;
 use crate::plan::chain::Plans;
 use crate::plan::inputs::Inputs;
 
-/// All that the units of a run share.
+/// The state that the units of a run share.
 pub struct Job {
-    /// What to do.
+    /// The plans to carry out.
     pub plans: Plans,
-    /// The plan's sources in its order, and where they are.
+    /// The plan's sources, in its order, with their locations.
     pub sources: Vec<Source>,
-    /// Where to.
+    /// The data set to write.
     pub data_set: DataSet,
-    /// Where the tokenizer is, to be noted in the data set.
+    /// Where the tokenizer is, to be recorded in the data set.
     pub inputs: Option<Inputs>,
-    /// What shards have in common.
+    /// Options of all shards.
     pub shard_options: ShardOptions,
-    /// What workers share.
+    /// The state that workers share.
     pub shared: Shared,
-    /// What sources may ask for.
+    /// Limits on what a source may ask for.
     pub limits: Limits,
-    /// How many bad lines a source may have.
+    /// How many lines of a source may be rejected.
     pub max_rejects: MaxRejects,
     /// The workers: all threads of the run.
     pub pool: ThreadPool,
-    /// What batches on their way weigh together, at most ([`Batch::weight`](crate::input::batch::Batch::weight)).
+    /// The most that batches in flight may weigh together ([`Batch::weight`](crate::input::batch::Batch::weight)).
     pub permits: usize,
-    /// Workers that also read and commit.
+    /// The number of workers that also read and commit.
     pub lanes: usize,
-    /// Memory that batches hand on.
+    /// Memory that batches reuse.
     pub buffers: Arc<Buffers>,
-    /// How far it is.
+    /// How far the run is.
     pub progress: Arc<Progress>,
-    /// Set by a signal.
+    /// The signal's number, once a signal has come.
     pub interrupted: Arc<AtomicUsize>,
     /// Set by the first unit that fails.
     pub failed: AtomicBool,
@@ -67,7 +67,7 @@ impl Job {
         }
     }
 
-    /// All that is to be done.
+    /// The whole plan.
     #[must_use]
     pub fn plan(&self) -> &Plan {
         self.plans.whole()

@@ -15,11 +15,11 @@ use crate::pipeline::job::Job;
 use crate::pipeline::unit::{UnitBatch, mask_batch, run_unit};
 use crate::plan::state::committed;
 
-/// Makes the data set, or what is missing of it: writes the plan, makes its units, finishes.
+/// Makes the data set, or the missing part of it: writes the plan, makes its units, finishes.
 ///
 /// # Errors
 ///
-/// [`RunError`]; finished shards stay, and the same run goes on after them.
+/// [`RunError`]; finished shards stay, and the same run resumes after them.
 pub fn run(job: &Job) -> Result<Manifest, RunError> {
     job.data_set.create_folders().map_err(OutputError::from)?;
     if !job.data_set.has_name(SUMS).map_err(OutputError::from)? {
@@ -34,7 +34,7 @@ pub fn run(job: &Job) -> Result<Manifest, RunError> {
     finish(&job.ending())
 }
 
-/// Makes one unit of a plan that is written, whoever makes the others.
+/// Makes one unit of a stored plan; other processes make the others.
 ///
 /// # Errors
 ///
@@ -45,7 +45,7 @@ pub fn run_alone(job: &Job, unit: usize) -> Result<(), RunError> {
     run_units(job, unit..unit + 1)
 }
 
-/// Each lane takes the next unit until there is none. The error of the lowest unit is the run's.
+/// Each lane takes the next unit until there is none. The run returns the error of the lowest unit.
 fn run_units(job: &Job, wanted: Range<usize>) -> Result<(), RunError> {
     let next = AtomicUsize::new(wanted.start);
     let units = job.plan().units.len();
@@ -81,7 +81,7 @@ fn run_units(job: &Job, wanted: Range<usize>) -> Result<(), RunError> {
     let signal = job.interrupted.load(Ordering::Relaxed);
     let stopped = |failure: &(usize, UnitError)| matches!(failure.1, UnitError::Stopped);
     match failures.into_iter().filter(|failure| !stopped(failure)).min_by_key(|failure| failure.0) {
-        // Whoever waits for a store when a signal comes says that it failed.
+        // A unit that waits for a store when a signal comes reports a failure of the store.
         _ if signal != 0 => Err(RunError::Interrupted {
             signal,
             shards: committed(&job.data_set, units).ok().map(|shards| shards[wanted].iter().sum()),
