@@ -1,4 +1,5 @@
-//! Where the tokenizer and the sources of a data set were when it was made: `.ul2-prep/inputs.json`, which decides no byte of the data set.
+//! Records where the tokenizer and the sources of a data set were when it was made, in `.ul2-prep/inputs.json`. It
+//! decides no byte of the data set.
 
 use std::collections::BTreeMap;
 use std::path::{Path, absolute};
@@ -12,7 +13,7 @@ use crate::plan::error::InputsError;
 use crate::store::Location;
 use crate::tokenize::file::BYTES;
 
-/// Places of what a data set is made of.
+/// Where the sources and the tokenizer were when the plan was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inputs {
@@ -21,7 +22,7 @@ pub struct Inputs {
     /// Which code makes its ids, as the manifest will say it, so that the end of a plan needs no tokenizer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer_path: Option<String>,
-    /// The sources by their names, where a plan was written for units on other machines.
+    /// The sources by name, if the plan was stored for units on other machines.
     #[serde(default)]
     pub sources: BTreeMap<String, String>,
 }
@@ -39,11 +40,12 @@ impl Inputs {
         Ok(Some(serde_json::from_slice(&bytes).map_err(damaged)?))
     }
 
-    /// Notes where a run has its tokenizer. Where sources are, which a written plan says, stays. A data set that is finished is left as it is.
+    /// Records where a run has its tokenizer. The locations of sources in a stored plan stay. A finished data set is
+    /// left as it is.
     ///
     /// # Errors
     ///
-    /// If they cannot be read or written.
+    /// If the file cannot be read or written.
     pub fn note(&self, data_set: &DataSet) -> Result<(), OutputError> {
         if data_set.has_name(MANIFEST)? {
             return Ok(());
@@ -53,11 +55,11 @@ impl Inputs {
         Self { tokenizer: self.tokenizer.clone(), tokenizer_path, sources }.write(data_set)
     }
 
-    /// Writes them into a data set that has its folders.
+    /// Writes the inputs into a data set whose folders exist.
     ///
     /// # Errors
     ///
-    /// If they cannot be written.
+    /// If the file cannot be written.
     pub fn write(&self, data_set: &DataSet) -> Result<(), OutputError> {
         let bytes = to_json(self);
         if data_set.read(INPUTS)?.is_some_and(|there| there == bytes) {
@@ -67,7 +69,8 @@ impl Inputs {
     }
 }
 
-/// The place of a run's tokenizer that is noted in its data set: none for the embedded one, nor for a web address, which may hold a secret.
+/// The path of a run's tokenizer, to be recorded in its data set: `None` for the embedded one, and for a web address,
+/// which may hold a secret.
 ///
 /// # Errors
 ///
@@ -77,7 +80,7 @@ pub fn noted_place(name: &str) -> Result<Option<String>, InputsError> {
     (name != BYTES && !is_web).then(|| tokenizer_place(name)).transpose()
 }
 
-/// A source's place, the same from whatever folder it is looked at.
+/// A source's location in a form that does not depend on the current folder.
 ///
 /// # Errors
 ///
@@ -89,7 +92,7 @@ pub fn source_place(place: &Location) -> Result<String, InputsError> {
     }
 }
 
-/// A tokenizer's place, the same from whatever folder it is looked at.
+/// A tokenizer's location in a form that does not depend on the current folder.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What will be done: the spec, the sources and the units, fixed before the first byte is written.
+//! The work of a run: the spec, the sources and the units, fixed before the first byte is written.
 
 pub mod chain;
 pub mod error;
@@ -28,9 +28,9 @@ pub const PLAN_VERSION: u32 = 1;
 /// How sources are cut into units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cutting {
-    /// Bytes on disk at which a unit is closed: small sources that are neighbours share one.
+    /// Bytes on disk at which a unit ends: small neighbouring sources share one.
     pub unit_bytes: u64,
-    /// Bytes on disk above which a source is divided into parts of about as many, if sources are divided.
+    /// Bytes on disk above which a source is divided into parts of about this size; `None` divides no source.
     pub split: Option<u64>,
 }
 
@@ -40,13 +40,13 @@ impl Default for Cutting {
     }
 }
 
-/// Parts of a source at most: each reads what comes before it.
+/// Most parts of a source: each part reads what comes before it.
 const MOST_PARTS: u64 = 16;
 
-/// Differences between plans that are named: of thousands of sources, the first few tell.
+/// Differences between plans that a message lists: with thousands of sources, the first few are enough.
 const DIFFERENCES_SHOWN: usize = 20;
 
-/// A plan: all that decides the bytes of a data set.
+/// A plan: everything that decides the bytes of a data set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// [`PLAN_VERSION`].
@@ -69,11 +69,11 @@ pub struct Plan {
     /// `--compression`.
     #[serde(default = "Compression::before", skip_serializing_if = "Compression::is_before")]
     pub compression: Compression,
-    /// The sources, in the order of names; those of an extension behind them.
+    /// The sources in the order of names; sources of an extension come after them.
     pub sources: Vec<PlannedSource>,
-    /// The units, epoch by epoch; those of an extension behind them.
+    /// The units, epoch by epoch; units of an extension come after them.
     pub units: Vec<Unit>,
-    /// Files beside the sources that looked like sources and are none. Another number is no other plan.
+    /// Files next to the sources that look like sources and are not. This number does not make a plan different.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub passed_over: u64,
 }
@@ -85,7 +85,7 @@ pub struct PlannedSource {
     pub name: String,
     /// Its size on disk.
     pub bytes: u64,
-    /// What changes with its content, if it is in a store that says so.
+    /// A tag that changes with its content, if a store gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
 }
@@ -95,8 +95,8 @@ impl PlannedSource {
         Self { name: source.name.clone(), bytes: source.bytes, tag: source.tag.clone() }
     }
 
-    /// Whether a source is the one that was planned, as far as can be told without reading it. It may have been copied from a store to a disk, or
-    /// back.
+    /// Whether a source is the planned one, as far as the tool can tell without reading it. It may have been copied
+    /// from a store to a disk, or back.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         let tags = self.tag.as_ref().zip(other.tag.as_ref());
@@ -131,11 +131,11 @@ impl Plan {
         }
     }
 
-    /// Whether it is of this format, and its units are of its sources.
+    /// Checks that the plan has this format, and that its units fit its sources.
     ///
     /// # Errors
     ///
-    /// What it is not.
+    /// What is wrong.
     pub(super) fn check(&self) -> Result<(), String> {
         if self.plan_version != PLAN_VERSION {
             return Err(format!("`plan_version` is {}, expected {PLAN_VERSION}", self.plan_version));
@@ -151,7 +151,7 @@ impl Plan {
         }
     }
 
-    /// What the manifest says of it beside spec and sources.
+    /// The plan's part of the manifest, besides spec and sources.
     #[must_use]
     pub fn parts(&self) -> PlanParts {
         let Self { columns, shard_bytes, batch_bytes, encoding, compression, units, passed_over, .. } = self;
@@ -172,32 +172,33 @@ impl Plan {
         PageFormat { encoding: self.encoding, compression: self.compression }
     }
 
-    /// The plan as it is written.
+    /// The plan as JSON, as it is stored.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         to_json(self)
     }
 
-    /// Names the plan in commit records. What the sources were found beside is not in it: a folder and a glob that find the same sources give the same
-    /// records.
+    /// Names the plan in commit records. It leaves out the files passed over: a folder and a glob that find the same
+    /// sources give the same records.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let json: Value = serde_json::to_value(Self { passed_over: 0, ..self.clone() }).unwrap_or_default();
         crate::digest::fingerprint(&json)
     }
 
-    /// What differs between the plan in a data set and this one, a line each: what there is, what is asked for.
+    /// The differences between the plan in a data set and this one, one a line: the existing value, then the one asked
+    /// for.
     #[must_use]
     pub fn differences_from(&self, existing: &Self) -> Vec<String> {
         let [existing, asked] = [existing, self].map(|plan| {
             let mut json = serde_json::to_value(plan).unwrap_or_default();
-            // Also where an older plan says nothing of them.
+            // Set even where an older plan leaves them out.
             json["encoding"] = serde_json::to_value(plan.encoding).unwrap_or_default();
             json["compression"] = plan.compression.to_string().into();
             json
         });
         let found = differences(&existing, &asked);
-        // The units follow from the rest; naming them as well would only hide it.
+        // The units follow from the rest; listing them too would only hide the cause.
         let of_units = |one: &Difference| one.path.starts_with("units");
         let only_units = found.iter().all(of_units);
         let named = found.iter().filter(|one| only_units || !of_units(one));
@@ -210,7 +211,7 @@ impl Plan {
         lines
     }
 
-    /// What is asked for, in the order of this plan, which is in a data set; and, to `extend` it, the sources that are new.
+    /// Puts what is asked for in the order of this stored plan; returns also the new sources, to `extend` it.
     pub(super) fn split(&self, asked: Self, extend: bool) -> (Self, Vec<PlannedSource>) {
         let mut given: BTreeMap<String, PlannedSource> =
             asked.sources.into_iter().map(|source| (source.name.clone(), source)).collect();
@@ -226,12 +227,12 @@ impl Plan {
         if !extend {
             sources.append(&mut new);
         }
-        // Where an extension came, a unit ends: the units are those of the data set if the sources are.
+        // A unit ends where an extension begins: if the sources are the data set's, so are the units.
         let units = if sources == self.sources { self.units.clone() } else { asked.units };
         (Self { sources, units, passed_over: self.passed_over, ..asked }, new)
     }
 
-    /// This plan, and behind its units those of further sources.
+    /// This plan with further sources, whose units come after its own.
     pub(super) fn extended(&self, new: Vec<PlannedSource>, passed_over: u64, cutting: Cutting) -> Self {
         let epochs = self.units.iter().map(|unit| unit.epoch + 1).max().unwrap_or_default();
         let mut extended = Self { passed_over, ..self.clone() };
@@ -246,7 +247,7 @@ impl Plan {
         self.units.iter().map(|unit| self.unit_bytes(*unit)).sum()
     }
 
-    /// Bytes on disk that a unit is for.
+    /// Bytes on disk that a unit covers.
     #[must_use]
     pub fn unit_bytes(&self, unit: Unit) -> u64 {
         let whole = self.sources[unit.range()].iter().map(|source| source.bytes).sum::<u64>();
@@ -255,7 +256,7 @@ impl Plan {
     }
 }
 
-/// The units of sources that stand from `first` on in a plan, epoch by epoch.
+/// The units of the sources from index `first` on, epoch by epoch.
 fn units(sources: &[PlannedSource], first: usize, epochs: u32, cutting: Cutting) -> Vec<Unit> {
     let bytes: Vec<u64> = sources.iter().map(|source| source.bytes).collect();
     let groups = group(&bytes, cutting);
@@ -264,7 +265,8 @@ fn units(sources: &[PlannedSource], first: usize, epochs: u32, cutting: Cutting)
     (0..epochs).flat_map(of_epoch).collect()
 }
 
-/// The units of an epoch. Neighbours share one: it ends with the source that brings it to so many bytes or more. A source that is divided shares none.
+/// The units of an epoch. Neighbouring sources share one: it ends with the source that brings it to `unit_bytes` or
+/// more. A divided source shares none.
 fn group(bytes: &[u64], cutting: Cutting) -> Vec<Unit> {
     let unit =
         |sources: Range<usize>, part| Unit { epoch: 0, first_source: sources.start, sources: sources.len(), part };
@@ -292,12 +294,13 @@ fn group(bytes: &[u64], cutting: Cutting) -> Vec<Unit> {
     units
 }
 
-/// How many parts a source has.
+/// The number of parts of a source.
 fn parts(bytes: u64, split: Option<u64>) -> u64 {
     split.map_or(1, |split| bytes.div_ceil(split.max(1)).clamp(1, MOST_PARTS))
 }
 
-/// One of a source's parts: all are of the same size but for a byte. The last one goes on to the end, wherever that is.
+/// One part of a source: all have the same size, give or take a byte. The last one goes on to the end of the source,
+/// wherever that is.
 fn part_of(bytes: u64, part: u64, parts: u64) -> Part {
     let begin = |part: u64| {
         let begin = u128::from(bytes) * u128::from(part) / u128::from(parts);
