@@ -38,73 +38,58 @@ use crate::numbers::exact;
 
 /// What can go wrong with the output.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says it")]
 pub enum OutputError {
     /// A file cannot be written, synced, renamed or read again. The message carries the path.
     #[error("cannot write the data set")]
     Io(#[from] std::io::Error),
-    /// Parquet refuses what it is given.
+    /// Parquet refuses its input.
     #[error("cannot encode Parquet")]
     Parquet(#[source] parquet::errors::ParquetError),
-    /// Arrow refuses what it is given.
+    /// Arrow refuses its input.
     #[error("cannot build Arrow arrays")]
     Arrow(#[from] arrow::error::ArrowError),
-    /// A record of ours that cannot be read.
+    /// A record of the tool that cannot be read.
     #[error("`{}` is damaged", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// Where and why.
-        source: serde_json::Error,
-    },
-    /// A commit record that does not go on where the one before it ended, or is of another plan or shard.
+    Damaged { path: PathBuf, source: serde_json::Error },
+    /// A commit record that does not follow the previous one, or belongs to another plan or shard.
     #[error("`{}` is no commit record of this shard: `{key}` is {found}, expected {expected}", path.display())]
-    ForeignRecord {
-        /// The file.
-        path: PathBuf,
-        /// The key.
-        key: &'static str,
-        /// What it says.
-        found: String,
-        /// What it would say.
-        expected: String,
-    },
+    ForeignRecord { path: PathBuf, key: &'static str, found: String, expected: String },
     /// Two attempts at the same shard with different bytes.
     #[error("`{}` was committed with other content than this run made: the output is not deterministic", .0.display())]
     NotDeterministic(PathBuf),
-    /// A file that a record tells of is not there, or not whole.
+    /// A recorded file that is missing or incomplete.
     #[error("`{}` {}, its commit record says {}", path.display(), found.map_or("is missing".to_owned(), |found| format!("has {found}")), exact(*expected, "byte"))]
     Gone {
-        /// The file.
         path: PathBuf,
-        /// The record.
         record: PathBuf,
-        /// Its size, if it is there.
+        /// Its size, if it exists.
         found: Option<u64>,
-        /// The size that it should have.
         expected: u64,
     },
-    /// A file has a name of the data set's, and is not one that the tool wrote.
+    /// A foreign file with a name that the data set needs.
     #[error("`{}` is not a file that `ul2-prep` wrote, and is not replaced", .0.display())]
     InTheWay(PathBuf),
     /// Two units read different bytes from one source.
     #[error("{0}: the source changed while the data set was made: its shards are not of the same bytes")]
     SourceChanged(String),
-    /// Another run, with other settings, began in this place before anything was committed.
+    /// Another run, with other settings, began in this folder before anything was committed.
     #[error("`{}` was replaced by a run with other settings before this one committed a shard", .0.display())]
     PlanReplaced(PathBuf),
-    /// Not every shard that the plan asks for is committed.
+    /// Not every shard of the plan is committed.
     #[error("unit {0} is not finished")]
     Unfinished(usize),
 }
 
-/// A disk that is full is no matter of Parquet's, whose message ends with its cause's and so would say it twice.
+/// A full disk is not Parquet's fault; besides, Parquet's message ends with its cause's message, which would be printed
+/// twice.
 impl From<parquet::errors::ParquetError> for OutputError {
     fn from(error: parquet::errors::ParquetError) -> Self {
         system_cause(error).map_or_else(Self::Parquet, Self::Io)
     }
 }
 
-/// What the system says, if that is all that Parquet has to say.
+/// The system's error, if Parquet's error has no other information.
 fn system_cause(error: parquet::errors::ParquetError) -> Result<std::io::Error, parquet::errors::ParquetError> {
     use parquet::errors::ParquetError::External;
     match error {
