@@ -71,7 +71,7 @@ pub struct Outcome {
     pub rejects: Rejects,
     /// Sources that ended in it, with their digests.
     pub finished: Vec<(String, String)>,
-    /// Lines.
+    /// Number of lines.
     pub lines: u64,
     /// Whether its rows were made again.
     pub is_masked: bool,

@@ -1,4 +1,4 @@
-//! Holds a data set to its laws (`docs/reference/verify.md`).
+//! Checks that a data set keeps its laws (`docs/reference/verify.md`).
 //!
 //! ```text
 //! SHA256SUMS ──▶ files ─┐
@@ -7,10 +7,10 @@
 //! sources ─────▶ tokens, rows made again ─┘
 //! ```
 //!
-//! Nothing is written and nothing is mended. What makes rows and rejects of records again is [`pipeline`](crate::pipeline); what takes
-//! rows apart is [`decode`](crate::denoise::decode()). [`batches`] repeats three small choices of the worker: which lines are blank,
-//! whether a line is a document or a record, and what of a document is used, by itself or joined. If they came apart, every data set
-//! would have findings.
+//! It writes and repairs nothing. [`pipeline`](crate::pipeline) makes the rows and rejects of records again;
+//! [`decode`](crate::denoise::decode()) decodes rows. [`batches`] repeats three small choices of the worker: which
+//! lines are blank, whether a line is a document or a record, and which part of a document is used, by itself or
+//! joined. If the two ever disagreed, every data set would have findings.
 
 pub mod batches;
 pub mod files;
@@ -80,7 +80,7 @@ impl Opened {
     }
 }
 
-/// Looks at everything. `again` are the sources, if they are to be read again.
+/// Checks everything. `again` has the sources, if they are to be read again.
 #[must_use]
 pub fn verify(opened: Opened, again: Option<&Again<'_>>, pool: &ThreadPool) -> Report {
     let Opened { data_set, described, findings } = opened;
@@ -111,7 +111,7 @@ pub fn verify(opened: Opened, again: Option<&Again<'_>>, pool: &ThreadPool) -> R
     report
 }
 
-/// The laws of rows, shard by shard, and the counts that all shards give together.
+/// Checks the laws of rows, shard by shard, and the totals of all shards.
 fn check_rows(
     data_set: &DataSet,
     described: &Described,
@@ -125,7 +125,7 @@ fn check_rows(
         if damaged.contains(&shard.path) {
             return ShardRows::not_read(&shard.path);
         }
-        // Files with the right digest and nonsense inside may make a library panic.
+        // A file with the right digest and invalid contents may make a library panic.
         catch_unwind(AssertUnwindSafe(|| laws.check(shard))).unwrap_or_else(|_| {
             let mut rows = ShardRows::not_read(&shard.path);
             rows.findings.add("cannot be read: Parquet's reader panicked");
@@ -149,7 +149,7 @@ fn check_rows(
     }
 }
 
-/// What all shards give together.
+/// The totals of all shards.
 #[derive(Default)]
 struct Sums {
     denoisers: BTreeMap<String, DenoiserCounts>,

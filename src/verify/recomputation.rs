@@ -15,7 +15,7 @@ pub struct Again<'a> {
     pub options: &'a ShardOptions,
     /// The sources that were found.
     pub sources: Vec<Source>,
-    /// Which rows are made again.
+    /// Which rows to make again.
     pub rows: RowsAgain,
     /// A folder for long lines.
     pub spool: PathBuf,
