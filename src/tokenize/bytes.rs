@@ -12,7 +12,7 @@ const FIRST_BYTE: u32 = 3;
 const FIRST_SENTINEL: u32 = FIRST_BYTE + 256;
 const SENTINELS: u32 = 125;
 
-/// What the embedded tokenizer says about itself.
+/// The names and ids of the embedded tokenizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteNames;
 

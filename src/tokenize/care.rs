@@ -1,8 +1,8 @@
-//! What a `tokenizer.json` may do to a text: how much longer its normalizer may make it, how long its expressions may look at it
-//! (`docs/internals/tokenization.md`, Limits).
+//! Bounds what a `tokenizer.json` may do to a text: how much longer its normalizer may make it, how long its
+//! expressions may run on it (`docs/internals/tokenization.md`, Limits).
 //!
-//! Most files can do no harm: that is seen once, when they are read, and costs a text nothing. Through the steps of any other each text goes
-//! once more beforehand, each step asked what it would do.
+//! Most files can do no harm: one check when the file is read shows that, and texts cost nothing extra. With any other
+//! file, each text first goes through a check that asks each step what it would do.
 
 use std::fmt;
 
@@ -18,22 +18,23 @@ use crate::tokenize::TokenizeError;
 use crate::tokenize::expression::{Expression, check_length, is_linear};
 use crate::tokenize::sentencepiece::{Charsmap, MAX_TIMES};
 
-/// Steps of a normalizer or a pre-tokenizer. `DeepSeek`'s have four.
+/// Most steps of a normalizer or a pre-tokenizer. `DeepSeek`'s have four.
 const MAX_STEPS: usize = 64;
 
-/// Bytes of a word's prefix or suffix in a model, which is put to each character; of a `Prepend`, which is put to each text.
+/// Most bytes of a word's prefix or suffix in a model, which is added to each character; and of a `Prepend`, which is
+/// added to each text.
 const MAX_AFFIX: usize = 64;
 
-/// Characters of a word that a `WordPiece` model looks up from both ends. BERT's has 100.
+/// Most characters of a word that a `WordPiece` model looks up from both ends. BERT's has 100.
 const MAX_WORD: usize = 1_000;
 
-/// Bytes of a piece, as in a SentencePiece model: each place of a text may look through all of one.
+/// Most bytes of a piece, as in a SentencePiece model: at each position of a text, the lookup may read a whole piece.
 const MAX_PIECE: usize = 8_000;
 
-/// Steps that expressions may take in a text beside those that each has for its length.
+/// Steps that expressions may take in any text, in addition to the steps for its length.
 const SPARE_STEPS: u64 = 100_000;
 
-/// What a file's normalizer and pre-tokenizer may do, if it can be too much.
+/// Checks texts against a file's normalizer and pre-tokenizer, if these can do too much.
 pub(super) struct Care {
     normalizers: Vec<Normalizer>,
     pre_tokenizers: Vec<(PreTokenizerWrapper, Option<Expression>)>,
@@ -41,33 +42,34 @@ pub(super) struct Care {
 
 struct Normalizer {
     wrapper: NormalizerWrapper,
-    /// What a `Replace` looks for.
+    /// The expression that a `Replace` looks for.
     expression: Option<Expression>,
     growth: Growth,
 }
 
-/// How long a step can make a text.
+/// How much longer a step can make a text.
 #[derive(Clone, Copy)]
 enum Growth {
-    /// At most so many times as long.
+    /// At most this many times as long.
     Times(usize),
-    /// By what stands for each match.
+    /// By the replacement of each match.
     Content(usize),
-    /// By so much.
+    /// By this many bytes.
     Front(usize),
-    /// By what a charsmap has for each character, so many times at most.
+    /// By a charsmap's replacement of each character, at most this many times as long.
     Charsmap(usize),
 }
 
 impl Care {
-    /// What is to be seen before the crate reads the file: it makes room for what a charsmap asks for, and normalizes added tokens.
+    /// The checks before the crate reads the file: the crate allocates what a charsmap asks for, and normalizes added
+    /// tokens.
     ///
     /// # Errors
     ///
-    /// What no tokenizer has.
+    /// What no real tokenizer has.
     pub(super) fn of_normalizer(json: &[u8]) -> Result<Self, String> {
         let mut care = Self { normalizers: Vec::new(), pre_tokenizers: Vec::new() };
-        // What is not of this shape the crate refuses.
+        // The crate refuses everything that does not have this shape.
         let Ok(Parts { normalizers, added_tokens }) = serde_json::from_slice(json) else { return Ok(care) };
         for value in &normalizers {
             let mut times = 1;
@@ -76,7 +78,7 @@ impl Care {
             if care.normalizers.len() > MAX_STEPS {
                 return Err(format!("its normalizer has more than {MAX_STEPS} steps"));
             }
-            // Nothing to look at in a text.
+            // No text needs a check.
             if times <= MAX_TIMES && care.normalizers.iter().all(|step| step.expression.is_none()) {
                 care.normalizers.clear();
             }
@@ -89,11 +91,11 @@ impl Care {
         Ok(care)
     }
 
-    /// What is to be seen of the file that has been read; `None` if no text needs to be looked at.
+    /// The checks on the file once it has been read; `None` if no text needs a check.
     ///
     /// # Errors
     ///
-    /// What no tokenizer has.
+    /// What no real tokenizer has.
     pub(super) fn of_file(mut self, tokenizer: &Tokenizer) -> Result<Option<Self>, String> {
         let (mut steps, mut times) = (Vec::new(), 1);
         if let Some(pre_tokenizer) = tokenizer.get_pre_tokenizer() {
@@ -114,7 +116,7 @@ impl Care {
         Ok((!self.normalizers.is_empty() || !self.pre_tokenizers.is_empty()).then_some(self))
     }
 
-    /// Whether the crate may be given a text.
+    /// Checks that a text is safe to pass to the crate.
     ///
     /// # Errors
     ///
@@ -154,7 +156,7 @@ impl Care {
 }
 
 impl Normalizer {
-    /// Whether the step may be taken.
+    /// Checks that the step is safe to take.
     fn expect(&self, text: &str, budget: &mut Budget) -> Result<(), TokenizeError> {
         match self.growth {
             Growth::Times(_) => Ok(()),
@@ -184,7 +186,7 @@ impl Normalizer {
     }
 }
 
-/// What a text may still become, and how many steps its expressions may still take.
+/// How long a text may still become, and how many steps its expressions may still take.
 struct Budget {
     bytes: usize,
     steps: u64,
@@ -278,7 +280,7 @@ fn add_pre_tokenizers(
     Ok(())
 }
 
-/// What a decoder looks for, wherever in it that is said: nothing else bounds what is shown.
+/// Checks the patterns of a decoder, wherever they are: nothing else bounds the decoded text.
 fn check_decoder(decoder: &Value) -> Result<(), String> {
     match decoder {
         Value::Object(fields) => fields.iter().try_for_each(|(name, value)| match value.as_str() {
@@ -292,7 +294,7 @@ fn check_decoder(decoder: &Value) -> Result<(), String> {
     }
 }
 
-/// Numbers of the model that let a text take much more time than others.
+/// Checks the model's numbers that could make a text take much longer than others.
 fn check_model(model: &ModelWrapper) -> Result<(), String> {
     let affix = |name: &str, affix: &str| match affix.len() {
         length if length > MAX_AFFIX => Err(format!("`{name}` has {length} bytes, more than {MAX_AFFIX}")),
@@ -316,7 +318,7 @@ fn check_model(model: &ModelWrapper) -> Result<(), String> {
     }
 }
 
-/// Bytes that a match has at least, where that is easily seen: `x{2,}` with one ASCII character.
+/// The least bytes of a match, where that is easy to see: `x{2,}` with one ASCII character.
 fn least_match(pattern: &str) -> usize {
     let counted = |pattern: &str| -> Option<usize> {
         let (character, count) = pattern.strip_suffix(",}")?.split_once('{')?;
@@ -326,7 +328,7 @@ fn least_match(pattern: &str) -> usize {
     counted(pattern).unwrap_or_default()
 }
 
-/// The bytes that base64 stands for.
+/// Decodes base64.
 fn from_base64(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=');
     let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 2);
@@ -350,7 +352,7 @@ fn from_base64(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Normalizers of a file, should it name several, and its added tokens.
+/// A file's normalizers, if it names several, and its added tokens.
 #[derive(Default)]
 struct Parts {
     normalizers: Vec<Value>,

@@ -1,4 +1,4 @@
-//! `tokenizer_config.json` beside a tokenizer's file: what of it is read.
+//! Reads `tokenizer_config.json` next to a tokenizer's file.
 
 use std::path::Path;
 
@@ -9,20 +9,20 @@ use crate::files::bounded;
 use crate::tokenize::Role;
 use crate::tokenize::error::TokenizerFileError;
 
-/// The file beside a tokenizer's.
+/// The file next to a tokenizer's file.
 pub const CONFIG_NAME: &str = "tokenizer_config.json";
 
 /// Most bytes of a `tokenizer_config.json`.
 pub const MAX_CONFIG: u64 = 64 << 20;
 
-/// The tokens that every kind of tokenizer may name there.
+/// The tokens that the configuration of any kind of tokenizer may name.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Config {
     eos_token: Option<ConfigToken>,
     pad_token: Option<ConfigToken>,
 }
 
-/// A token: its name, or an object that has it.
+/// A token: its name, or an object that holds the name.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum ConfigToken {
@@ -48,7 +48,7 @@ impl ConfigToken {
         }
     }
 
-    /// Whether it is said to be a special token, or not to be.
+    /// Whether the configuration says that the token is special, or that it is not.
     pub(super) fn special(&self) -> Option<bool> {
         match self {
             Self::Name(_) => None,
@@ -57,7 +57,7 @@ impl ConfigToken {
     }
 }
 
-/// The configuration beside a file; the default, if there is none.
+/// The configuration next to a file; the default, if there is none.
 ///
 /// # Errors
 ///

@@ -6,14 +6,15 @@ use crate::files::bounded;
 use crate::tokenize::error::TokenizerFileError;
 use crate::tokenize::mistaken::Kind;
 
-/// Most bytes of a tokenizer's file. The largest that is in use, of 256,000 pieces, has 34 MB; the reader takes several times a file.
+/// Most bytes of a tokenizer's file. The largest in use, with 256,000 pieces, has 34 MB; the reader takes several times
+/// a file's size.
 pub const MAX_FILE: u64 = 256 << 20;
 
 /// The contents of a file.
 ///
 /// # Errors
 ///
-/// [`TokenizerFileError`] if it cannot be read, or is seen to be of another kind.
+/// [`TokenizerFileError`] if it cannot be read, or is recognized as another kind of file.
 pub(super) fn contents(file: &Path) -> Result<Vec<u8>, TokenizerFileError> {
     let bytes = bounded::read(file, MAX_FILE)?;
     match Kind::by_beginning(&bytes) {

@@ -11,7 +11,7 @@ pub enum TokenizerFileError {
     /// The file or folder cannot be read. The message carries the path.
     #[error("cannot read the tokenizer")]
     Read(#[from] std::io::Error),
-    /// Nothing is there.
+    /// No file or folder.
     #[error("no such file: `{}` (`--tokenizer`)", .0.display())]
     NoSuchFile(PathBuf),
     /// A file of another kind.
@@ -20,10 +20,10 @@ pub enum TokenizerFileError {
     /// A folder without a tokenizer's file.
     #[error("no `tokenizer.json` in `{}`, nor a SentencePiece model", .0.display())]
     NoFile(PathBuf),
-    /// The file is refused.
+    /// An invalid file.
     #[error("`{}` is no tokenizer that can be used: {reason}", path.display())]
     Invalid { path: PathBuf, reason: String },
-    /// The configuration beside the file is not JSON.
+    /// The configuration next to the file is not JSON.
     #[error("`{}` cannot be read as JSON", path.display())]
     Config { path: PathBuf, source: serde_json::Error },
 }

@@ -1,8 +1,10 @@
-//! An expression of a `tokenizer.json`, and a bound on the steps that it takes (`docs/internals/tokenization.md`, Limits).
+//! An expression of a `tokenizer.json`, with a bound on the steps that it takes (`docs/internals/tokenization.md`,
+//! Limits).
 //!
-//! The engine goes back and tries again, so an expression can take time that grows as a power of the text, or faster. The engine counts only its
-//! steps back. So the expression is written anew, with the same matches: each turn of each repetition, and each place that is passed over,
-//! first runs into a branch that fails, which is one step back. Between two of them the engine reads at most what the expression spells out.
+//! The regex engine backtracks, so an expression can take time that grows as a power of the text's length, or faster.
+//! The engine counts only its backtracking steps. So this module rewrites the expression with the same matches: each
+//! iteration of each repetition, and each skipped position, first enters a branch that fails, which is one backtracking
+//! step. Between two of these steps the engine reads at most what the expression spells out.
 
 use std::ops::Range;
 
@@ -10,27 +12,28 @@ use onig::{MatchParam, Regex, Region, SearchOptions};
 
 use crate::tokenize::TokenizeError;
 
-/// Bytes of an expression, or of a text that is looked for.
+/// Most bytes of an expression, or of a text to search for.
 const MAX_BYTES: usize = 2_000;
 
-/// Steps that an expression may take for each byte of a text, beside two for each byte of its own.
+/// Steps that an expression may take for each byte of a text, in addition to two for each byte of the expression.
 const STEPS_PER_BYTE: u64 = 256;
 
-/// Steps of the first try at a match, and by how much each further try has more.
+/// Steps of the first attempt at a match; each further attempt has this many more.
 const FIRST_STEPS: u64 = 64;
 const MORE_STEPS: u64 = 4;
 
-/// States that the engine may hold for each byte of a text, and beside those. A repetition holds one for each character.
+/// States that the engine may hold for each byte of a text, and as a base. A repetition holds one for each character.
 const STATES_PER_BYTE: usize = 16;
 const SPARE_STATES: usize = 100_000;
 
-/// Characters that a match of a fixed length may have, where nothing else is asked of the expression.
+/// Most characters of a match of fixed length, if nothing else is checked about the expression.
 const MAX_FIXED: usize = 100;
 
-/// What takes one step back and matches nothing.
+/// Takes one backtracking step and matches nothing.
 const STEP: &str = "(?:(?!)|)";
 
-/// Expressions of files in use. Each takes a number of steps that grows with the text: what their first alternatives give up, a later one takes.
+/// Expressions of files in use. Each takes a number of steps linear in the text: a later alternative takes what the
+/// first ones give up.
 const KNOWN: [&str; 7] = [
     r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
@@ -41,18 +44,21 @@ const KNOWN: [&str; 7] = [
     r"\p{N}{1,3}",
 ];
 
-/// An expression whose steps are counted.
+/// An expression with counted steps.
 pub(super) struct Expression {
-    /// As the file has it.
+    /// The pattern in the file.
     pattern: String,
-    /// With the same matches, as the first group. It passes over places itself: the engine counts anew at each place that it begins at.
+    /// The rewritten pattern, whose first group has the same matches. It skips positions itself: the engine restarts
+    /// its count at each start position.
     counted: Regex,
 }
 
 impl Expression {
+    /// Rewrites a pattern.
+    ///
     /// # Errors
     ///
-    /// What no step can be counted of, or what the engine refuses.
+    /// A part whose steps cannot be counted, or the engine's error.
     pub(super) fn new(pattern: &str) -> Result<Self, String> {
         let counted = format!(r"\G(?:{STEP}\O)*?({})", counted(pattern)?);
         let counted = Regex::new(&counted).map_err(|error| format!("the expression `{pattern}`: {error}"))?;
@@ -63,7 +69,7 @@ impl Expression {
     ///
     /// # Errors
     ///
-    /// As [`Expression::new`].
+    /// Like [`Expression::new`].
     pub(super) fn of_text(text: &str) -> Result<Self, String> {
         let escaped = text.chars().flat_map(|letter| {
             let before = letter.is_ascii_punctuation().then_some('\\');
@@ -72,16 +78,16 @@ impl Expression {
         Self::new(&escaped.collect::<String>())
     }
 
-    /// Steps that the expression may take in a text of so many bytes.
+    /// The steps that the expression may take in a text of this many bytes.
     pub(super) fn steps(&self, bytes: usize) -> u64 {
         (STEPS_PER_BYTE + 2 * self.pattern.len() as u64).saturating_mul(bytes as u64)
     }
 
-    /// The matches in a text, as the crate finds them. What they take is taken from `steps`.
+    /// Calls `found` with the matches in a text, the same that the crate finds. Subtracts the steps from `steps`.
     ///
     /// # Errors
     ///
-    /// [`TokenizeError`] if they take more steps than are left, or that of `found`.
+    /// [`TokenizeError`] if the matches take more steps than are left, or the error of `found`.
     pub(super) fn matches(
         &self,
         text: &str,
@@ -116,7 +122,7 @@ impl Expression {
         }
     }
 
-    /// The first match from a place on, if finding it takes fewer steps back than that.
+    /// The first match from a position on, if the search takes fewer backtracking steps than `steps`.
     fn search(&self, text: &str, from: usize, steps: u64) -> Result<Option<Range<usize>>, ()> {
         let mut limit = MatchParam::default();
         limit.set_retry_limit_in_match(u32::try_from(steps).unwrap_or(u32::MAX));
@@ -130,11 +136,11 @@ impl Expression {
     }
 }
 
-/// Refuses a pattern, of whatever kind, that spells out more than any tokenizer's does.
+/// Refuses a pattern, of whatever kind, that spells out more than any real tokenizer's does.
 ///
 /// # Errors
 ///
-/// How long it is.
+/// Its length.
 pub(super) fn check_length(pattern: &str) -> Result<(), String> {
     match pattern.len() {
         length if length > MAX_BYTES => Err(format!("a pattern has {length} bytes, more than {MAX_BYTES}")),
@@ -142,8 +148,8 @@ pub(super) fn check_length(pattern: &str) -> Result<(), String> {
     }
 }
 
-/// Whether an expression is known to take a number of steps that grows with the text: one of files in use, or one with at most one
-/// repetition, at its end.
+/// Whether an expression is known to take a number of steps linear in the text: it is in use in real files, or has at
+/// most one repetition, at its end.
 pub(super) fn is_linear(pattern: &str) -> bool {
     let simple = |pattern: &str| {
         let repeats = pattern.strip_suffix(['+', '*', '}']).unwrap_or(pattern);
@@ -155,25 +161,25 @@ pub(super) fn is_linear(pattern: &str) -> bool {
     KNOWN.contains(&pattern) || (simple(&without_properties(pattern)) && counted(pattern).is_ok())
 }
 
-/// The expression with a letter in the place of each `\p{…}`, whose brace repeats nothing.
+/// The expression with a letter in place of each `\p{…}`, whose braces are not a repetition.
 fn without_properties(pattern: &str) -> String {
     let mut parts = pattern.split(r"\p{");
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| text + "p" + part.split_once('}').map_or(part, |(_, after)| after))
 }
 
-/// The expression with the same matches of which each turn of a repetition takes a step back.
+/// The expression with the same matches, in which each iteration of a repetition takes a backtracking step.
 ///
 /// # Errors
 ///
-/// A part that can take any time without one, or that this reader does not know.
+/// A part that can take any time without a step, or that this parser does not know.
 fn counted(pattern: &str) -> Result<String, String> {
     check_length(pattern)?;
     let refused = |part: &str| format!("the steps of `{part}` in the expression `{pattern}` cannot be counted");
     let mut counted = String::with_capacity(2 * pattern.len());
-    // Where each open group begins, and whether it looks back.
+    // Where each open group begins, and whether it is a look-behind.
     let mut groups: Vec<(usize, bool)> = Vec::new();
-    // Where the part begins that a repetition would repeat.
+    // The beginning of the part that a repetition here would repeat.
     let mut part: Option<usize> = None;
     let mut rest = pattern;
     while let Some(letter) = rest.chars().next() {
@@ -189,7 +195,7 @@ fn counted(pattern: &str) -> Result<String, String> {
         let (read, after) = rest.split_at(length);
         rest = after;
         if repetition(read).is_some() {
-            // What is repeated twice over could turn without reading anything.
+            // A repetition of a repetition could iterate without reading anything.
             let Some(begins) = part.take().filter(|_| !looks_back) else { return Err(refused(read)) };
             counted.insert_str(begins, &format!("(?:{STEP}"));
             counted.push(')');
@@ -251,7 +257,7 @@ fn class(rest: &str) -> Option<usize> {
             '[' => {
                 depth += 1;
                 letters.next_if(|&(_, next)| next == '^');
-                // The first one is a character of the class.
+                // A `]` at the beginning is a character of the class.
                 letters.next_if(|&(_, next)| next == ']');
             }
             ']' => depth -= 1,
@@ -264,7 +270,7 @@ fn class(rest: &str) -> Option<usize> {
     None
 }
 
-/// Bytes of an escape: of a character, of a class of characters or of a place.
+/// Bytes of an escape: for a character, a class of characters or a position.
 fn escape(rest: &str) -> Option<usize> {
     let name = rest[1..].chars().next()?;
     let digits =
@@ -286,7 +292,7 @@ mod tests {
 
     use super::*;
 
-    /// Expressions that take long, each in its own way.
+    /// Slow expressions, each in a different way.
     const LONG: [&str; 17] = [
         "(a|aa)+$",
         "(a+)+b!",
@@ -342,7 +348,7 @@ mod tests {
 
     #[test]
     fn each_turn_of_a_repetition_takes_a_step() {
-        // Both endings are there: the engine does not look at a text without what each match has.
+        // Both endings are needed: the engine skips a text without the characters that each match has.
         let text = "a".repeat(10_000) + "!b";
         for pattern in LONG.into_iter().chain(["a+", "a*+", "(?>a+)", ".{3,}", "(?:ab?)+", "(?=a+)", "(?!a+b)a", "b"]) {
             let expression = Expression::new(pattern).unwrap();

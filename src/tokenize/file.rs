@@ -1,4 +1,4 @@
-//! The file that `--tokenizer` names, of whatever kind.
+//! The file that `--tokenizer` names, of any kind.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ pub const BYTES: &str = "bytes";
 /// The name of a tokenizer's file in a folder.
 const JSON_NAME: &str = "tokenizer.json";
 
-/// A tokenizer's file that has been read.
+/// A tokenizer's file, read.
 pub enum TokenizerFile {
     /// A Hugging Face `tokenizer.json`.
     Json(JsonFile),
@@ -24,8 +24,8 @@ pub enum TokenizerFile {
 }
 
 impl TokenizerFile {
-    /// Reads a tokenizer's file, or the one in a folder, and `tokenizer_config.json` beside it. A name that ends in `.model` is that of a
-    /// SentencePiece model, any other that of a `tokenizer.json`.
+    /// Reads a tokenizer's file, or the one in a folder, and `tokenizer_config.json` next to it. A name that ends in
+    /// `.model` is a SentencePiece model, any other a `tokenizer.json`.
     ///
     /// # Errors
     ///
@@ -45,7 +45,7 @@ impl TokenizerFile {
         }
     }
 
-    /// What the tokenizer says about itself.
+    /// The names and ids of the tokenizer's tokens.
     #[must_use]
     pub fn names(&self) -> &dyn TokenizerNames {
         match self {
@@ -54,13 +54,13 @@ impl TokenizerFile {
         }
     }
 
-    /// Whether there is more than one code that makes its ids, to choose from.
+    /// Whether more than one implementation makes its ids, to choose from.
     #[must_use]
     pub fn has_oracle(&self) -> bool {
         matches!(self, Self::Json(_))
     }
 
-    /// The tokenizer with the reserved ids of `vocabulary`. Of a SentencePiece model there is one path only.
+    /// The tokenizer with the reserved ids of `vocabulary`. A SentencePiece model has only one path.
     #[must_use]
     pub fn into_tokenizer(self, vocabulary: Vocabulary, path: TokenizerPath) -> Box<dyn Tokenizer> {
         match self {
@@ -76,7 +76,7 @@ fn in_folder(folder: &Path) -> Result<PathBuf, TokenizerFileError> {
     found.ok_or_else(|| TokenizerFileError::NoFile(folder.to_owned()))
 }
 
-/// The names of a tokenizer's file in a folder, the first that is looked for first.
+/// The names of a tokenizer's file in a folder, in the order of the search.
 pub fn names_in_folder() -> impl Iterator<Item = &'static str> {
     std::iter::once(JSON_NAME).chain(sentencepiece::FILE_NAMES)
 }

@@ -1,18 +1,19 @@
-//! A panic of a library costs a document, not a run.
+//! Makes a panic of a library cost a document, not a run.
 //!
-//! The `tokenizers` crate and its regex engine are large; a text or a file that makes them panic is a fault of that text or file. What
-//! ends the process at once – a stack that is full, memory that is out – is not caught.
+//! The `tokenizers` crate and its regex engine are large; a text or a file that makes them panic is the text's or the
+//! file's fault. This module does not catch what ends the process at once: a stack overflow, or a lack of memory.
 
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 thread_local! {
-    /// Whether a panic of this thread is one that [`guarded`] turns into an error.
+    /// Whether [`guarded`] turns a panic of this thread into an error.
     static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What `work` gives, or the message of its panic. What `work` changes may be half changed after a panic: throw it away.
+/// The result of `work`, or the message of its panic. After a panic, what `work` was changing may be half changed:
+/// throw it away.
 ///
 /// # Errors
 ///
@@ -24,7 +25,7 @@ pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     worked.map_err(|panic| message(panic.as_ref()))
 }
 
-/// Lets panics inside [`guarded`] print nothing: their message goes to whoever asked. For the whole process, once.
+/// Stops panics inside [`guarded`] from printing: the caller gets their message. Once, for the whole process.
 pub fn silence_guarded_panics() {
     let otherwise = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

@@ -28,20 +28,20 @@ use crate::tokenize::{Role, Scratch, TokenizeError, Tokenizer, TokenizerNames, T
 /// The version of the `tokenizers` crate; a test holds it to the lock file.
 pub const LIBRARY: &str = "tokenizers 0.23.2";
 
-/// A `tokenizer.json` that has been read.
+/// A `tokenizer.json`, read.
 pub struct JsonFile {
     tokenizer: Arc<tokenizers::Tokenizer>,
-    /// The model's id of unknown text, which the crate does not show.
+    /// The model's id of unknown text, which the crate does not expose.
     unknown_id: Option<u32>,
     sha256: String,
     config: Config,
-    /// What the file asks for and does not get.
+    /// Settings of the file that are switched off.
     switched_off: Vec<String>,
-    /// What looks at each text first, if the file may make too much of one.
+    /// The check that each text has to pass first, if the file may do too much.
     care: Option<Arc<Care>>,
 }
 
-/// What is read from the file beside the crate.
+/// Fields of the file that the crate does not expose.
 #[derive(Deserialize)]
 struct FileFields {
     model: ModelFields,
@@ -53,7 +53,7 @@ struct ModelFields {
 }
 
 impl JsonFile {
-    /// Reads a `tokenizer.json`, and `tokenizer_config.json` beside it.
+    /// Reads a `tokenizer.json`, and `tokenizer_config.json` next to it.
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ impl JsonFile {
                     (Some(fast), name)
                 }
                 Ok(Err(reason)) => (None, format!("{LIBRARY}: {reason}")),
-                // The library has its own say on each text.
+                // The library still decides on each text.
                 Err(message) => (None, format!("{LIBRARY}: it panicked while the file was looked at: {message}")),
             },
         };
@@ -158,8 +158,8 @@ impl TokenizerNames for JsonFile {
     }
 }
 
-/// Switches off what some files ship switched on, and says what it was. Truncation loses text, padding makes tokens of nothing, dropout gives
-/// the same text other ids each time.
+/// Switches off what some files ship switched on, and returns what it was. Truncation loses text, padding adds tokens,
+/// dropout gives the same text different ids each time.
 fn switch_off(tokenizer: &mut tokenizers::Tokenizer) -> Result<Vec<String>, tokenizers::Error> {
     let mut switched_off = Vec::new();
     if let Some(truncation) = tokenizer.get_truncation() {
@@ -187,11 +187,11 @@ fn switch_off(tokenizer: &mut tokenizers::Tokenizer) -> Result<Vec<String>, toke
 pub struct HfTokenizer {
     tokenizer: Arc<tokenizers::Tokenizer>,
     unknown_id: Option<u32>,
-    /// The same without the reserved tokens, for texts that spell one. Made when the first such text comes.
+    /// The same tokenizer without the reserved tokens, for texts that spell one. Built when the first such text comes.
     without_reserved: OnceLock<Result<tokenizers::Tokenizer, String>>,
     fast: Option<Fast>,
     care: Option<Arc<Care>>,
-    /// Which path texts take, and why.
+    /// The path of texts, and the reason.
     path: String,
     vocabulary: Vocabulary,
 }
@@ -207,7 +207,7 @@ impl Tokenizer for HfTokenizer {
         let is_encoded = match (&self.fast, state) {
             (Some(fast), Some(state)) => {
                 fast.encode(text, state, ids).map_err(|error| library(&error))?;
-                // A Unigram path has no reserved pieces. A BPE path has all, as the crate.
+                // A Unigram path has no reserved pieces. A BPE path has all, like the crate.
                 ids.iter().all(|&id| self.vocabulary.is_ordinary(id))
             }
             _ => false,
@@ -244,8 +244,8 @@ fn library(error: &tokenizers::Error) -> TokenizeError {
     TokenizeError::Library(error.to_string())
 }
 
-/// The same tokenizer, but no text gives a reserved id: reserved added tokens are special (and special ones are encoded as
-/// text), reserved pieces of a Unigram model have names that no text spells.
+/// The same tokenizer, but no text gives a reserved id: reserved added tokens are special (and special ones are encoded
+/// as text), and reserved pieces of a Unigram model get names that no text spells.
 fn without_reserved(
     tokenizer: &tokenizers::Tokenizer,
     unknown_id: Option<u32>,

@@ -1,4 +1,4 @@
-//! Files that are taken for a tokenizer's, and are not: what each is, and what to do.
+//! Recognizes files that are mistaken for a tokenizer's: what each is, and what to do.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 /// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Nothing is in it.
+    /// An empty file.
     Empty,
-    /// What Git LFS puts in a file's place.
+    /// The pointer that Git LFS leaves in a file's place.
     LfsPointer,
-    /// A page of the web, often one that says why the file was not sent.
+    /// A web page, often one that says why the file was not sent.
     WebPage,
     /// Tokens in base64 with their ranks.
     Tiktoken,
@@ -35,7 +35,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What the file is, seen from its first bytes.
+    /// The kind of the file, judging by its first bytes.
     #[must_use]
     pub fn by_beginning(bytes: &[u8]) -> Option<Self> {
         let head = String::from_utf8_lossy(&bytes[..bytes.len().min(1024)]).to_ascii_lowercase();
@@ -58,7 +58,7 @@ impl Kind {
         }
     }
 
-    /// What a file is that is not a `tokenizer.json`.
+    /// The kind of a file that is not a `tokenizer.json`.
     #[must_use]
     pub fn not_json(bytes: &[u8]) -> Option<Self> {
         if let Ok(keys) = serde_json::from_slice::<Keys>(bytes) {
@@ -79,7 +79,7 @@ impl Kind {
         }
     }
 
-    /// What a file is that is not a SentencePiece model.
+    /// The kind of a file that is not a SentencePiece model.
     #[must_use]
     pub fn not_sentencepiece(bytes: &[u8]) -> Option<Self> {
         bytes.trim_ascii_start().starts_with(b"{").then_some(Self::Json)
@@ -126,7 +126,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Keys that tell files apart.
+/// Keys that identify the kind of a file.
 #[derive(Deserialize)]
 struct Keys {
     architectures: Option<IgnoredAny>,
@@ -146,7 +146,7 @@ impl Keys {
     }
 }
 
-/// An object of names and ids, of which nothing is kept.
+/// An object of names and ids, whose contents are skipped.
 struct Ids;
 
 impl<'de> Deserialize<'de> for Ids {

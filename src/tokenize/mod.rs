@@ -1,7 +1,8 @@
-//! From text to ids.
+//! Turns text into ids.
 //!
-//! Three tokenizers: [`bytes`], embedded, [`hf`], a Hugging Face `tokenizer.json`, and [`sentencepiece`], a SentencePiece model. The seam
-//! between them and the pipeline is [`Tokenizer`]: its ids are in the vocabulary and none is reserved, whatever the text spells.
+//! There are three tokenizers: [`bytes`], which is embedded, [`hf`] for a Hugging Face `tokenizer.json`, and
+//! [`sentencepiece`] for a SentencePiece model. The pipeline uses them through [`Tokenizer`]: its ids are in the
+//! vocabulary and none is reserved, whatever the text spells.
 
 pub mod bytes;
 mod care;
@@ -21,7 +22,7 @@ use crate::denoise::{TokenError, TokenSequence, TokenizerId};
 
 /// Turns text into ids. Shared by all workers; each brings its own [`Scratch`].
 pub trait Tokenizer: Send + Sync {
-    /// What a worker keeps from document to document.
+    /// A worker's memory between documents.
     fn scratch(&self) -> Scratch;
 
     /// The ids of `text`, held in `scratch`.
@@ -31,11 +32,11 @@ pub trait Tokenizer: Send + Sync {
     /// [`TokenizeError`] if the tokenizer fails, or the text gives a reserved id that cannot be avoided.
     fn tokenize<'a>(&self, text: &str, scratch: &'a mut Scratch) -> Result<TokenSequence<'a>, TokenizeError>;
 
-    /// Which code makes the ids, and why, for a person. It never changes one.
+    /// Which code makes the ids, and why, for a person. It never changes an id.
     fn path(&self) -> String;
 }
 
-/// A worker's memory: the ids of the document at hand, and the cache of what makes them.
+/// A worker's memory: the ids of the current document, and the cache of the tokenizer.
 #[derive(Default)]
 pub struct Scratch {
     ids: Vec<u32>,
@@ -53,41 +54,41 @@ pub enum TokenizerPath {
     Oracle,
 }
 
-/// What a tokenizer can say about itself before reserved ids are known.
+/// The names and ids of a tokenizer, before reserved ids are known.
 pub trait TokenizerNames {
     /// Number of ids.
     fn size(&self) -> u32;
     /// The id of a token by its exact name.
     fn id(&self, token: &str) -> Option<u32>;
-    /// Whether the token is one that the file adds to its model's vocabulary, rather than a piece of text.
+    /// Whether the file adds the token to its model's vocabulary; otherwise it is a piece of text.
     fn is_added(&self, token: &str) -> bool;
-    /// Whether the id is that of such a token.
+    /// Whether the id belongs to such a token.
     fn added(&self, id: u32) -> bool;
-    /// The ids of ordinary text, reserved or not: for a mode token that is no token of its own.
+    /// The ids of ordinary text, reserved or not: for a mode token that is not an added token.
     ///
     /// # Errors
     ///
-    /// What the tokenizer says.
+    /// The tokenizer's error.
     fn pieces(&self, text: &str) -> Result<Vec<u32>, TokenizeError>;
-    /// What a person reads for an id.
+    /// The text of ids for a person.
     fn shown(&self, ids: &[u32]) -> String;
-    /// What decides the ids.
+    /// Identifies everything that decides the ids.
     fn identity(&self) -> TokenizerId;
-    /// The token that the configuration beside the file names for a role. The file may not have it.
+    /// The token that the configuration next to the file names for a role. The file may not have it.
     fn configured(&self, role: Role) -> Option<&str>;
     /// The token that the file itself names for a role. The file may not have it.
     fn own(&self, role: Role) -> Option<&str>;
-    /// Whether the token is a special one of the file, such as EOS, rather than a word that it adds.
+    /// Whether the token is a special one of the file, such as EOS, rather than an added word.
     fn is_special(&self, token: &str) -> bool;
     /// Whether the file has any special token.
     fn has_special(&self) -> bool;
-    /// What the file asks for and does not get, each for a person.
+    /// Settings of the file that are switched off, each described for a person.
     fn switched_off(&self) -> &[String] {
         &[]
     }
 }
 
-/// What a token is for.
+/// The role of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// It ends a sequence.
@@ -102,7 +103,7 @@ pub enum TokenizeError {
     /// The library failed on the text.
     #[error("the tokenizer failed: {0}")]
     Library(String),
-    /// The ids are no token sequence.
+    /// The ids are not a valid token sequence.
     #[error(transparent)]
     Tokens(#[from] TokenError),
 }

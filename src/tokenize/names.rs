@@ -2,17 +2,17 @@
 
 use crate::tokenize::{Role, TokenizerNames};
 
-/// Sentinel patterns tried when the recipe names none, in this order, all that are found: T5, `ByT5` and most others; then the
-/// 28 that Flan-UL2 adds to T5's hundred.
+/// Sentinel patterns to try when the recipe names none, in this order; all matches count: T5, `ByT5` and most others;
+/// then the 28 that Flan-UL2 adds to T5's hundred.
 pub const SENTINEL_PATTERNS: [&str; 2] = ["<extra_id_{n}>", "[new_id_{n}]"];
 
 /// The place of the number in a sentinel pattern.
 pub const NUMBER: &str = "{n}";
 
-/// Names of an EOS token, if no configuration says one.
+/// Names of an EOS token, if no configuration names one.
 pub const EOS_NAMES: [&str; 2] = ["</s>", "<|endoftext|>"];
 
-/// Names of a pad token, if no configuration says one.
+/// Names of a pad token, if no configuration names one.
 pub const PAD_NAMES: [&str; 3] = ["<pad>", "[PAD]", "<|padding|>"];
 
 /// The ids of the sentinels that the patterns name: pattern by pattern, by ascending number from 0 (or 1, where there is no
@@ -32,7 +32,7 @@ pub fn sentinels<'a>(names: &dyn TokenizerNames, patterns: impl IntoIterator<Ite
 }
 
 impl Role {
-    /// Names of its token, if neither the configuration nor the file says one.
+    /// Names of its token, if neither the configuration nor the file names one.
     #[must_use]
     pub fn known_names(self) -> &'static [&'static str] {
         match self {
@@ -42,8 +42,9 @@ impl Role {
     }
 }
 
-/// The id of a role's token, if one is known: the configured one, else the first of the file's own and the usual names that is a special
-/// token. Gemma's `</s>` is a tag of HTML, Qwen's a piece of text: only in a file without special tokens may any token be meant.
+/// The id of a role's token, if one is known: the configured one, or else the first special token among the file's own
+/// and the usual names. Gemma's `</s>` is an HTML tag, Qwen's a piece of text: only in a file without special tokens
+/// may any token be meant.
 ///
 /// # Errors
 ///

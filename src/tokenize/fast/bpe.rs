@@ -1,8 +1,9 @@
-//! The BPE fast path (`docs/internals/tokenization.md`): words that the merges provably cannot join, a cache, and merges of our own.
+//! The BPE fast path (`docs/internals/tokenization.md`): words that the merges provably cannot join, a cache, and its
+//! own merge code.
 //!
 //! ```text
 //! byte-level (GPT-2)   raw text ──GPT-2's expression, by the classes of characters──▶ words ──▶ cache, else bytes ──▶ merges
-//! Llama-2              raw text ──in front of each run of spaces─────────────────────▶ words ──▶ cache, else characters ──▶ merges
+//! Llama-2              raw text ──before each run of spaces──────────────────────────▶ words ──▶ cache, else characters ──▶ merges
 //! ```
 
 use std::convert::Infallible;
@@ -19,23 +20,23 @@ use crate::tokenize::fast::words::{ByteLevelWords, Classes, Kind};
 
 /// The fast path of one tokenizer file. Shared by all workers, each with its own [`BpeState`].
 pub struct FastBpe {
-    /// The oracle of the probes and of the self-check.
+    /// The tokenizer that the probes and the self-check ask.
     tokenizer: Arc<Tokenizer>,
     merges: Merges,
     words: Words,
 }
 
-/// How the text becomes words, and words symbols.
+/// How text is split into words, and words into symbols.
 enum Words {
     /// GPT-2's expression; a symbol for each byte.
     ByteLevel { bytes: [u32; 256], ascii: [Kind; 128] },
-    /// A `▁` in front of the text and for each space; a symbol for each character.
+    /// A `▁` before the text and for each space; a symbol for each character.
     Metaspace(Characters),
     /// One word, and no merges: a symbol for each character.
     Characters(Characters),
 }
 
-/// What a worker keeps between documents.
+/// A worker's state between documents.
 pub struct BpeState {
     cache: Cache,
     /// Words, as byte ranges.
@@ -44,7 +45,7 @@ pub struct BpeState {
     merger: Merger,
 }
 
-/// What is read from the model beside the crate.
+/// Fields of the model that the crate does not expose.
 #[derive(Deserialize)]
 struct ModelFields {
     merges: Vec<(String, String)>,
@@ -62,7 +63,7 @@ struct ModelFields {
 const NO_SYMBOL: u32 = u32::MAX;
 
 impl FastBpe {
-    /// The fast path for a file, if it is of a shape whose words are provably apart.
+    /// The fast path for a file, if words are provably independent in a file of this shape.
     ///
     /// # Errors
     ///
@@ -96,7 +97,7 @@ impl FastBpe {
         Ok(fast)
     }
 
-    /// What the path is called.
+    /// The name of the path.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self.words {
@@ -139,7 +140,7 @@ impl FastBpe {
         self.look_up(text, cache, ahead, merger, ids);
     }
 
-    /// Takes the next word, which waits for being looked up with others.
+    /// Takes the next word and queues it for lookup with others.
     #[inline]
     fn word(
         &self,
@@ -151,7 +152,7 @@ impl FastBpe {
         ids: &mut Vec<u32>,
     ) {
         let (start, end) = word;
-        // The first word of Llama-2's shape has one more `▁` than its bytes say.
+        // The first word of Llama-2's shape has one more `▁` than its bytes show.
         let is_local = start > 0 || matches!(self.words, Words::ByteLevel { .. });
         let key = if is_local { Key::new(text.as_bytes(), start, end) } else { None };
         match key {
@@ -164,7 +165,7 @@ impl FastBpe {
         }
     }
 
-    /// Appends the ids of the words that wait.
+    /// Appends the ids of the queued words.
     #[inline]
     fn look_up(
         &self,
@@ -181,7 +182,7 @@ impl FastBpe {
         let Ok(()) = cache.look_up(ahead, ids, miss);
     }
 
-    /// Appends the ids of a word that the merges give.
+    /// Appends the ids of a word by merging.
     fn merged(&self, text: &str, (start, end): (usize, usize), merger: &mut Merger, ids: &mut Vec<u32>) {
         let symbols = &mut merger.symbols;
         symbols.clear();
@@ -210,7 +211,7 @@ struct Characters {
 }
 
 impl Characters {
-    /// Those of a model that falls back to all 256 bytes.
+    /// The symbols of a model that falls back to all 256 bytes.
     fn new(tokenizer: &Tokenizer, fields: &ModelFields) -> Result<Self, NotFast> {
         let mut bytes = [0; 256];
         for (byte, symbol) in (0..=255_u8).zip(&mut bytes) {
@@ -248,7 +249,7 @@ impl Characters {
     }
 }
 
-/// Where the word that starts at `start` ends: in front of the next space (or `▁`) behind something else.
+/// The end of the word that starts at `start`: before the next space (or `▁`) that follows something else.
 fn metaspace_word_end(text: &[u8], start: usize) -> usize {
     let is_space = |place: usize| -> usize {
         match text[place] {
@@ -300,7 +301,7 @@ impl Words {
         Ok(Self::ByteLevel { bytes, ascii })
     }
 
-    /// Llama-2's shape: `▁` is put in front of the text and in the place of each space, and nothing splits it.
+    /// Llama-2's shape: `▁` is added before the text and replaces each space, and nothing splits it.
     fn metaspace(tokenizer: &Tokenizer, fields: &ModelFields) -> Result<Self, NotFast> {
         let normalizer = serde_json::to_value(tokenizer.get_normalizer()).unwrap_or_default();
         let expected = serde_json::json!({"type": "Sequence", "normalizers": [
@@ -310,7 +311,7 @@ impl Words {
         if normalizer != expected {
             return Err(NotFast("the normalizer is not Llama-2's".to_owned()));
         }
-        // A token that has a `▁` behind something else could join two words.
+        // A token with a `▁` after something else could join two words.
         let joins = |(left, right): &(String, String)| right.starts_with(METASPACE) && !left.ends_with(METASPACE);
         if let Some((left, right)) = fields.merges.iter().find(|merge| joins(merge)) {
             return Err(NotFast(format!("the merge of {left:?} and {right:?} may join two words")));
@@ -323,7 +324,7 @@ impl Words {
     }
 }
 
-/// An id of the model itself, whatever the added tokens are.
+/// An id of the model itself, regardless of added tokens.
 trait ModelId {
     fn get_model_id(&self, token: &str) -> Option<u32>;
 }
@@ -334,7 +335,7 @@ impl ModelId for Tokenizer {
     }
 }
 
-/// What GPT-2's expression takes the character for, asked of the file's own pre-tokenizer.
+/// The class of a character in GPT-2's expression, as the file's own pre-tokenizer treats it.
 fn kind(tokenizer: &Tokenizer, character: char) -> Kind {
     let joins = |first: char| {
         let Some(pre_tokenizer) = tokenizer.get_pre_tokenizer() else { return false };
@@ -342,7 +343,8 @@ fn kind(tokenizer: &Tokenizer, character: char) -> Kind {
         pre_tokenizer.pre_tokenize(&mut text).is_ok()
             && text.get_splits(OffsetReferential::Original, OffsetType::None).len() == 1
     };
-    // The classes exclude each other: letters join letters, numbers numbers, all that is neither nor white space the like.
+    // The classes exclude each other: letters join letters, numbers join numbers, and characters that are neither, nor
+    // white space, join each other.
     match (joins('a'), joins('1'), joins('!')) {
         (true, false, false) => Kind::Letter,
         (false, true, false) => Kind::Number,
@@ -357,7 +359,7 @@ fn byte_character(byte: u8) -> char {
     if printable(byte) {
         return char::from(byte);
     }
-    // The others follow from U+0100 on, in order.
+    // The others follow in order, from U+0100 on.
     let before = (0..byte).filter(|&byte| !printable(byte)).count();
     u32::try_from(before).ok().and_then(|before| char::from_u32(0x100 + before)).unwrap_or('\u{FFFD}')
 }

@@ -1,17 +1,17 @@
-//! From the bytes of a chunk to its ids: a direct-mapped cache with the whole key in each slot.
+//! A cache from a chunk's bytes to its ids: direct-mapped, with the whole key in each slot.
 //!
 //! A slot is one cache line. A key that differs in one bit is a miss, so a hit is always right.
 
-/// Longest chunk that is kept: with its length it fills three words.
+/// Longest cached chunk: with its length it fills three words.
 pub(super) const MAX_KEY: usize = 23;
 
-/// Most ids that are kept for a chunk.
+/// Most ids of a cached chunk.
 const MAX_IDS: usize = 9;
 
 /// Slots: 32 MiB for each worker.
 const SLOTS: usize = 1 << 19;
 
-/// Chunks that are looked up together: so many of the machine's loads go on at once, and hide each other's time.
+/// Chunks that are looked up together: their memory loads overlap and hide each other's latency.
 const AHEAD: usize = 32;
 
 /// A chunk of at most [`MAX_KEY`] bytes, zero-padded, with its length in the last byte.
@@ -34,7 +34,7 @@ impl Key {
     /// Most bytes of a chunk that has a key.
     pub(in crate::tokenize) const MAX: usize = MAX_KEY;
 
-    /// No chunk is empty, so this is the key of none.
+    /// Chunks are never empty, so no chunk has this key.
     pub(in crate::tokenize) const NONE: Self = Self([0; 3]);
 
     /// The key of `text[start..end]`; `None` if it is too long.
@@ -46,7 +46,7 @@ impl Key {
         }
         let mut words = [0; 3];
         if let Some(bytes) = text.get(start..start + 24) {
-            // Most chunks: read three words at once, then blank what does not belong to the chunk.
+            // For most chunks: read three words at once, then blank the bytes after the chunk.
             let (bytes, _) = bytes.as_chunks::<8>();
             for (index, (word, bytes)) in words.iter_mut().zip(bytes).enumerate() {
                 let valid = length.saturating_sub(8 * index).min(8);
@@ -80,7 +80,7 @@ impl Cache {
         Self { slots: vec![Slot { key: Key::NONE, count: 0, ids: [0; MAX_IDS] }; SLOTS] }
     }
 
-    /// Appends the ids of the chunks that wait, in order: known ones from the cache, others as `miss` appends them.
+    /// Appends the ids of the queued chunks, in order: known ones from the cache, others as `miss` appends them.
     ///
     /// # Errors
     ///
@@ -92,7 +92,7 @@ impl Cache {
         ids: &mut Vec<u32>,
         mut miss: impl FnMut(Chunk, &mut Vec<u32>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        // Slots are all over the cache, and memory is slow. Nothing below waits for one of these loads but the sum of all.
+        // Slots are all over the cache, and memory is slow. Only the sum waits for these loads.
         let touched = ahead.chunks.iter().fold(0, |sum, (_, slot, _)| sum ^ self.slots[*slot].key.0[0]);
         std::hint::black_box(touched);
         for (key, slot, chunk) in ahead.chunks.drain(..) {
@@ -108,7 +108,7 @@ impl Cache {
         Ok(())
     }
 
-    /// Keeps the ids of a chunk, if they are few enough.
+    /// Caches the ids of a chunk, if they are few enough.
     fn put(&mut self, key: Key, ids: &[u32]) {
         let mut kept = [0; MAX_IDS];
         if let (Some(place), Ok(count)) = (kept.get_mut(..ids.len()), u32::try_from(ids.len())) {
@@ -118,7 +118,7 @@ impl Cache {
     }
 }
 
-/// Chunks that wait for being looked up together.
+/// Chunks queued for lookup together.
 pub(in crate::tokenize) struct Ahead<Chunk> {
     chunks: Vec<(Key, usize, Chunk)>,
 }
@@ -128,19 +128,19 @@ impl<Chunk> Ahead<Chunk> {
         Self { chunks: Vec::with_capacity(AHEAD) }
     }
 
-    /// Adds a chunk. Whether it is time to look them up.
+    /// Adds a chunk. Returns whether it is time to look them up.
     #[inline]
     pub(in crate::tokenize) fn add(&mut self, key: Key, chunk: Chunk) -> bool {
         self.chunks.push((key, key.slot(), chunk));
         self.chunks.len() >= AHEAD
     }
 
-    /// Those that wait: key, slot and chunk.
+    /// The queued chunks: key, slot and chunk.
     pub(in crate::tokenize) fn chunks(&self) -> &[(Key, usize, Chunk)] {
         &self.chunks
     }
 
-    /// Takes all of them out.
+    /// Removes all of them.
     pub(in crate::tokenize) fn drain(&mut self) -> impl Iterator<Item = (Key, usize, Chunk)> {
         self.chunks.drain(..)
     }
@@ -179,7 +179,7 @@ mod tests {
             Ok::<(), ()>(())
         };
         cache.look_up(&mut ahead, &mut ids, miss).unwrap();
-        // What was too long to be kept is missed each time; a miss is kept for the next one, which waits with it.
+        // A chunk that is too long for the cache misses each time; a miss is cached for the next chunk in the queue.
         assert_eq!((missed, ids), (vec!["words", "many"], vec![1, 2, 3, 9, 9, 1, 2, 3, 9]));
     }
 }

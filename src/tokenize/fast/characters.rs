@@ -1,14 +1,15 @@
-//! What a character does to the text around it, asked of the file's own normalizer and pre-tokenizer.
+//! Classes of characters by their effect on the text around them, as the file's own normalizer and pre-tokenizer treat
+//! them.
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
-/// What a character is to the fast path.
+/// The class of a character in the fast path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Class {
-    /// Not asked yet.
+    /// Not determined yet.
     Unknown,
-    /// Stays itself and is a grapheme cluster of its own next to any other plain character.
+    /// Unchanged, and a separate grapheme cluster next to any other plain character.
     Plain,
     /// Ends a chunk: between plain characters it only starts a new pre-token. ASCII only.
     Separator,
@@ -16,13 +17,13 @@ pub(super) enum Class {
     Odd,
 }
 
-/// The classes of characters, filled as they are met.
+/// The classes of characters, determined on first use.
 pub(super) struct Classes {
     ascii: [Class; 128],
     others: Vec<Class>,
 }
 
-/// Characters that the cluster rules of Unicode treat differently from each other where they follow or precede another.
+/// Characters that Unicode's cluster rules treat differently from each other before or after another character.
 const NEIGHBOURS: [char; 4] = ['a', '\u{AC00}', '\u{AC01}', '\u{1F600}'];
 
 impl Classes {
@@ -35,7 +36,7 @@ impl Classes {
         self.ascii[usize::from(byte & 0x7F)]
     }
 
-    /// The class of a character beyond ASCII; `ask` tells whether the file leaves it as it is.
+    /// The class of a character beyond ASCII; `ask` returns whether the file leaves it unchanged.
     #[inline]
     pub(super) fn other(&mut self, character: char, ask: impl FnOnce(char) -> bool) -> Class {
         let place = character as usize;
@@ -48,7 +49,7 @@ impl Classes {
     #[cold]
     fn ask(&mut self, place: usize, character: char, ask: impl FnOnce(char) -> bool) -> Class {
         if self.others.len() <= place {
-            // In steps, so that text of one script does not pay for all of Unicode.
+            // The table grows in steps, so that text in one script does not pay for all of Unicode.
             self.others.resize((place + 1).next_multiple_of(1 << 12), Class::Unknown);
         }
         let class = if ask(character) { Class::Plain } else { Class::Odd };
@@ -57,10 +58,11 @@ impl Classes {
     }
 }
 
-/// Whether the character is a cluster of its own next to every other character for which this holds.
+/// Whether the character is a separate cluster next to every other character for which this holds.
 ///
-/// Of the classes in the rules of UAX #29 it leaves those that break on both sides of one another: `Other`, `Control`, whole Hangul
-/// syllables, pictographs. Marks, joiners, prepending letters, jamo and regional indicators fail one of the probes.
+/// Of the classes in the rules of UAX #29, the ones that break on both sides of one another pass: `Other`, `Control`,
+/// whole Hangul syllables, pictographs. Marks, joiners, prepending letters, jamo and regional indicators fail one of
+/// the probes.
 pub(super) fn stands_alone(character: char) -> bool {
     let breaks = |first: char, second: char| [first, second].iter().collect::<String>().graphemes(true).count() == 2;
     breaks(character, character) && NEIGHBOURS.iter().all(|&other| breaks(character, other) && breaks(other, character))
@@ -72,7 +74,7 @@ mod tests {
 
     #[test]
     fn any_sequence_of_characters_that_stand_alone_has_a_cluster_each() {
-        // Every pair over one character of each range that Unicode's cluster rules know, and runs of them.
+        // Every pair over one character of each range in Unicode's cluster rules, and runs of them.
         let all: Vec<char> = (0..0x0011_0000).filter_map(char::from_u32).filter(|&c| stands_alone(c)).collect();
         let text: String = all.iter().filter(|&&character| character != '\r' && character != '\n').collect();
         assert_eq!(text.graphemes(true).count(), text.chars().count());

@@ -20,7 +20,7 @@ pub(crate) const SELF_CHECK: [&str; 12] = [
     "----------------------------------------====____++++ aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 ];
 
-/// What stands for a space in front of a word.
+/// Stands for a space before a word.
 pub(crate) const METASPACE: &str = "▁";
 
 /// Why a file does not get the fast path.
@@ -33,7 +33,8 @@ impl fmt::Display for NotFast {
     }
 }
 
-/// No added token stands in text: all are special, and the tokenizer is set to encode special tokens as text.
+/// Checks that text never gives an added token: all are special, and the tokenizer is set to encode special tokens as
+/// text.
 pub(super) fn check_added_tokens(tokenizer: &Tokenizer) -> Result<(), NotFast> {
     if tokenizer.get_added_tokens_decoder().values().any(|token| !token.special) {
         return Err(NotFast("an added token is not special, so it may stand in text".to_owned()));
@@ -41,7 +42,8 @@ pub(super) fn check_added_tokens(tokenizer: &Tokenizer) -> Result<(), NotFast> {
     Ok(())
 }
 
-/// Both paths on a few texts of all kinds: a guard against a crate that is not the one this code was proven with.
+/// Compares both paths on a few texts of all kinds: a guard against a version of the crate for which this code was not
+/// proven.
 pub(super) fn check_itself(
     tokenizer: &Tokenizer,
     encode: impl Fn(&str, &mut Vec<u32>) -> Result<(), tokenizers::Error>,

@@ -1,15 +1,15 @@
-//! The merges of a BPE model, and what they make of a word: as the crate's `Word::merge_all`, the pair of the lowest rank first, of equal ones
-//! the leftmost.
+//! Applies the merges of a BPE model to a word like the crate's `Word::merge_all`: the pair of the lowest rank first,
+//! the leftmost of equal ones.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// What a pair of symbols becomes.
+/// The merge of a pair of symbols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Merge {
-    /// Place among the merges: the lowest goes first.
+    /// Its rank: the lowest is merged first.
     pub(super) rank: u32,
-    /// The id of both together.
+    /// The id of the merged symbol.
     pub(super) id: u32,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Merges {
 const EMPTY: u64 = u64::MAX;
 
 impl Merges {
-    /// The merges of these pairs of ids. Of two equal ones the last counts, as in the crate's map.
+    /// The merges of these pairs of ids. Of two equal pairs the last counts, as in the crate's map.
     pub(super) fn new(merges: &[(u32, u32, Merge)]) -> Self {
         let slots = (2 * merges.len()).next_power_of_two().max(2);
         let empty = Slot { pair: EMPTY, merge: NO_MERGE };
@@ -44,13 +44,13 @@ impl Merges {
         table
     }
 
-    /// What two neighbours become; [`NO_MERGE`] if they do not.
+    /// The merge of two neighbours; [`NO_MERGE`] if there is none.
     #[inline]
     fn get(&self, left: u32, right: u32) -> Merge {
         self.slots[self.place(left, right)].merge
     }
 
-    /// The pair's slot, or the empty one where it would be.
+    /// The pair's slot, or the empty slot where it would be.
     #[inline]
     fn place(&self, left: u32, right: u32) -> usize {
         let pair = pair(left, right);
@@ -68,16 +68,16 @@ fn pair(left: u32, right: u32) -> u64 {
     u64::from(left) << 32 | u64::from(right)
 }
 
-/// Words of more symbols are merged with a heap: looking at all pairs each time takes time in the square of their number.
+/// Words of more symbols are merged with a heap: a search of all pairs each time takes time quadratic in their number.
 const FEW: usize = 48;
 
 /// No symbol: the end of a linked list.
 const NOTHING: u32 = u32::MAX;
 
-/// Merges words, reusing its memory.
+/// Merges words and reuses its memory.
 #[derive(Default)]
 pub(super) struct Merger {
-    /// The symbols of the word at hand.
+    /// The symbols of the current word.
     pub(super) symbols: Vec<u32>,
     merges: Vec<Merge>,
     links: Vec<(u32, u32)>,
@@ -85,7 +85,7 @@ pub(super) struct Merger {
 }
 
 impl Merger {
-    /// Appends what the merges make of `self.symbols` to `ids`.
+    /// Merges `self.symbols` and appends the ids to `ids`.
     pub(super) fn merge(&mut self, merges: &Merges, ids: &mut Vec<u32>) {
         if self.symbols.len() <= FEW {
             self.merge_few(merges);
@@ -95,7 +95,7 @@ impl Merger {
         }
     }
 
-    /// Looks for the best pair among all, each time.
+    /// Searches all pairs for the best one each time.
     fn merge_few(&mut self, table: &Merges) {
         let Self { symbols, merges, .. } = self;
         merges.clear();
@@ -120,7 +120,8 @@ impl Merger {
         }
     }
 
-    /// Keeps all pairs in a heap. An entry is stale if its symbols have become others meanwhile: then their pair gives another id, or none.
+    /// Keeps all pairs in a heap. An entry is stale if its symbols have changed since: then their pair gives another
+    /// id, or none.
     fn merge_many(&mut self, table: &Merges, ids: &mut Vec<u32>) {
         let Self { symbols, links, heap, .. } = self;
         #[expect(clippy::cast_possible_truncation, reason = "a line has at most 2^30 bytes")]
@@ -168,7 +169,7 @@ impl Merger {
 mod tests {
     use super::*;
 
-    /// Merges as they are defined: the pair of the lowest rank, the leftmost of it, until there is none.
+    /// Merges by definition: the leftmost pair of the lowest rank, until there is none.
     fn plainly(merges: &[(u32, u32, Merge)], mut symbols: Vec<u32>) -> Vec<u32> {
         loop {
             let merge = |pair: &[u32]| {
@@ -192,7 +193,7 @@ mod tests {
             u32::try_from((state >> 33) % below).unwrap()
         };
         for _ in 0..40 {
-            // 4 letters; each merge makes a new symbol of two that there are, as a trainer does.
+            // 4 letters; each merge makes a new symbol from two existing ones, as a trainer does.
             let mut merges: Vec<(u32, u32, Merge)> = Vec::new();
             for rank in 0..30 {
                 let (left, right) = (random(4 + u64::from(rank)), random(4 + u64::from(rank)));

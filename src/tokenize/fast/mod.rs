@@ -1,8 +1,9 @@
-//! The fast paths, with ids identical to the `tokenizers` crate's by construction.
+//! The fast paths, whose ids are identical to the `tokenizers` crate's by construction.
 //!
-//! The crate carries every character through `NormalizedString` and every piece through `String`. These paths read the raw text
-//! once, split it into chunks, and ask a cache (chunk bytes to ids) or a model of their own. They claim nothing about the file that they
-//! have not asked the file's own normalizer and pre-tokenizer; what they cannot prove local, they give to them (docs/internals/tokenization.md).
+//! The crate carries every character through `NormalizedString` and every piece through `String`. These paths read the
+//! raw text once, split it into chunks, and ask a cache (chunk bytes to ids) or their own model. They assume nothing
+//! about a file without asking its own normalizer and pre-tokenizer, and pass to these whatever they cannot prove local
+//! (docs/internals/tokenization.md).
 
 mod bpe;
 pub(in crate::tokenize) mod cache;
@@ -29,17 +30,17 @@ pub enum Fast {
     Bpe(Box<FastBpe>),
 }
 
-/// What a worker keeps between documents.
+/// A worker's state between documents.
 pub enum State {
-    /// Of a Unigram file.
+    /// For a Unigram file.
     Unigram(UnigramState),
-    /// Of a BPE file.
+    /// For a BPE file.
     Bpe(BpeState),
 }
 
 impl Fast {
-    /// The fast path for a file, if there is one for its shape. `reserved` ids of a Unigram file never come out; `unknown_id` is its id of
-    /// unknown text.
+    /// The fast path for a file, if there is one for its shape. A Unigram file's text never gives `reserved` ids;
+    /// `unknown_id` is its id of unknown text.
     ///
     /// # Errors
     ///
@@ -58,7 +59,7 @@ impl Fast {
         }
     }
 
-    /// What the path is called.
+    /// The name of the path.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -76,11 +77,11 @@ impl Fast {
         }
     }
 
-    /// Appends the ids of `text` to `ids`. `state` is one that this path has made.
+    /// Appends the ids of `text` to `ids`. This path must have made `state`.
     ///
     /// # Errors
     ///
-    /// What the crate says of a part of the text that is given to it.
+    /// The crate's error for a part of the text that is passed to it.
     pub fn encode(&self, text: &str, state: &mut State, ids: &mut Vec<u32>) -> Result<(), tokenizers::Error> {
         match (self, state) {
             (Self::Unigram(fast), State::Unigram(state)) => fast.encode(text, state, ids),

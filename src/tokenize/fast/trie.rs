@@ -1,4 +1,4 @@
-//! A double-array trie over bytes that finds all vocabulary pieces which a text starts with.
+//! A double-array trie over bytes that finds all vocabulary pieces at the beginning of a text.
 
 use std::collections::VecDeque;
 
@@ -15,13 +15,13 @@ const ROOT: u32 = 0;
 /// No state has this parent.
 const FREE: u32 = u32::MAX;
 
-/// The root is a child of no state: it must not be found below itself.
+/// The root is a child of no state: a search must not find it below itself.
 const NOBODY: u32 = u32::MAX - 1;
 
 /// No piece ends in this state.
 const NO_PIECE: u32 = u32::MAX;
 
-/// A state. The child for byte `b` is `base ^ b`, if that one's `parent` is this state.
+/// A state. The child for byte `b` is `base ^ b`, if the `parent` there is this state.
 #[derive(Clone, Copy)]
 struct State<Score> {
     base: u32,
@@ -30,7 +30,7 @@ struct State<Score> {
     score: Score,
 }
 
-/// States are made in blocks of all values that one byte can reach by exclusive or.
+/// States are allocated in blocks: all values that one byte can reach by exclusive or.
 const BLOCK: u32 = 256;
 
 pub(in crate::tokenize) struct Trie<Score = f64> {
@@ -38,7 +38,7 @@ pub(in crate::tokenize) struct Trie<Score = f64> {
 }
 
 impl<Score: Copy + Default> Trie<Score> {
-    /// The trie of these pieces. Of two equal ones the last counts, as in the crate's map from piece to id.
+    /// The trie of these pieces. Of two equal pieces the last counts, as in the crate's map from piece to id.
     pub(in crate::tokenize) fn new(mut pieces: Vec<(Vec<u8>, Piece<Score>)>) -> Self {
         pieces.retain(|(bytes, _)| !bytes.is_empty());
         pieces.sort_by(|a, b| a.0.cmp(&b.0)); // stable: equal pieces keep their order
@@ -49,7 +49,7 @@ impl<Score: Copy + Default> Trie<Score> {
         Self { states: builder.states }
     }
 
-    /// Calls `found` with the length and the piece for each piece that `text` starts with, shortest first.
+    /// Calls `found` with the length and the piece for each piece at the beginning of `text`, shortest first.
     #[inline]
     pub(in crate::tokenize) fn pieces_at(&self, text: &[u8], mut found: impl FnMut(usize, Piece<Score>)) {
         let mut state = ROOT;
@@ -85,13 +85,13 @@ impl<Score: Copy + Default> Trie<Score> {
 
 struct Builder<Score> {
     states: Vec<State<Score>>,
-    /// The free states of each block, a bit each.
+    /// The free states of each block, one bit each.
     free: Vec<[u64; 4]>,
     /// Blocks with free states, oldest first.
     open: VecDeque<u32>,
 }
 
-/// Blocks that are tried for the children of a state before a new one is made: a bound on the time to build.
+/// Blocks to try for the children of a state before a new one is added: a bound on the time to build.
 const TRIES: usize = 16;
 
 /// Pieces that share their first bytes, which lead to a state.
@@ -118,7 +118,7 @@ impl<Score: Copy + Default> Builder<Score> {
         free[(state % BLOCK / 64) as usize] &= !(1 << (state % 64));
     }
 
-    /// Makes the states below the root. Pieces may be long, so what is still to be done is no business of the stack.
+    /// Makes the states below the root. Pieces may be long, so the work list is not on the stack.
     fn place_all(&mut self, pieces: &[(Vec<u8>, Piece<Score>)]) {
         let mut open = vec![Group { state: ROOT, pieces, depth: 0 }];
         while let Some(group) = open.pop() {
@@ -155,7 +155,7 @@ impl<Score: Copy + Default> Builder<Score> {
         while self.open.front().is_some_and(|&block| self.free[block as usize] == [0; 4]) {
             self.open.pop_front();
         }
-        // A single child fills the oldest hole; more of them look among the newest blocks, where there is room.
+        // A single child fills the oldest hole; several children search the newest blocks, where there is room.
         let newest = self.open.len();
         let tried = if bytes.len() == 1 { 0..newest } else { newest.saturating_sub(TRIES)..newest };
         let found = self.open.range(tried).find_map(|&block| self.base_in(block, bytes));

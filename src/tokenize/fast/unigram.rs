@@ -18,25 +18,25 @@ use crate::tokenize::fast::characters::{Class, Classes, stands_alone};
 use crate::tokenize::fast::conditions::{self, METASPACE, NotFast};
 use crate::tokenize::fast::trie::{Piece, Trie};
 
-/// What the crate takes from the least score for a character that no piece has.
+/// Subtracted from the lowest score for a character without a piece, as in the crate.
 const UNKNOWN_PENALTY: f64 = 10.0;
 
 /// The fast path of one tokenizer file. Shared by all workers, each with its own [`UnigramState`].
 pub struct FastUnigram {
-    /// The file's normalizer and pre-tokenizer, and the oracle of the self-check.
+    /// The file's normalizer and pre-tokenizer, and the reference for the self-check.
     tokenizer: Arc<Tokenizer>,
     trie: Trie,
     unknown: Piece,
     ascii: [Class; 128],
-    /// Whether the normalizer looks at grapheme clusters, so that a plain character must be one of its own.
+    /// Whether the normalizer works on grapheme clusters, so that a plain character must be a separate one.
     clusters: bool,
-    /// Whether any run of separators between plain characters does what one does.
+    /// Whether any run of separators between plain characters acts like one.
     runs_collapse: bool,
     /// Whether a run of separators at the end of the text leaves nothing.
     end_is_stripped: bool,
 }
 
-/// What a worker keeps between documents.
+/// A worker's state between documents.
 pub struct UnigramState {
     cache: Cache,
     ahead: Ahead<Window>,
@@ -45,13 +45,13 @@ pub struct UnigramState {
     word: Vec<u8>,
 }
 
-/// The best way to every place of a pre-token.
+/// The best path to every position of a pre-token.
 #[derive(Default)]
 struct Viterbi {
     ends: Vec<End>,
 }
 
-/// The best path that ends at a place.
+/// The best path that ends at a position.
 #[derive(Clone, Copy)]
 struct End {
     score: f64,
@@ -69,12 +69,12 @@ struct Window {
     end: usize,
     /// One chunk of plain characters.
     plain: bool,
-    /// One chunk between plain characters, so what it becomes depends on its bytes alone.
+    /// One chunk between plain characters, so its ids depend on its bytes alone.
     local: bool,
 }
 
 impl FastUnigram {
-    /// The fast path for a file, if it is of a shape for which chunks are provably local. `reserved` ids never come out.
+    /// The fast path for a file, if chunks are provably local in a file of this shape. Text never gives `reserved` ids.
     /// `unknown_id` is the model's id of unknown text.
     ///
     /// # Errors
@@ -129,7 +129,7 @@ impl FastUnigram {
     ///
     /// # Errors
     ///
-    /// What the crate says of a window that is given to it.
+    /// The crate's error for a window that is passed to it.
     pub fn encode(&self, text: &str, state: &mut UnigramState, ids: &mut Vec<u32>) -> Result<(), tokenizers::Error> {
         let bytes = text.as_bytes();
         let mut window = Window { start: 0, end: 0, plain: true, local: true };
@@ -164,7 +164,7 @@ impl FastUnigram {
         }
     }
 
-    /// The chunk that starts at `start`: up to the next separator, and what its characters are.
+    /// The chunk that starts at `start`: up to the next separator, and the classes of its characters.
     #[inline]
     fn chunk(&self, text: &str, start: usize, classes: &mut Classes) -> Chunk {
         let bytes = text.as_bytes();
@@ -198,7 +198,7 @@ impl FastUnigram {
         }
     }
 
-    /// Takes the next window. What depends on its bytes alone waits for being looked up with others.
+    /// Takes the next window. If its ids depend on its bytes alone, queues it for lookup with others.
     #[inline]
     fn window(
         &self,
@@ -218,13 +218,13 @@ impl FastUnigram {
         }
     }
 
-    /// Appends the ids of the windows that wait.
+    /// Appends the ids of the queued windows.
     fn look_up(&self, text: &str, state: &mut UnigramState, ids: &mut Vec<u32>) -> Result<(), tokenizers::Error> {
         let UnigramState { cache, ahead, viterbi, word, .. } = state;
         cache.look_up(ahead, ids, |window, ids| self.model(text, window, viterbi, word, ids))
     }
 
-    /// Appends the ids of a window that the model gives.
+    /// Appends the ids of a window by the model.
     fn model(
         &self,
         text: &str,
@@ -245,7 +245,7 @@ impl FastUnigram {
         Ok(())
     }
 
-    /// What the file's own normalizer and pre-tokenizer make of a text.
+    /// The pre-tokens of a text by the file's own normalizer and pre-tokenizer.
     fn pre_tokens(&self, text: &str) -> Result<Vec<String>, tokenizers::Error> {
         let added = self.tokenizer.get_added_vocabulary();
         let mut pre_tokens = added.extract_and_normalize(self.tokenizer.get_normalizer(), text);
@@ -260,7 +260,7 @@ impl FastUnigram {
         self.pre_tokens(text).is_ok_and(|words| words == expected)
     }
 
-    /// Whether the file leaves the character as it is, inside a word and at its ends.
+    /// Whether the file leaves the character unchanged, inside a word and at its ends.
     fn is_plain(&self, character: char) -> bool {
         (!self.clusters || stands_alone(character))
             && self.becomes(&format!("a{character}b"), &[&format!("▁a{character}b")])
@@ -268,7 +268,7 @@ impl FastUnigram {
             && self.becomes(&character.to_string(), &[&format!("▁{character}")])
     }
 
-    /// Asks the file what its characters do, then compares both paths on texts of all kinds.
+    /// Asks the file how it treats its characters, then compares both paths on texts of all kinds.
     fn probe(&mut self) -> Result<(), NotFast> {
         if !self.becomes("b", &["▁b"]) || !self.becomes("a b", &["▁a", "▁b"]) {
             return Err(NotFast("a space does not simply begin a word".to_owned()));
@@ -289,7 +289,7 @@ impl FastUnigram {
         self.end_is_stripped = runs.iter().all(|run| self.becomes(&format!("a{run}"), &["▁a"]));
         self.runs_collapse = true;
         for _ in 0..2 {
-            // All pairs, then all triples: what separators become is decided one (or, for CR LF, two) at a time.
+            // All pairs, then all triples: normalization decides on one separator at a time, or two for CR LF.
             runs = runs.iter().flat_map(|run| separators.iter().map(move |next| format!("{run}{next}"))).collect();
             self.runs_collapse &= runs.iter().all(|run| self.becomes(&format!("a{run}b"), &["▁a", "▁b"]));
             self.end_is_stripped &= runs.iter().all(|run| self.becomes(&format!("a{run}"), &["▁a"]));
@@ -318,8 +318,9 @@ fn skip_run(fast: &FastUnigram, bytes: &[u8], start: usize) -> usize {
 }
 
 impl Viterbi {
-    /// Appends the ids of the best path through `text`, as the crate's `Unigram::encode_optimized` finds it: scores in f64,
-    /// added from the left, only a strictly better path replaces one, and neighbouring unknown characters become one id.
+    /// Appends the ids of the best path through `text`, as the crate's `Unigram::encode_optimized` finds it: scores are
+    /// f64, added from the left, only a strictly better path replaces another, and neighbouring unknown characters
+    /// become one id.
     fn encode(&mut self, trie: &Trie, unknown: Piece, text: &[u8], ids: &mut Vec<u32>) {
         self.ends.clear();
         self.ends.resize(text.len() + 1, UNREACHED);
@@ -373,7 +374,7 @@ fn character_width(byte: u8) -> usize {
     }
 }
 
-/// Metaspace that begins every word, alone or behind a split at white space.
+/// Accepts a Metaspace that begins every word, alone or after a split at white space.
 fn check_pre_tokenizer(tokenizer: &Tokenizer) -> Result<(), NotFast> {
     let always = |metaspace: &Metaspace| {
         metaspace.get_split()
@@ -391,8 +392,8 @@ fn check_pre_tokenizer(tokenizer: &Tokenizer) -> Result<(), NotFast> {
     if fits { Ok(()) } else { Err(NotFast("the pre-tokenizer is not Metaspace that begins every word".to_owned())) }
 }
 
-/// Only normalizers that work on one character or cluster at a time, strip the ends, or collapse runs of spaces. Whether one of
-/// them looks at clusters.
+/// Accepts only normalizers that work on one character or cluster at a time, strip the ends, or collapse runs of
+/// spaces. Returns whether one of them works on clusters.
 fn check_normalizer(tokenizer: &Tokenizer) -> Result<bool, NotFast> {
     let json = serde_json::to_value(tokenizer.get_normalizer()).map_err(|error| NotFast(error.to_string()))?;
     let steps = match &json {

@@ -4,11 +4,11 @@
 //! 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 //! ```
 
-/// What the expression takes a character for.
+/// The class of a character in the expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Kind {
-    /// Not asked yet.
+    /// Not determined yet.
     Unknown,
     /// `\p{L}`.
     Letter,
@@ -20,7 +20,7 @@ pub(super) enum Kind {
     Other,
 }
 
-/// The kinds of characters, filled as they are met.
+/// The classes of characters, determined on first use.
 pub(super) struct Classes {
     ascii: [Kind; 128],
     others: Vec<Kind>,
@@ -38,7 +38,7 @@ impl Classes {
             Some(&kind) if kind != Kind::Unknown => kind,
             _ => {
                 if self.others.len() <= place {
-                    // In steps, so that text of one script does not pay for all of Unicode.
+                    // The table grows in steps, so that text in one script does not pay for all of Unicode.
                     self.others.resize((place + 1).next_multiple_of(1 << 12), Kind::Unknown);
                 }
                 self.others[place] = ask(character);
@@ -48,7 +48,7 @@ impl Classes {
     }
 }
 
-/// The words of a text, as byte ranges, from left to right. They leave nothing out.
+/// The words of a text, as byte ranges, from left to right. Together they cover the whole text.
 pub(super) struct ByteLevelWords<'a, Ask> {
     text: &'a str,
     place: usize,
@@ -57,7 +57,7 @@ pub(super) struct ByteLevelWords<'a, Ask> {
 }
 
 impl<'a, Ask: Fn(char) -> Kind> ByteLevelWords<'a, Ask> {
-    /// `ask` tells the kind of a character beyond ASCII that is met for the first time.
+    /// `ask` returns the kind of a character beyond ASCII on its first use.
     pub(super) fn new(text: &'a str, classes: &'a mut Classes, ask: Ask) -> Self {
         Self { text, place: 0, classes, ask }
     }
@@ -73,7 +73,7 @@ impl<'a, Ask: Fn(char) -> Kind> ByteLevelWords<'a, Ask> {
         Some((self.classes.other(character, &self.ask), place + character.len_utf8()))
     }
 
-    /// Where the run of `kind` that goes on at `place` ends.
+    /// Where the run of `kind` that continues at `place` ends.
     #[inline]
     fn run(&mut self, kind: Kind, mut place: usize) -> usize {
         while let Some((found, next)) = self.at(place)
@@ -107,14 +107,14 @@ impl<'a, Ask: Fn(char) -> Kind> ByteLevelWords<'a, Ask> {
         if kind != Kind::Space {
             return Some(self.run(kind, next));
         }
-        // ` ?`: one space goes with what follows it, if that is no white space.
+        // ` ?`: one space belongs to what follows it, unless that is white space.
         if bytes[start] == b' '
             && let Some((behind, next)) = self.at(next)
             && behind != Kind::Space
         {
             return Some(self.run(behind, next));
         }
-        // `\s+(?!\S)` leaves the last one to what follows, if there is more than one; `\s+` takes a single one.
+        // `\s+(?!\S)` leaves the last one to what follows, if there are several; `\s+` takes a single one.
         let (mut end, mut last) = (next, start);
         while let Some((Kind::Space, next)) = self.at(end) {
             (last, end) = (end, next);

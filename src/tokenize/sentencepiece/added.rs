@@ -1,4 +1,5 @@
-//! The tokens that stand beside the pieces of a model, sentinels above all (`docs/internals/sentencepiece.md`, Tokens beside the pieces).
+//! Tokens in addition to the pieces of a model, mainly sentinels (`docs/internals/sentencepiece.md`, Tokens beside the
+//! pieces).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,10 +8,10 @@ use serde::Deserialize;
 use crate::tokenize::config::ConfigToken;
 use crate::tokenize::sentencepiece::model::{Kind, Model, ModelType, SPACE};
 
-/// Sentinels that T5's tokenizer puts behind the pieces, if no configuration says how many.
+/// Sentinels that T5's tokenizer adds after the pieces, if no configuration gives their number.
 const T5_SENTINELS: u32 = 100;
 
-/// What the configuration beside a model says of tokens that are no pieces.
+/// The configuration's tokens that are not pieces.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct AddedConfig {
     added_tokens_decoder: Option<BTreeMap<String, ConfigToken>>,
@@ -18,12 +19,12 @@ pub(super) struct AddedConfig {
     additional_special_tokens: Option<Vec<ConfigToken>>,
 }
 
-/// Tokens beside the pieces, by id and by name.
+/// Tokens in addition to the pieces, by id and by name.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Added {
     names: BTreeMap<u32, String>,
     ids: BTreeMap<String, u32>,
-    /// Names of special ones, those of pieces among them.
+    /// Names of special tokens, including special pieces.
     special: BTreeSet<String>,
 }
 
@@ -32,7 +33,7 @@ impl Added {
     ///
     /// # Errors
     ///
-    /// What does not go together.
+    /// A contradiction between the two.
     pub(super) fn new(model: &Model, config: &AddedConfig) -> Result<Self, String> {
         let mut added = Self::default();
         let AddedConfig { added_tokens_decoder, extra_ids, additional_special_tokens } = config;
@@ -108,13 +109,13 @@ impl Added {
     }
 }
 
-/// Whether it is a name as `<extra_id_7>`.
+/// Whether the name looks like `<extra_id_7>`.
 fn is_sentinel(name: &str) -> bool {
     let number = name.strip_prefix("<extra_id_").and_then(|rest| rest.strip_suffix('>'));
     number.is_some_and(|number| number.parse::<u32>().is_ok_and(|parsed| parsed.to_string() == number))
 }
 
-/// Whether the model has the shape of T5's, and no sentinels of its own.
+/// Whether the model has T5's shape, and no sentinels in it.
 fn is_t5(model: &Model) -> bool {
     let special = [(&b"<pad>"[..], Kind::Control), (b"</s>", Kind::Control), (b"<unk>", Kind::Unknown)];
     let is_special = |(id, (name, kind))| model.name(id) == name && model.kind(id) == kind;

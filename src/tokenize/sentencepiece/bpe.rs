@@ -1,4 +1,4 @@
-//! The merges of a BPE model, as the package makes them (`docs/internals/sentencepiece.md`, BPE).
+//! The merges of a BPE model, as the package does them (`docs/internals/sentencepiece.md`, BPE).
 
 use std::collections::{BTreeMap, BinaryHeap};
 use std::convert::Infallible;
@@ -9,10 +9,10 @@ use crate::tokenize::sentencepiece::model::{Kind, Model};
 use crate::tokenize::sentencepiece::normalizer::{Symbols, character_length};
 use crate::tokenize::sentencepiece::words::{Reserved, words};
 
-/// Unused pieces are cut again so many times.
+/// How deep unused pieces are split again.
 const MAX_DEPTH: usize = 100;
 
-/// No symbol is there.
+/// No symbol.
 const NONE: u32 = u32::MAX;
 
 pub(super) struct Bpe {
@@ -22,33 +22,33 @@ pub(super) struct Bpe {
     unused: Vec<bool>,
     unknown: Option<u32>,
     bytes: Option<Box<[u32; 256]>>,
-    /// Whether no merge reaches over a place where a word begins, nor matters elsewhere.
+    /// Whether no merge crosses the beginning of a word, nor depends on anything outside its word.
     words_are_apart: bool,
 }
 
-/// What a worker keeps between documents.
+/// A worker's state between documents.
 pub(super) struct BpeState {
     merging: Merging,
     cache: Option<(Cache, Ahead<(usize, usize)>)>,
 }
 
-/// A character, a user-defined symbol, or what was merged.
+/// A character, a user-defined symbol, or a merged symbol.
 #[derive(Clone, Copy)]
 struct Symbol {
     previous: u32,
     next: u32,
     start: u32,
-    /// 0, once it is part of the one in front.
+    /// 0 once it is part of the symbol before it.
     length: u32,
     frozen: bool,
 }
 
-/// Two neighbours that make a piece.
+/// Two neighbours that together are a piece.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Pair {
-    /// The score, in the order of numbers.
+    /// The score, mapped to an integer in the same order.
     score: i32,
-    /// The left one's place from the end: of equal scores the leftmost pair is the greatest.
+    /// The left one's distance from the end: of equal scores the leftmost pair is the greatest.
     left: u32,
     right: u32,
     length: u32,
@@ -58,7 +58,7 @@ struct Pair {
 struct Merging {
     symbols: Vec<Symbol>,
     pairs: BinaryHeap<Pair>,
-    /// The left part's length of unused pieces, as they were made last.
+    /// The left part's length of unused pieces, from their latest merge.
     parts: BTreeMap<u32, u32>,
 }
 
@@ -78,7 +78,7 @@ impl Bpe {
         }
     }
 
-    /// Whether a text is taken word by word.
+    /// Whether a text is encoded word by word.
     pub(super) fn words_are_apart(&self) -> bool {
         self.words_are_apart
     }
@@ -123,7 +123,7 @@ impl Bpe {
         }
     }
 
-    /// Appends the ids of a part of a text that nothing reaches out of.
+    /// Appends the ids of a part of a text that is independent of the rest.
     fn merge(&self, text: &[u8], merging: &mut Merging, ids: &mut Vec<u32>) {
         merging.begin(text, self.symbols.as_ref());
         for right in 1..merging.symbols.len() {
@@ -139,7 +139,7 @@ impl Bpe {
         }
     }
 
-    /// Appends the ids of a symbol, which is cut again if it is an unused piece.
+    /// Appends the ids of a symbol; an unused piece is split again.
     fn emit(
         &self,
         text: &[u8],
@@ -166,7 +166,7 @@ impl Bpe {
 }
 
 impl Merging {
-    /// Cuts a text into symbols.
+    /// Splits a text into symbols.
     #[expect(clippy::cast_possible_truncation, reason = "a text has fewer than 2^32 bytes")]
     fn begin(&mut self, text: &[u8], symbols: Option<&Symbols>) {
         self.symbols.clear();
@@ -186,7 +186,7 @@ impl Merging {
         }
     }
 
-    /// Adds two neighbours, if they make a piece.
+    /// Adds two neighbours, if together they are a piece.
     #[expect(clippy::cast_possible_truncation, reason = "a text has fewer than 2^32 symbols")]
     fn add_pair(&mut self, bpe: &Bpe, text: &[u8], left: usize, right: usize) {
         let (Some(first), Some(second)) = (self.symbols.get(left), self.symbols.get(right)) else { return };
@@ -202,7 +202,7 @@ impl Merging {
         }
     }
 
-    /// Merges a pair, if both are still what they were.
+    /// Merges a pair, if neither has changed since.
     fn apply(&mut self, bpe: &Bpe, text: &[u8], pair: Pair) {
         let (left, right) = ((NONE - pair.left) as usize, pair.right as usize);
         let (first, second) = (self.symbols[left], self.symbols[right]);
@@ -219,7 +219,7 @@ impl Merging {
     }
 }
 
-/// A score's bits as a number in the same order, as `f32::total_cmp` has it.
+/// A score's bits as an integer in the same order, as in `f32::total_cmp`.
 fn in_order(score: f32) -> i32 {
     let bits = score.to_bits().cast_signed();
     if bits < 0 { bits ^ i32::MAX } else { bits }

@@ -1,7 +1,9 @@
-//! A SentencePiece model file, read and used by code of our own (`docs/internals/sentencepiece.md`, SentencePiece models).
+//! Reads a SentencePiece model file and encodes with this project's own code (`docs/internals/sentencepiece.md`,
+//! SentencePiece models).
 //!
-//! Ids equal those of the Python package `sentencepiece` for every text that spells no reserved piece. The same model as a `tokenizer.json`
-//! gives other ids for some texts: the `tokenizers` crate adds scores up in float64, word by word, and normalizes grapheme clusters.
+//! Ids equal those of the Python package `sentencepiece` for every text that spells no reserved piece. The same model
+//! as a `tokenizer.json` gives other ids for some texts: the `tokenizers` crate adds scores up in float64, word by
+//! word, and normalizes grapheme clusters.
 
 mod added;
 mod bpe;
@@ -29,28 +31,28 @@ use crate::tokenize::sentencepiece::unigram::{Unigram, UnigramState};
 use crate::tokenize::sentencepiece::words::Reserved;
 use crate::tokenize::{Role, Scratch, TokenizeError, Tokenizer, TokenizerNames, mistaken};
 
-/// What makes the ids. A change that makes others has another number.
+/// Identifies the code that makes the ids. A change that makes other ids has another number.
 pub const LIBRARY: &str = "ul2-prep sentencepiece 1";
 
-/// How a name of a SentencePiece model ends.
+/// The ending of a SentencePiece model's name.
 pub const ENDING: &str = "model";
 
-/// SentencePiece models by the names that a folder may have them under, in the order in which they are looked for.
+/// Names of SentencePiece models in a folder, in the order of the search.
 pub const FILE_NAMES: [&str; 3] = ["spiece.model", "tokenizer.model", "sentencepiece.bpe.model"];
 
-/// A model file that has been read.
+/// A model file, read.
 pub struct SentencePieceFile {
     model: Arc<Model>,
     charsmap: Option<Arc<Charsmap>>,
     added: Added,
     config: Config,
     sha256: String,
-    /// What encodes with no piece reserved. Made when first asked for.
+    /// Encodes with no piece reserved. Built on first use.
     unreserved: OnceLock<Encoder>,
 }
 
 impl SentencePieceFile {
-    /// Reads a model file, and `tokenizer_config.json` beside it.
+    /// Reads a model file, and `tokenizer_config.json` next to it.
     ///
     /// # Errors
     ///
@@ -98,7 +100,7 @@ impl SentencePieceFile {
         self.unreserved.get_or_init(|| self.encoder(&|_| false))
     }
 
-    /// The user-defined piece that a name stands for, which is that behind a `▁`.
+    /// The user-defined piece that a name means: the one with a `▁` before the name.
     fn behind_space(&self, token: &str) -> Option<u32> {
         let id = self.model.id(&[SPACE, token.as_bytes()].concat())?;
         (self.model.kind(id) == Kind::UserDefined).then_some(id)
@@ -174,7 +176,7 @@ impl SentencePieceFile {
         let byte = || self.model.bytes.as_ref()?.iter().zip(0..=u8::MAX).find(|(piece, _)| **piece == id);
         match (self.model.kind(id), byte()) {
             (Kind::Byte, Some((_, byte))) => shown.push(byte),
-            // A sentinel is named without what stands in front.
+            // A sentinel is named without the `▁` before it.
             (Kind::UserDefined, _) => shown.extend_from_slice(name.strip_prefix(SPACE).unwrap_or(name)),
             _ => shown.extend_from_slice(name),
         }
@@ -209,7 +211,7 @@ impl Tokenizer for SentencePieceTokenizer {
     }
 }
 
-/// From text to ids, with some pieces reserved.
+/// Encodes text as ids, with some pieces reserved.
 struct Encoder {
     normalizer: Normalizer,
     algorithm: Algorithm,
@@ -220,7 +222,7 @@ enum Algorithm {
     Bpe(Bpe),
 }
 
-/// What a worker keeps between documents.
+/// A worker's state between documents.
 pub struct State {
     normalized: Vec<u8>,
     algorithm: AlgorithmState,
@@ -257,7 +259,7 @@ mod tests {
     use super::words::{merge_unknown, words};
     use super::*;
 
-    /// Parts of texts that are hard on models.
+    /// Fragments that are hard for models.
     pub(super) const TEXTS: [&str; 12] = [
         "the",
         "",
@@ -273,7 +275,7 @@ mod tests {
         "x,",
     ];
 
-    /// A model of the fixtures, with bytes behind it.
+    /// A model of the fixtures, followed by more bytes.
     pub(super) fn model(name: &str, behind: &[u8]) -> Model {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/sentencepiece/{name}.model"));
         Model::read(&[&fs_err::read(file).unwrap(), behind].concat()).unwrap()

@@ -1,17 +1,17 @@
-//! What a model file says (`docs/internals/sentencepiece.md`), and whether it is one.
+//! Reads a model file and validates it (`docs/internals/sentencepiece.md`).
 
 use crate::tokenize::sentencepiece::wire::{Fields, Value, WireError};
 
-/// What stands for a space in a piece.
+/// Stands for a space in a piece.
 pub(super) const SPACE: &[u8] = "▁".as_bytes();
 
 /// Most pieces of a model: as many as a vocabulary has ids.
 const MAX_PIECES: usize = 1 << 24;
 
-/// A piece has fewer bytes.
+/// A piece has fewer bytes than this.
 const MAX_PIECE: usize = 8_000;
 
-/// What a piece is for.
+/// The kind of a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Normal,
@@ -23,13 +23,13 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Whether the piece is one of text: the others never match any.
+    /// Whether the piece is for text: others never match any.
     pub(super) fn is_of_text(self) -> bool {
         matches!(self, Self::Normal | Self::UserDefined | Self::Unused)
     }
 }
 
-/// How text is cut into pieces.
+/// How text is split into pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ModelType {
     Unigram,
@@ -45,11 +45,11 @@ struct Piece {
     kind: Kind,
 }
 
-/// A model file that has been read and found to be one.
+/// A valid model file.
 pub(super) struct Model {
     names: Vec<u8>,
     pieces: Vec<Piece>,
-    /// Ids in the order of names; of equal names the pieces of text come last.
+    /// Ids in the order of names; of equal names, the pieces of text come last.
     sorted: Vec<u32>,
     pub(super) algorithm: ModelType,
     pub(super) byte_fallback: bool,
@@ -62,7 +62,7 @@ pub(super) struct Model {
     pub(super) whitespace_as_suffix: bool,
 }
 
-/// What the file says of its normalizer.
+/// The file's normalizer fields.
 pub(super) struct NormalizerFields {
     pub(super) charsmap: Vec<u8>,
     pub(super) add_dummy_prefix: bool,
@@ -70,7 +70,7 @@ pub(super) struct NormalizerFields {
     pub(super) escape_whitespaces: bool,
 }
 
-/// Why a file is no model.
+/// Why a file is not a model.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(in crate::tokenize) enum ModelError {
     #[error("it is no protobuf message: {0}")]
@@ -105,7 +105,7 @@ pub(in crate::tokenize) enum ModelError {
     Charsmap(&'static str),
 }
 
-/// What the trainer's fields say.
+/// The trainer's fields.
 struct TrainerFields {
     model_type: u64,
     whitespace_as_suffix: bool,
@@ -167,7 +167,7 @@ impl Model {
         Ok(model)
     }
 
-    /// Refuses what the package refuses, and fills in what follows from the pieces.
+    /// Refuses what the package refuses, and computes what follows from the pieces.
     fn check(&mut self) -> Result<(), ModelError> {
         let mut bytes = [None; 256];
         for (index, id) in (0..self.pieces.len()).zip(0_u32..) {
@@ -235,7 +235,7 @@ impl Model {
         0..self.len()
     }
 
-    /// The name of a piece. It may be no UTF-8.
+    /// The name of a piece, which may not be UTF-8.
     pub(super) fn name(&self, id: u32) -> &[u8] {
         let Piece { start, length, .. } = self.pieces[id as usize];
         &self.names[start..start + length]
@@ -249,14 +249,14 @@ impl Model {
         self.pieces[id as usize].score
     }
 
-    /// The id of a piece by its name; a piece of text comes after others of that name.
+    /// The id of a piece by its name; a piece of text wins over others of that name.
     pub(super) fn id(&self, name: &[u8]) -> Option<u32> {
         let place = self.sorted.partition_point(|&id| self.name(id) < name);
         self.sorted.get(place).copied().filter(|&id| self.name(id) == name)
     }
 
-    /// Whether a `▁` never stands behind something else in a piece, nor a part of one at an end: then nothing reaches over a place where
-    /// something that is no `▁` stands in front of a `▁`.
+    /// Whether a `▁` in a piece never follows something else, and a partial `▁` never ends or begins one: then no piece
+    /// crosses a position where a `▁` follows something other than `▁`.
     pub(super) fn spaces_begin_pieces(&self) -> bool {
         let begins = |name: &[u8]| {
             (1..name.len()).all(|place| {
@@ -279,7 +279,7 @@ impl TrainerFields {
                 }
                 (24, Value::Varint(number)) => self.whitespace_as_suffix = number != 0,
                 (35, Value::Varint(number)) => self.byte_fallback = number != 0,
-                // An empty name is the usual one.
+                // An empty name means the default.
                 (47, Value::Bytes(name)) => self.eos_name = name_or(name, "</s>"),
                 (48, Value::Bytes(name)) => self.pad_name = name_or(name, "<pad>"),
                 _ => {}

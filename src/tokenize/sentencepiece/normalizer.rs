@@ -1,4 +1,4 @@
-//! From a text to what the model is asked for (`docs/internals/sentencepiece.md`, Normalizer).
+//! Normalizes a text for the model (`docs/internals/sentencepiece.md`, Normalizer).
 
 use std::sync::Arc;
 
@@ -6,47 +6,47 @@ use crate::tokenize::TokenizeError;
 use crate::tokenize::fast::trie::{Piece, Trie};
 use crate::tokenize::sentencepiece::model::{Model, ModelError, NormalizerFields, SPACE};
 
-/// Of the user-defined symbols that a text starts with, so many are looked at, the shortest first.
+/// How many of the user-defined symbols at the beginning of a text are considered, the shortest first.
 const MAX_SYMBOLS: usize = 64;
 
-/// The same of a charsmap's keys.
+/// The same for a charsmap's keys.
 const MAX_KEYS: usize = 32;
 
-/// A normalized text may have so many times the bytes of the text.
+/// A normalized text may have at most this many times the bytes of the text.
 pub(in crate::tokenize) const MAX_TIMES: usize = 32;
 
-/// What normalizing does.
+/// A model's normalizer.
 pub(super) struct Normalizer {
     charsmap: Option<Arc<Charsmap>>,
     symbols: Option<Symbols>,
     add_dummy_prefix: bool,
     remove_extra_whitespaces: bool,
     whitespace_as_suffix: bool,
-    /// What a space becomes.
+    /// The replacement of a space.
     space: &'static [u8],
-    /// ASCII characters that stay themselves in front of another one, by any rule.
+    /// ASCII characters that every rule leaves unchanged before another ASCII character.
     plain: [bool; 256],
 }
 
-/// User-defined symbols, which are found in raw text and stay as they are.
+/// User-defined symbols, which are matched in raw text and stay as they are.
 pub(super) struct Symbols {
     trie: Trie<()>,
 }
 
-/// What characters become: a double array from keys to places of the replacements.
+/// Replacements of characters: a double array from keys to offsets of replacements.
 pub(in crate::tokenize) struct Charsmap {
     units: Vec<u32>,
     replacements: Vec<u8>,
 }
 
 impl Symbols {
-    /// Those of these names; `None` if there are none.
+    /// The symbols with these names; `None` if there are none.
     pub(super) fn new<'a>(names: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
         let pieces: Vec<_> = names.map(|name| (name.to_vec(), Piece { id: 0, score: () })).collect();
         (!pieces.is_empty()).then(|| Self { trie: Trie::new(pieces) })
     }
 
-    /// The length of the longest that the text starts with.
+    /// The length of the longest symbol at the beginning of the text.
     pub(super) fn longest(&self, text: &[u8]) -> Option<usize> {
         let (mut found, mut longest) = (0, None);
         self.trie.pieces_at(text, |length, _| {
@@ -79,7 +79,7 @@ impl Normalizer {
         normalizer
     }
 
-    /// Whether a character becomes itself, whatever ASCII character follows, or none.
+    /// Whether a character stays unchanged, whatever ASCII character follows, or none.
     fn is_plain(&self, byte: u8) -> bool {
         let alone = self.prefix(&[byte]).0 == [byte];
         alone
@@ -107,7 +107,7 @@ impl Normalizer {
         if add_dummy_prefix && !whitespace_as_suffix {
             normalized.extend_from_slice(self.space);
         }
-        // Whether leading spaces of what comes next are dropped.
+        // Whether leading spaces of the next prefix are dropped.
         let mut behind_space = remove_extra_whitespaces;
         while let Some(&first) = rest.first() {
             let run = self.plain_run(rest);
@@ -151,7 +151,7 @@ impl Normalizer {
         if add_dummy_prefix && whitespace_as_suffix {
             normalized.extend_from_slice(self.space);
         }
-        // Places in it are numbers of 32 bits.
+        // Positions in it are 32-bit numbers.
         if u32::try_from(normalized.len()).is_ok_and(|length| length < u32::MAX) { Ok(()) } else { Err(too_long()) }
     }
 
@@ -161,11 +161,11 @@ impl Normalizer {
         let is_space = text[0] == b' ';
         let goes_on = |byte: u8| self.plain[usize::from(byte)] && (byte == b' ') == is_space;
         let run = text.iter().position(|&byte| !goes_on(byte)).unwrap_or(text.len());
-        // What stands in front of a character beyond ASCII may be composed with it.
+        // A character before one beyond ASCII may be composed with it.
         run - usize::from(run > 0 && text.get(run).is_some_and(|byte| !byte.is_ascii()))
     }
 
-    /// What the text's prefix becomes, and how long it is. The text is not empty.
+    /// The replacement of the text's prefix, and the length of that prefix. The text is not empty.
     fn prefix<'a>(&'a self, text: &'a [u8]) -> (&'a [u8], usize) {
         if let Some(length) = self.symbols.as_ref().and_then(|symbols| symbols.longest(text)) {
             return (&text[..length], length);
@@ -174,7 +174,7 @@ impl Normalizer {
             return found;
         }
         match text[0] {
-            // A key or symbol has ended inside of a character, of which this is left.
+            // A key or symbol has ended inside a character; this is the rest of it.
             0x80..0xC0 => ("\u{FFFD}".as_bytes(), 1),
             first => {
                 let length = character_length(first).min(text.len());
@@ -188,7 +188,7 @@ fn too_long() -> TokenizeError {
     TokenizeError::Library(format!("the normalized text has more than {MAX_TIMES} times the bytes of the text"))
 }
 
-/// The length of a character by its first byte; of what is none, 1.
+/// The length of a character by its first byte; 1 for an invalid first byte.
 #[inline]
 pub(super) fn character_length(first: u8) -> usize {
     match first {
@@ -199,13 +199,13 @@ pub(super) fn character_length(first: u8) -> usize {
     }
 }
 
-/// Where a unit's children are, by exclusive or.
+/// The offset of a unit's children, for exclusive or.
 #[inline]
 fn offset(unit: u32) -> u32 {
     (unit >> 10) << ((unit & (1 << 9)) >> 6)
 }
 
-/// The byte that leads to a unit; more than that, if it holds a value.
+/// The byte that leads to a unit; more than a byte if it holds a value.
 #[inline]
 fn label(unit: u32) -> u32 {
     unit & (1 << 31 | 0xFF)
@@ -224,7 +224,7 @@ fn value(unit: u32) -> u32 {
 }
 
 impl Charsmap {
-    /// Reads a charsmap, and refuses one whose trie leads out of itself.
+    /// Reads a charsmap, and refuses one whose trie points outside itself.
     pub(in crate::tokenize) fn new(blob: &[u8]) -> Result<Self, ModelError> {
         let cut = || ModelError::Charsmap("is cut off");
         let (size, rest) = blob.split_first_chunk::<4>().ok_or_else(cut)?;
@@ -245,7 +245,7 @@ impl Charsmap {
         }
     }
 
-    /// Whether every unit leads to units, and every value to a replacement.
+    /// Whether every unit points to units, and every value to a replacement.
     fn is_sound(&self) -> bool {
         let has_block = |place: u32| ((place | 0xFF) as usize) < self.units.len();
         let Some(&root) = self.units.first() else { return false };
@@ -263,11 +263,11 @@ impl Charsmap {
 
     #[inline]
     fn unit(&self, place: u32) -> u32 {
-        // What is not there has a label that no byte has.
+        // A missing unit gets a label that no byte has.
         self.units.get(place as usize).copied().unwrap_or(1 << 31)
     }
 
-    /// What the longest key that the text starts with becomes, and its length.
+    /// The replacement of the longest key at the beginning of the text, and the key's length.
     #[inline]
     fn longest<'a>(&'a self, text: &[u8]) -> Option<(&'a [u8], usize)> {
         let mut place = offset(self.unit(0));
@@ -293,7 +293,7 @@ impl Charsmap {
         Some((&replacement[..end], length))
     }
 
-    /// Bytes that a byte of text becomes at most, rounded up.
+    /// Most bytes that a byte of text becomes, rounded up.
     pub(in crate::tokenize) fn most_times(&self) -> usize {
         let longest = self.replacements.split(|&byte| byte == 0).map(<[u8]>::len).max().unwrap_or_default();
         let pairs = (1..=u8::MAX).flat_map(|first| (1..=u8::MAX).map(move |second| [first, second]));
@@ -303,7 +303,7 @@ impl Charsmap {
         of_short.chain(of_single).max().unwrap_or_default().max(longest.div_ceil(3)).max(1)
     }
 
-    /// Whether a key goes on from this byte with another ASCII character.
+    /// Whether a key continues after this byte with another ASCII character.
     fn goes_on_in_ascii(&self, byte: u8) -> bool {
         let first = offset(self.unit(0)) ^ u32::from(byte);
         let unit = self.unit(first);

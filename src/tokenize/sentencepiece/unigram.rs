@@ -1,8 +1,9 @@
-//! The best path through a normalized text, as the package finds it (`docs/internals/sentencepiece.md`, Unigram and Margins).
+//! Finds the best path through a normalized text, as the package does (`docs/internals/sentencepiece.md`, Unigram and
+//! Margins).
 //!
-//! Scores are added up in float32 over the whole text, so which path is best may depend on all that stands in front. A word's path is
-//! kept all the same, with its margin: how much better it is than the next best one. While rounding cannot use the margin up, the path
-//! is the best one behind anything.
+//! Scores are added up in float32 over the whole text, so the best path may depend on everything before it. A word's
+//! path is cached all the same, with its margin: how much better it is than the next best one. As long as rounding
+//! cannot use up the margin, the path is the best one after any text.
 
 use crate::tokenize::fast::cache::{Ahead, Key};
 use crate::tokenize::fast::trie::{Piece, Trie};
@@ -10,23 +11,23 @@ use crate::tokenize::sentencepiece::model::{Kind, Model};
 use crate::tokenize::sentencepiece::normalizer::character_length;
 use crate::tokenize::sentencepiece::words::{Reserved, words};
 
-/// What is taken from the least score for a character that no piece has.
+/// Subtracted from the lowest score for a character without a piece.
 const UNKNOWN_PENALTY: f32 = 10.0;
 
-/// Scores beyond it are set back to zero.
+/// Scores beyond this are reset to zero.
 const RESET: f32 = 100_000.0;
 
-/// Most ids that are kept for a word.
+/// Most ids of a cached word.
 const MAX_IDS: usize = 8;
 
-/// Words that are kept: 32 MiB for each worker.
+/// Cached words: 32 MiB for each worker.
 const SLOTS: usize = 1 << 19;
 
-/// What rounding may take from a sum of float32, as a share of it: half of the last bit, and a hundredth more for what earlier rounding has
-/// added to the sum.
+/// The most that rounding may take from a float32 sum, as a share of it: half of the last bit, and a hundredth more for
+/// what earlier rounding has added to the sum.
 const ROUNDING: f64 = 1.01 / 16_777_216.0;
 
-/// Most bytes of a word that is kept, and so most pieces of a path.
+/// Most bytes of a cached word, and so most pieces of a path.
 #[expect(clippy::cast_precision_loss, reason = "it is 23")]
 const LONGEST: f64 = Key::MAX as f64;
 
@@ -35,19 +36,19 @@ const NONE: u32 = u32::MAX;
 
 pub(super) struct Unigram {
     trie: Trie<f32>,
-    /// The score of each id, with that of an unknown character for the unknown one.
+    /// The score of each id; the unknown id has the score of an unknown character.
     scores: Vec<f32>,
-    /// [`NONE`], if all that is unknown becomes bytes.
+    /// [`NONE`] if everything unknown becomes bytes.
     unknown: u32,
     unknown_score: f32,
     bytes: Option<Box<[u32; 256]>>,
-    /// Whether nothing reaches over a place where a word begins.
+    /// Whether no piece crosses the beginning of a word.
     words_are_apart: bool,
-    /// No path of a word that is kept adds more to a score, either way.
+    /// No path of a cached word changes a score by more than this, up or down.
     most: f64,
 }
 
-/// What a worker keeps between documents.
+/// A worker's state between documents.
 pub(super) struct UnigramState {
     ends: Vec<End>,
     two_best: Vec<TwoBest>,
@@ -55,7 +56,7 @@ pub(super) struct UnigramState {
     ahead: Ahead<(usize, usize)>,
 }
 
-/// The best path that ends at a place.
+/// The best path that ends at a position.
 #[derive(Clone, Copy)]
 struct End {
     score: f32,
@@ -65,7 +66,7 @@ struct End {
 
 const UNREACHED: End = End { score: 0.0, start: u32::MAX, id: NONE };
 
-/// The best path that ends at a place of a word, and the score of the next best, with next to no rounding.
+/// The best path that ends at a position of a word, and the score of the next best, almost without rounding.
 #[derive(Clone, Copy)]
 struct TwoBest {
     best: f64,
@@ -76,12 +77,12 @@ struct TwoBest {
 
 const NO_PATH: TwoBest = TwoBest { best: f64::NEG_INFINITY, second: f64::NEG_INFINITY, start: 0, id: NONE };
 
-/// A word, its best path, and how much better it is.
+/// A word, its best path, and the path's margin.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 struct Slot {
     key: Key,
-    /// Negative, if the path is not kept.
+    /// Negative if the path is not cached.
     margin: f32,
     count: u32,
     ids: [u32; MAX_IDS],
@@ -111,14 +112,14 @@ impl Unigram {
         }
     }
 
-    /// Whether a text is taken word by word.
+    /// Whether a text is encoded word by word.
     pub(super) fn words_are_apart(&self) -> bool {
         self.words_are_apart
     }
 
     pub(super) fn state(&self) -> UnigramState {
         let empty = Slot { key: Key::NONE, margin: -1.0, count: 0, ids: [0; MAX_IDS] };
-        // What falls back to bytes needs the text, and is not kept.
+        // Byte fallback needs the text, so it is not cached.
         let slots = if self.words_are_apart && self.bytes.is_none() { SLOTS } else { 0 };
         UnigramState { ends: Vec::new(), two_best: Vec::new(), slots: vec![empty; slots], ahead: Ahead::new() }
     }
@@ -148,7 +149,7 @@ impl Unigram {
         }
     }
 
-    /// Appends the ids of the words that wait, and gives the score behind them.
+    /// Appends the ids of the queued words, and returns the score after them.
     fn look_up(&self, text: &[u8], score: f32, state: &mut UnigramState, ids: &mut Vec<u32>) -> f32 {
         let UnigramState { ends, two_best, slots, ahead } = state;
         // As in the cache of the fast paths: all loads at once.
@@ -172,7 +173,7 @@ impl Unigram {
         score
     }
 
-    /// Whether the path that is kept for a word of so many bytes is the best one behind this score.
+    /// Whether the cached path of a word of this many bytes is the best one after this score.
     #[inline]
     fn is_best(&self, slot: &Slot, length: usize, score: f32) -> bool {
         let largest = f64::from(score.abs()) + self.most;
@@ -218,15 +219,15 @@ impl Unigram {
             *id = *last;
         }
         let TwoBest { best, second, .. } = two_best[word.len()];
-        // A billionth is far more than float64 loses here, and float32 in the next step.
+        // A billionth is far more than the loss in float64 here, and in float32 in the next step.
         #[expect(clippy::cast_possible_truncation, reason = "rounded down by a part in a million")]
         let margin = ((best - second) * 0.999_999 - 1e-9) as f32;
         slot.margin = margin;
         slot
     }
 
-    /// Calls `found` with the length, id and score of each piece that a text starts with, and with the unknown one, if none of them is its first
-    /// character alone.
+    /// Calls `found` with the length, id and score of each piece at the beginning of a text; and with the unknown id,
+    /// if no piece is exactly its first character.
     #[inline]
     fn pieces_at(&self, text: &[u8], mut found: impl FnMut(usize, u32, f32)) {
         let width = character_length(text[0]).min(text.len());
@@ -240,7 +241,8 @@ impl Unigram {
         }
     }
 
-    /// Appends the ids of the best path through a part of a text behind a score, and gives the score behind it.
+    /// Appends the ids of the best path through a part of a text, which follows a score, and returns the score after
+    /// it.
     fn stretch(&self, text: &[u8], score: f32, ends: &mut Vec<End>, ids: &mut Vec<u32>) -> f32 {
         ends.clear();
         ends.resize(text.len() + 1, UNREACHED);
@@ -286,7 +288,8 @@ impl Unigram {
     }
 }
 
-/// The score of a piece: long user-defined symbols are better than the same in parts, and any is better than others.
+/// The score of a piece: long user-defined symbols beat the same text in parts, and any user-defined symbol beats other
+/// pieces.
 fn score(model: &Model, id: u32) -> f32 {
     match model.kind(id) {
         Kind::UserDefined => {
@@ -305,7 +308,7 @@ mod tests {
     use super::*;
     use crate::tokenize::sentencepiece::tests::{TEXTS, model};
 
-    /// A model that is the fixture's, with its scores times a factor.
+    /// The fixture's model with its scores times a factor.
     fn unigram(factor: f32) -> Unigram {
         let model = model("unigram", &[]);
         let mut unigram = Unigram::new(&model, &|_| false);
@@ -322,7 +325,7 @@ mod tests {
 
     #[test]
     fn word_by_word_the_best_path_is_that_of_the_whole_text() {
-        // The larger the scores, the more rounding takes, up to where sums are set back in the middle of words.
+        // The larger the scores, the more rounding takes, up to where sums are reset in the middle of words.
         for factor in [1.0, -1.0, 33.3, 1e3, 1e4, 1e6, 1e36] {
             let unigram = unigram(factor);
             let mut state = unigram.state();

@@ -1,5 +1,5 @@
-//! Protobuf's wire format, as far as a model file needs it: the fields of a message, one by one. Nothing is copied, and no length is
-//! believed that the message has not.
+//! Protobuf's wire format, as far as a model file needs it: reads the fields of a message, one by one. It copies
+//! nothing, and checks every length against the message.
 
 /// A field's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,13 +29,13 @@ pub(in crate::tokenize) enum WireError {
     Group,
 }
 
-/// Most groups inside one another. Protobuf's readers allow a hundred.
+/// Most nested groups. Protobuf's readers allow a hundred.
 const MAX_GROUPS: usize = 100;
 
-/// Largest number of a field.
+/// Largest field number.
 const MAX_NUMBER: u64 = (1 << 29) - 1;
 
-/// What is left of a message.
+/// The rest of a message.
 pub(super) struct Fields<'a> {
     rest: &'a [u8],
 }

@@ -5,7 +5,7 @@ use crate::tokenize::sentencepiece::model::SPACE;
 /// Whether an id is reserved, so that no text may give it.
 pub(crate) type Reserved<'a> = &'a dyn Fn(u32) -> bool;
 
-/// The parts of a normalized text, from one place to the next where something that is no `▁` stands in front of a `▁`.
+/// The parts of a normalized text. Each begins at a `▁` that follows something other than `▁`.
 pub(crate) fn words(text: &[u8]) -> impl Iterator<Item = (usize, usize)> {
     let begins = |place: &usize| *place > 0 && !text[..*place].ends_with(SPACE);
     let ends = memchr::memmem::find_iter(text, SPACE).filter(begins).chain((!text.is_empty()).then_some(text.len()));
@@ -13,7 +13,7 @@ pub(crate) fn words(text: &[u8]) -> impl Iterator<Item = (usize, usize)> {
     ends.map(move |end| (std::mem::replace(&mut start, end), end))
 }
 
-/// Neighbouring unknown ids become one.
+/// Merges neighbouring unknown ids into one.
 pub(crate) fn merge_unknown(ids: &mut Vec<u32>, first: usize, unknown: u32) {
     let mut kept = first;
     for place in first..ids.len() {
