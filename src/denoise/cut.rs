@@ -6,10 +6,10 @@ use crate::denoise::segmenting::{Start, Window};
 use crate::denoise::spec::{SourceKeys, Spec};
 use crate::denoise::stream::Address;
 
-/// The window of tokens that one denoiser gets.
+/// The tokens that one denoiser gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
-    /// Where its random stream is.
+    /// The address of its random stream.
     pub address: Address,
     /// Index of its denoiser in the spec.
     pub denoiser: usize,
@@ -20,14 +20,14 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Its place in the sequence's tokens.
+    /// Its range in the sequence's tokens.
     #[must_use]
     pub fn range(&self) -> Range<usize> {
         self.start as usize..(self.start + self.length) as usize
     }
 }
 
-/// Where the tokens of a line begin in a sequence.
+/// Where a line's tokens begin in a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LineStart {
     /// First token of the line, counted from the sequence's start.
@@ -63,7 +63,7 @@ impl<'a> Cut<'a> {
         Self { spec, keys, next, position: 0, tokens, later: lines.get(1..).unwrap_or_default() }
     }
 
-    /// Counts segments anew if the position is in another line than the last segment's first token.
+    /// Restarts the count of segments if the position is in another line than the last segment's first token.
     fn enter_line(&mut self) {
         while let Some((LineStart { start, line }, later)) = self.later.split_first()
             && *start <= self.position
@@ -89,7 +89,7 @@ impl Iterator for Cut<'_> {
         let mut length = left.min(self.spec.segment_length(denoiser).tokens);
         let rest = left - length;
         if rest > 0 && rest < min_segment {
-            // The last segment gets its `min_segment` tokens from this one, rather than the rest being lost.
+            // The last segment gets its `min_segment` tokens from this one; otherwise the rest would be lost.
             length = left - min_segment;
         }
         let segment = Segment { address, denoiser, start: self.position, length };

@@ -14,7 +14,7 @@ use crate::denoise::pattern::{NoisePattern, Parts, PatternError};
 pub enum Mode {
     /// Regular: short spans, low density.
     R,
-    /// Sequential: a prefix is given, the rest is asked for.
+    /// Sequential: a prefix is given, the model produces the rest.
     S,
     /// Extreme: long spans (12 tokens or more) or high density (30 % or more).
     X,
@@ -61,7 +61,7 @@ pub struct RowBounds {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says it")]
 pub enum DenoiserError {
-    /// Numbers that make no mask.
+    /// Invalid numbers of a mask.
     #[error(transparent)]
     Pattern(#[from] PatternError),
     /// A layout that does not go with the pattern.

@@ -3,17 +3,18 @@
 use crate::denoise::form::{Causal, Layout, Loss, RowForm, SSentinel};
 use crate::denoise::mask::{NoiseMask, Span};
 
-/// The label of an id that no loss is taken on, as `PyTorch`'s cross entropy has it.
+/// The label of an id without loss, as in `PyTorch`'s cross entropy.
 pub const IGNORED: i32 = -100;
 
-/// Appends the example of `segment` under `mask` to `inputs` and `labels`. The number of ids that are given: the inputs, and the
-/// separator of a causal row.
+/// Appends the example of `segment` under `mask` to `inputs` and `labels`. Returns the number of given ids: the inputs,
+/// and the separator of a causal row.
 ///
-/// `mask` is of the segment's length. In the split layout its noise is one suffix.
+/// `mask` has the segment's length. In the split layout its noise is one suffix.
 ///
 /// # Panics
 ///
-/// If the mask has more spans than `form` has sentinels: [`Spec`](crate::denoise::Spec) shortens segments so that it has not.
+/// If the mask has more spans than `form` has sentinels: [`Spec`](crate::denoise::Spec) shortens segments to prevent
+/// this.
 pub fn encode(segment: &[u32], mask: &NoiseMask, form: &RowForm, inputs: &mut Vec<i32>, labels: &mut Vec<i32>) -> u32 {
     debug_assert_eq!(segment.len(), mask.length() as usize);
     let start = inputs.len();
@@ -48,7 +49,7 @@ fn append_inputs(segment: &[u32], mask: &NoiseMask, form: &RowForm, ids: &mut Ve
     append(ids, form.inputs_eos.as_slice());
 }
 
-/// The noise of each span behind its sentinel, EOS.
+/// The noise of each span after its sentinel, then EOS.
 fn append_labels(segment: &[u32], mask: &NoiseMask, form: &RowForm, ids: &mut Vec<i32>) {
     for (index, span) in mask.spans().iter().enumerate() {
         if form.layout == Layout::Sentinels || form.s_sentinel == SSentinel::Both {
@@ -66,7 +67,7 @@ fn append(ids: &mut Vec<i32>, tokens: &[u32]) {
     ids.extend(tokens.iter().map(|token| token.cast_signed()));
 }
 
-/// A row taken apart.
+/// A decoded row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded {
     /// The segment's tokens.
@@ -93,7 +94,7 @@ pub enum DecodeError {
     /// A causal row whose labels are not its ids, or whose prefix is not ignored.
     #[error("label {0} is neither ignored nor the id at its place")]
     Label(usize),
-    /// A causal row without its separator, or without so long a prefix.
+    /// A causal row without its separator, or with a prefix that is too short.
     #[error("the prefix does not end with the separator")]
     Separator,
     /// A negative id.
@@ -128,8 +129,8 @@ pub fn split_causal<'a>(
     Ok((inputs, targets))
 }
 
-/// Rebuilds the segment from the inputs and the labels of an example: the inverse of [`encode`] (behind [`split_causal`] for a causal
-/// row).
+/// Rebuilds the segment from the inputs and the labels of an example: the inverse of [`encode`] (after [`split_causal`]
+/// for a causal row).
 ///
 /// # Errors
 ///
@@ -165,7 +166,7 @@ fn decode_sentinels(inputs: &[u32], labels: &[u32], sentinels: &[u32]) -> Result
     let mut segment = Vec::with_capacity(inputs.len() + labels.len());
     let mut spans = Vec::new();
     let mut labels = labels;
-    // A sentinel is never an ordinary token, so the next one expected is wherever it first stands.
+    // A sentinel is never an ordinary token, so the next expected one is its first occurrence.
     for token in inputs {
         if sentinels.get(spans.len()) != Some(token) {
             if sentinels.contains(token) {

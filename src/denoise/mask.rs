@@ -36,7 +36,7 @@ pub struct NoiseMask {
     spans: Vec<Span>,
 }
 
-/// Why spans are no [`NoiseMask`].
+/// Why spans are not a [`NoiseMask`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MaskError {
     /// An empty span.
@@ -99,7 +99,7 @@ pub struct Masker {
     noise_ends: Vec<u32>,
     kept_ends: Vec<u32>,
     mask: NoiseMask,
-    /// Spans of a mask that is united with others, or shifted behind a text.
+    /// Spans of a mask to unite with others, or to shift past a text.
     apart: Vec<Span>,
 }
 
@@ -162,7 +162,8 @@ impl Masker {
         }
     }
 
-    /// Draws noise lengths one by one until `noise` is used up; `noise_ends` become their cumulative sums. Their number.
+    /// Draws noise lengths one by one until `noise` is used up; `noise_ends` become their cumulative sums. Returns
+    /// their number.
     fn independent_lengths(&mut self, law: RandomSpans, length: u32, noise: u32, stream: &mut Stream) -> u32 {
         let lengths = &mut self.noise_ends;
         lengths.clear();
@@ -175,7 +176,7 @@ impl Masker {
             lengths.push(drawn);
             left -= drawn;
         }
-        // The last is cut to what was left; at a random place it does not make the end of every segment special.
+        // The last length is cut to the rest; a random place keeps the end of a segment from being special.
         #[expect(clippy::cast_possible_truncation, reason = "no more spans than noise tokens")]
         let spans = lengths.len() as u32;
         lengths.swap(stream.below(spans) as usize, spans as usize - 1);
@@ -242,12 +243,12 @@ impl Masker {
     }
 }
 
-/// Whether `tokens` tokens have no more than `rows` sets that are not empty.
+/// Whether `tokens` tokens have at most `rows` non-empty sets.
 pub(super) fn all_sets_fit(rows: u32, tokens: u32) -> bool {
     1_u64.checked_shl(tokens).is_some_and(|sets| sets - 1 <= u64::from(rows))
 }
 
-/// Appends a span that starts at or behind the last one's start; spans that touch or overlap become one.
+/// Appends a span that starts at or after the last one's start; spans that touch or overlap become one.
 fn append(spans: &mut Vec<Span>, span: Span) {
     match spans.last_mut() {
         Some(last) if last.end >= span.start => last.end = last.end.max(span.end),
@@ -255,7 +256,7 @@ fn append(spans: &mut Vec<Span>, span: Span) {
     }
 }
 
-/// One length of a law of independent lengths, at least 1. Nobody needs to know how far above `most` it is.
+/// One length of a law of independent lengths, at least 1. Values above `most` are not exact; the caller clamps.
 fn span_length(law: Law, mean: Ratio, most: u32, stream: &mut Stream) -> u32 {
     match law {
         Law::T5 | Law::Uniform => {

@@ -1,9 +1,9 @@
 //! Several examples in one row: first fit (`docs/reference/masking.md`, section 9).
 
-/// Places examples in rows of bounded lengths: each in the first row that has room for it, else in a new one.
+/// Places examples in rows of bounded lengths: each in the first row that has room for it, or else in a new one.
 ///
-/// Exact first fit. A tree over the rows holds the most room of any row below each node, for each of the two sequences, so that
-/// full rows are not looked at again.
+/// Exact first fit. A tree over the rows holds the most room of any row below each node, for each of the two sequences,
+/// so that it does not search full rows again.
 #[derive(Debug)]
 pub struct FirstFit {
     capacity: Room,
@@ -32,14 +32,14 @@ impl Room {
 }
 
 impl FirstFit {
-    /// No rows yet; each will hold at most so many ids in its two sequences.
+    /// No rows yet; each will hold at most this many ids in its two sequences.
     #[must_use]
     pub fn new(inputs: u32, labels: u32) -> Self {
         Self { capacity: Room { inputs, labels }, rows: 0, tree: vec![Room::NONE; 2], leaves: 1 }
     }
 
-    /// The row, counted from 0, of the next example, which has at least one id in its inputs or its labels. An example that is larger
-    /// than a row gets one of its own.
+    /// The row, counted from 0, of the next example, which has at least one id in its inputs or its labels. An example
+    /// that is larger than a row gets a row for itself.
     pub fn place(&mut self, inputs: u32, labels: u32) -> usize {
         let example = Room { inputs, labels };
         let row = self.first_below(1, example).unwrap_or_else(|| self.add_row());
@@ -56,13 +56,14 @@ impl FirstFit {
         self.rows
     }
 
-    /// The first row below `node` that holds the example. A node's room may be that of two rows, so a child may hold none.
+    /// The first row below `node` that holds the example. A node's two maxima may come from two rows, so neither child
+    /// may hold it.
     fn first_below(&self, node: usize, example: Room) -> Option<usize> {
         if !self.tree[node].holds(example) {
             return None;
         }
         if node >= self.leaves {
-            // A leaf without a row has no room, but an example of nothing would fit even there.
+            // A leaf without a row has no room, but an empty example would fit even there.
             return Some(node - self.leaves).filter(|row| *row < self.rows);
         }
         self.first_below(2 * node, example).or_else(|| self.first_below(2 * node + 1, example))

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ratio(u64);
 
-/// Why a number is no [`Ratio`].
+/// Why a number is not a [`Ratio`].
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum RatioError {
     /// Negative, infinite, not a number, or above [`Ratio::MAX`].

@@ -30,12 +30,12 @@ pub struct Choices {
 pub struct Composed {
     /// Tokens of text (with all that stands before it) and label.
     pub parts: Parts,
-    /// Tokens of the text that had no room.
+    /// Tokens of the text that did not fit.
     pub left_out: u32,
 }
 
 impl Choices {
-    /// The index of a label, new or known: labels of the same ids are one.
+    /// The index of a label, new or known: labels with the same ids are one.
     pub fn add(&mut self, label: &[u32]) -> usize {
         if let Some(known) = self.places.get(label) {
             return *known;
@@ -91,7 +91,7 @@ pub fn compose(
     Some(Composed { parts: Parts { text: context + fitting, label, row: 0 }, left_out: text - fitting })
 }
 
-/// Ids in front of the text where the label stands alone.
+/// Ids before the text when the label is alone.
 fn context_without_others(choice: &MultipleChoice, label: &[u32]) -> u32 {
     count(&choice.label_prompt) + count(label) + count(&choice.text_prompt)
 }

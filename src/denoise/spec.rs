@@ -12,7 +12,7 @@ use crate::denoise::segmenting::{Segmenting, Window};
 use crate::denoise::stream::{Seed, Stream, StreamKey};
 use crate::denoise::vocabulary::Vocabulary;
 
-/// The version of `docs/reference/masking.md`. Raised by every change that moves a row.
+/// The version of `docs/reference/masking.md`. Every change that changes a row increments it.
 pub const MASKING_VERSION: u32 = 1;
 
 /// Most ids of `input_ids` or `labels`: a segment then has at most 2^18 tokens, half of its stream's words.
@@ -109,7 +109,7 @@ pub struct Shortening {
     pub sentinels: u32,
 }
 
-/// Why fields make no [`Spec`].
+/// Why fields are not a valid [`Spec`].
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says it")]
 pub enum SpecError {
@@ -122,7 +122,7 @@ pub enum SpecError {
     /// No denoiser.
     #[error("the recipe has no denoiser")]
     NoDenoiser,
-    /// Two denoisers of one name.
+    /// Two denoisers with one name.
     #[error("two denoisers are named `{0}`: the name addresses the random stream and must be unique")]
     DuplicateName(String),
     /// Weights whose sum is not a 32-bit number.
@@ -140,7 +140,7 @@ pub enum SpecError {
     /// No sentinel at all.
     #[error("denoiser `{name}` needs sentinels, but the vocabulary has none")]
     NoSentinels { name: String },
-    /// Lengths that fit no segment, or none long enough to give tokens up.
+    /// Lengths that fit no segment, or only segments too short to give up tokens.
     #[error(
         "denoiser `{name}` fits segments of at most {tokens} tokens into inputs of {inputs_length} and labels of \
          {labels_length} with {sentinels} sentinels, but `min_segment = {min_segment}` needs {needed}"
@@ -156,7 +156,7 @@ pub enum SpecError {
         /// The segment length needed: `2 · min_segment − 1`.
         needed: u32,
     },
-    /// Rows shorter than the parts that they are made of, or longer than both together.
+    /// Rows shorter than their parts, or longer than both together.
     #[error(
         "`sequence_length` must be at least 2 and at most `inputs_length` and `labels_length` together, {most}, found {found}"
     )]
@@ -165,10 +165,10 @@ pub enum SpecError {
         most: u32,
         found: u32,
     },
-    /// A separator that is no reserved id.
+    /// A separator that is not a reserved id.
     #[error("the separator {0} is an ordinary token")]
     Separator(u32),
-    /// Rows whose inputs would hold nothing.
+    /// Rows with empty inputs.
     #[error(
         "the inputs of denoiser `{name}` would be empty: all of a segment is noise, and nothing stands in front of it"
     )]
@@ -187,13 +187,13 @@ pub enum SpecError {
         /// `2 · min_segment − 1`.
         needed: u32,
     },
-    /// A pattern of labels beside one that is none, or without labels.
+    /// A pattern of labels next to one of another kind, or without labels.
     #[error("denoiser `{name}`: {rule}")]
     Labels { name: String, rule: LabelsRule },
-    /// A JSON value that is no spec.
+    /// A JSON value that is not a spec.
     #[error("not a spec of this version")]
     Json(#[from] serde_json::Error),
-    /// Segment lengths written down differ from the ones computed.
+    /// Recorded segment lengths that differ from the computed ones.
     #[error("the recorded segment length of `{name}` is {recorded}, but the spec gives {computed}")]
     SegmentLength { name: String, recorded: u64, computed: u32 },
 }
@@ -203,7 +203,7 @@ pub enum SpecError {
 pub enum LabelsRule {
     /// A field with labels.
     Field,
-    /// No denoiser of another kind beside it.
+    /// Only denoisers of its own kind.
     Alone,
     /// Documents as they are.
     Document,
@@ -306,7 +306,7 @@ impl Spec {
     ///
     /// # Errors
     ///
-    /// [`SpecError`] if the value is none, or its segment lengths are not those of its fields.
+    /// [`SpecError`] if the value is not a spec, or its segment lengths are not those of its fields.
     pub fn from_json(mut json: serde_json::Value) -> Result<Self, SpecError> {
         let mut recorded = Vec::new();
         let denoisers = json.get_mut("denoisers").and_then(serde_json::Value::as_array_mut);
@@ -376,8 +376,8 @@ impl Spec {
         }
     }
 
-    /// The longest beginning of a text of `text` tokens, at least one, that fits into a row of denoiser `index` behind `context` tokens and
-    /// with a label of `label` tokens. `None` if not even one token fits.
+    /// The longest beginning of a text of `text` tokens, at least one, that fits into a row of denoiser `index` after
+    /// `context` tokens and with a label of `label` tokens. `None` if not even one token fits.
     #[must_use]
     pub fn fit(&self, index: usize, context: u32, text: u32, label: u32) -> Option<u32> {
         longest_text(&self.denoisers()[index], &self.fields, context, text, label)
@@ -389,7 +389,7 @@ impl Spec {
         text_fits(&self.denoisers()[index], &self.fields, context, text, label)
     }
 
-    /// Whether the noise of all denoisers is that of labels.
+    /// Whether all denoisers mask labels.
     #[must_use]
     pub fn is_of_labels(&self) -> bool {
         self.denoisers().iter().all(|denoiser| denoiser.pattern.is_of_labels())
@@ -497,7 +497,7 @@ fn fits(bounds: RowBounds, fields: &SpecFields, sentinels: u32) -> bool {
         && bounds.sentinels <= sentinels
 }
 
-/// The segment length that [`Cut`](crate::denoise::Cut) needs, to be able to give tokens up.
+/// The segment length that [`Cut`](crate::denoise::Cut) needs to be able to give up tokens.
 fn shortest(fields: &SpecFields) -> u32 {
     2 * fields.min_segment - 1
 }
@@ -512,7 +512,7 @@ fn longest_text(denoiser: &Denoiser, fields: &SpecFields, context: u32, text: u3
 }
 
 fn text_fits(denoiser: &Denoiser, fields: &SpecFields, context: u32, text: u32, label: u32) -> bool {
-    // Tokens that are in no row whatever the numbers are; their sums below stay small.
+    // Far more tokens than any row holds; the sums below stay small.
     let most = fields.inputs_length.saturating_add(fields.labels_length);
     let all = context.saturating_add(text).saturating_add(label);
     let parts = Parts { text: context.saturating_add(text), label, row: 0 };

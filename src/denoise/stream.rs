@@ -1,7 +1,7 @@
 //! Addressable random streams and their samplers (`docs/reference/masking.md`, sections 2 and 3).
 //!
-//! A stream has a name, not a history: whoever knows the seed, the denoiser, the source, the line, the epoch
-//! and the segment can draw the same words again, alone. This is the only file that names `ChaCha`.
+//! A stream has a name, not a history: with the seed, the denoiser, the source, the line, the epoch and the segment,
+//! the same words can be drawn again without drawing any others. This is the only file that names `ChaCha`.
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
@@ -79,7 +79,7 @@ impl StreamKey {
     }
 }
 
-/// A random sequence of words with an address. 2^20 words are its own.
+/// A random sequence of words with an address. It owns 2^20 words.
 pub struct Stream(ChaCha20Rng);
 
 impl Stream {
@@ -153,7 +153,7 @@ impl Subset {
         }
     }
 
-    /// Inserts `value`; whether it was new.
+    /// Inserts `value`; returns whether it was new.
     fn insert(&mut self, value: u32) -> bool {
         let word = &mut self.members[(value / 64) as usize];
         let bit = 1 << (value % 64);

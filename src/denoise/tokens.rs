@@ -6,11 +6,11 @@ use crate::denoise::vocabulary::Vocabulary;
 #[derive(Debug, Clone, Copy)]
 pub struct TokenSequence<'a>(&'a [u32]);
 
-/// Why ids are no [`TokenSequence`].
+/// Why ids are not a [`TokenSequence`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says it")]
 pub enum TokenError {
-    /// An id of EOS, pad, a sentinel or a mode token came out of ordinary text.
+    /// A reserved id (EOS, pad, a sentinel or a mode token) from ordinary text.
     #[error("token {position} is the reserved id {id}")]
     Reserved {
         /// 0-based position in the document.

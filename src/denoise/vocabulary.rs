@@ -1,4 +1,4 @@
-//! What the core knows of a tokenizer: its size and its reserved ids.
+//! The core's view of a tokenizer: its size and its reserved ids.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "Fields", into = "Fields")]
 pub struct Vocabulary {
     fields: Fields,
-    /// One bit an id: set where ordinary text may have it.
+    /// One bit for each id: set if ordinary text may have it.
     ordinary: Vec<u64>,
 }
 
@@ -23,10 +23,11 @@ struct Fields {
     mode_tokens: Vec<u32>,
 }
 
-/// Most ids of a vocabulary: sixteen million, sixty times those of the largest in use. It bounds what is kept for each id.
+/// Most ids of a vocabulary: sixteen million, sixty times as many as the largest in use. It bounds the memory for each
+/// id.
 pub const MAX_SIZE: u32 = 1 << 24;
 
-/// Why ids make no [`Vocabulary`].
+/// Why ids are not a valid [`Vocabulary`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says it")]
 pub enum VocabularyError {
@@ -42,12 +43,12 @@ pub enum VocabularyError {
 }
 
 impl Vocabulary {
-    /// A vocabulary of `size` ids. `sentinels` are in their order of use; `mode_tokens` are those that are one id of
-    /// their own and may repeat.
+    /// A vocabulary of `size` ids. `sentinels` are in their order of use; `mode_tokens` are the mode tokens that are a
+    /// single reserved id, and may repeat.
     ///
     /// # Errors
     ///
-    /// [`VocabularyError`] if a reserved id is out of range or stands twice. EOS and pad may share one id, as in GPT-2.
+    /// [`VocabularyError`] if a reserved id is out of range or occurs twice. EOS and pad may share one id, as in GPT-2.
     pub fn new(
         size: u32,
         eos: Option<u32>,
