@@ -1,4 +1,4 @@
-//! A bound on what a store answers where no file was asked for: listings, errors, and what it says of uploads. The library holds such an answer in
+//! Bounds a store's answers other than files: listings, errors, replies to uploads. The library holds such an answer in
 //! memory as a whole; files are bounded where they are read.
 
 use std::future::Future;
@@ -17,7 +17,7 @@ const MOST_LISTING: usize = 64 << 20;
 /// Bytes of any other answer that is not a file.
 const MOST_OTHER: usize = 1 << 20;
 
-/// An answer of more bytes than one of its kind may have.
+/// An answer with more bytes than its kind may have.
 #[derive(Debug, thiserror::Error)]
 #[error("the store answers with more than {most} bytes where {what} is expected")]
 pub(super) struct TooLong {
@@ -25,7 +25,7 @@ pub(super) struct TooLong {
     what: &'static str,
 }
 
-/// Speaks to a store whose answers are bounded.
+/// Connects to a store and bounds its answers.
 #[derive(Debug)]
 pub(super) struct Connector;
 
@@ -54,7 +54,7 @@ impl HttpService for Bounded {
     }
 }
 
-/// What a request is for.
+/// The kind of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
     /// A file or a part of one.
@@ -76,11 +76,11 @@ impl Asked {
     }
 }
 
-/// The same answer, unless it is too long.
+/// The answer, unless it is too long.
 ///
 /// # Errors
 ///
-/// [`TooLong`] as soon as it is.
+/// [`TooLong`] as soon as it is too long.
 pub(super) async fn bounded(asked: Asked, answer: HttpResponse) -> Result<HttpResponse, HttpError> {
     let (most, what) = match (answer.status().is_success(), asked) {
         (true, Asked::File) => return Ok(answer),

@@ -1,4 +1,4 @@
-//! A tool that was built without object stores: URLs are told from paths, and refused.
+//! Stands in for object stores in a build without them: it recognizes URLs, and refuses them.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -8,11 +8,11 @@ use fs_err as fs;
 
 use crate::store::{Created, Object, StoreError};
 
-/// An object of a store, which there is none of.
+/// An object of a store, which cannot exist here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remote(Infallible);
 
-/// An object that is being read, which there is none of.
+/// An object being read, which cannot exist here.
 #[derive(Debug)]
 pub struct Pieces(Infallible);
 

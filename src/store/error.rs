@@ -1,13 +1,13 @@
-//! What can go wrong with a store, and whether another attempt may go better.
+//! Errors of a store, and whether another attempt may succeed.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
-/// What a store says, or does not say. Inside an [`io::Error`], whose kind tells the usual cases apart.
+/// A store's error, or the lack of an answer. Inside an [`io::Error`], whose kind tells the usual cases apart.
 #[derive(Debug, thiserror::Error)]
 #[error("`{url}`: {what}")]
 pub struct StoreError {
-    /// The object, or where it would be.
+    /// The URL of the object.
     url: String,
     /// What went wrong, without credentials.
     what: String,
@@ -24,20 +24,20 @@ impl StoreError {
         Self { url, what: what.to_owned(), kind: ErrorKind::InvalidInput, is_transient: false, hint: None }
     }
 
-    /// An object of more bytes than one of its kind may have.
+    /// An object with more bytes than its kind may have.
     #[cfg(feature = "object-store")]
     pub(super) fn too_large(url: &str, most: u64) -> Self {
         let what = format!("it has more than the {most} bytes that such a file may have");
         Self { url: url.to_owned(), what, kind: ErrorKind::FileTooLarge, is_transient: false, hint: None }
     }
 
-    /// What the store said.
+    /// A store's error.
     #[cfg(any(test, feature = "object-store"))]
     pub(super) fn new(url: String, what: String, kind: ErrorKind, is_transient: bool) -> Self {
         Self { url, what, kind, is_transient, hint: None }
     }
 
-    /// The same with what to do about it.
+    /// The same error with a hint.
     #[cfg(feature = "object-store")]
     pub(super) fn with_hint(self, hint: Option<&'static str>) -> Self {
         Self { hint, ..self }
@@ -50,7 +50,7 @@ impl StoreError {
     }
 }
 
-/// A text whose URLs have no user and no password.
+/// The text without the user names and passwords of its URLs.
 pub(super) fn without_secrets(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
@@ -69,15 +69,16 @@ impl From<StoreError> for io::Error {
     }
 }
 
-/// Whether what failed may go well another time: what a store or the system says of itself, but not what it says of the request, and not what was
-/// read.
+/// Whether a later attempt may succeed: true for the store's or the system's own faults, false for faults of the
+/// request or of the data.
 #[must_use]
 pub fn is_transient(error: &(dyn Error + 'static)) -> bool {
     let mut link = Some(error);
     let mut transient = false;
     while let Some(error) = link {
         if let Some(error) = error.downcast_ref::<io::Error>() {
-            // The standard library gives the error inside as the source of the one outside, but not the one inside itself.
+            // The standard library returns the inner error's source as the outer error's, and not the inner error
+            // itself.
             let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<StoreError>());
             transient |= inner.map_or_else(|| of_system(error), |inner| inner.is_transient);
         } else if let Some(error) = error.downcast_ref::<StoreError>() {
@@ -88,8 +89,8 @@ pub fn is_transient(error: &(dyn Error + 'static)) -> bool {
     transient
 }
 
-/// What is there may be mended: a disk that is full or fails, a network that is away. What is not there, or may not be read, is as it is, and so is
-/// what was read.
+/// Whether the fault may go away: a full or failing disk, a network that is down. A missing or forbidden file stays as
+/// it is, and so does the data.
 fn of_system(error: &io::Error) -> bool {
     use ErrorKind::{
         ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,
@@ -115,7 +116,7 @@ fn of_system(error: &io::Error) -> bool {
             | TimedOut
             | WouldBlock
     );
-    // A disk that fails is of a kind that has no name yet.
+    // A failing disk has a kind without a stable name.
     known || format!("{kind:?}") == "Uncategorized"
 }
 

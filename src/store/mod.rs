@@ -1,7 +1,7 @@
-//! Where things are: in a folder, or in an object store. Only this module names `object_store`.
+//! Locations: a folder, or an object store. Only this module names `object_store`.
 //!
-//! A store is used as a folder that has no folders: objects with names, put whole, read in pieces. Everything here waits until it is done: the
-//! threads that read and write are those of the run.
+//! A store is used like a folder without subfolders: named objects, written whole, read in pieces. Every call here
+//! blocks: the run's own threads read and write.
 
 #[cfg(feature = "object-store")]
 mod answer;
@@ -22,10 +22,10 @@ use std::{fmt, io};
 pub use crate::store::error::{StoreError, is_transient};
 pub use crate::store::remote::{Pieces, Remote};
 
-/// Schemes of a URL that is a store, as messages list them.
+/// Schemes of a store's URL, for messages.
 pub const SCHEMES: &str = "`s3`, `gs`, `az`, `http`, `https` or `file`";
 
-/// A place: a file, a folder, an object, or all objects below a name.
+/// A location: a file, a folder, an object, or all objects below a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     /// On this machine.
@@ -37,29 +37,30 @@ pub enum Location {
 /// An object of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
-    /// Its name, below the place that was listed.
+    /// Its name, relative to the location that was listed.
     pub name: String,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// What changes with its content: the store's entity tag, if it has one.
+    /// A tag that changes with its content: the store's entity tag, if it has one.
     pub tag: Option<String>,
 }
 
-/// What came of putting an object, or a file, only if there is none of its name.
+/// The result of creating an object, or a file, only if its name is free.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Created {
-    /// It is new.
+    /// It was created.
     New,
-    /// There was one already, with these bytes.
+    /// The name was taken, by an object with these bytes.
     Existing(Vec<u8>),
 }
 
 impl Location {
-    /// A path, or a URL of a scheme that is known.
+    /// A path, or a URL with a known scheme.
     ///
     /// # Errors
     ///
-    /// If it is empty; [`StoreError`] if it is a URL of another scheme, or no place in its store; what its store needs may be missing in the environment.
+    /// If it is empty; [`StoreError`] if it is a URL with another scheme, or not a location in its store; the
+    /// environment may lack what the store needs.
     pub fn parse(text: &str) -> io::Result<Self> {
         if text.is_empty() {
             // It would be the folder that the tool happens to be started in.
@@ -76,7 +77,7 @@ impl Location {
         }
     }
 
-    /// What is below it by this name.
+    /// The location with this name below it.
     #[must_use]
     pub fn join(&self, relative: &str) -> Self {
         match self {
@@ -110,7 +111,7 @@ impl From<&Path> for Location {
     }
 }
 
-/// The scheme of a URL, in small letters, and what is behind its slashes; `None` of a path.
+/// The scheme of a URL, in lower case, and the rest after its slashes; `None` for a path.
 fn scheme(text: &str) -> Option<(String, &str)> {
     let (scheme, rest) = text.split_once("://")?;
     let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
@@ -121,20 +122,20 @@ fn scheme(text: &str) -> Option<(String, &str)> {
 /// The number of the signal that asked to stop, or 0.
 static STOP: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 
-/// From now on, nobody waits for a store any longer once this is not 0.
+/// Sets the counter that ends all waiting for stores once it is not 0.
 pub fn stop_on(signal: Arc<AtomicUsize>) {
     drop(STOP.set(signal));
 }
 
-/// Who prints what a person should know while a store is waited for.
+/// Prints notices while the tool waits for a store.
 static NOTICES: OnceLock<fn(&str)> = OnceLock::new();
 
-/// From now on, what a person should know of stores goes there.
+/// Sets the function that prints notices about stores.
 pub fn tell_with(print: fn(&str)) {
     let _ = NOTICES.set(print); // a second one says the same
 }
 
-/// Tells a person of a store.
+/// Prints a notice about a store.
 #[cfg_attr(not(feature = "object-store"), expect(dead_code, reason = "there is no store to tell of"))]
 pub(crate) fn tell(notice: &str) {
     if let Some(print) = NOTICES.get() {
@@ -142,7 +143,7 @@ pub(crate) fn tell(notice: &str) {
     }
 }
 
-/// Whether a signal asked to stop.
+/// Whether a signal has asked to stop.
 #[cfg_attr(not(feature = "object-store"), expect(dead_code, reason = "there is no store to be waited for"))]
 pub(crate) fn is_stopped() -> bool {
     STOP.get().is_some_and(|signal| signal.load(Ordering::Relaxed) != 0)

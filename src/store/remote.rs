@@ -30,32 +30,33 @@ use crate::store::error::without_secrets;
 use crate::store::web::{Web, hint, is_final};
 use crate::store::{Created, Object, SCHEMES, StoreError, is_stopped, tell};
 
-/// Bytes of an object that are asked for, or put, at a time. Stores take parts of 5 MiB at least.
+/// Bytes of an object that are requested or uploaded at a time. Stores take parts of at least 5 MiB.
 const PIECE: u64 = 8 << 20;
 
-/// Pieces on their way at once.
+/// Pieces requested at once.
 const AHEAD: usize = 4;
 
-/// How long a request is tried again: more than the minute that a server may be away, less than the time that a signature is good for.
+/// How long a request is retried: longer than the minute that a server may be down, shorter than the lifetime of a
+/// signature.
 const RETRY_SECONDS: u64 = 300;
 
-/// How long is waited between two tries: at first, and at most.
+/// The delay between two attempts: at first, and at most.
 const WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 
-/// How often is looked whether a signal asks to stop.
+/// How often the tool checks for a signal.
 const LISTEN: Duration = Duration::from_millis(100);
 
-/// How long a request may take before a line says so, and how long until the next such line.
+/// How long a request may take before a notice, and the time until the next notice.
 const PATIENCE: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_mins(1);
 
-/// Objects of a listing at most: one that is longer does not end.
+/// Most objects of a listing: a longer one does not end.
 const MOST_OBJECTS: usize = 5_000_000;
 
-/// Parts of an upload at most; S3 takes 10,000.
+/// Most parts of an upload; S3 takes 10,000.
 const MOST_PARTS: u64 = 9_000;
 
-/// Times that an upload is begun anew if the store has lost it.
+/// How often an upload is restarted if the store has lost it.
 const UPLOADS: u32 = 10;
 
 /// A name in a store.
@@ -65,17 +66,17 @@ pub struct Remote {
     key: Key,
 }
 
-/// A bucket, a container or a web server, and how it is spoken to.
+/// A bucket, a container or a web server, and the connection to it.
 struct Store {
-    /// What its URLs begin with, without a slash at the end.
+    /// The beginning of its URLs, without a slash at the end.
     base: String,
     client: Arc<dyn ObjectStore>,
     runtime: &'static Runtime,
     retry: Duration,
     is_web: bool,
-    /// When it was last said that it is waited for.
+    /// When the last notice about waiting was printed.
     said: Mutex<Option<Instant>>,
-    /// Objects of which it was said that nobody can tell their versions.
+    /// Objects with a notice that their versions cannot be told apart.
     unmarked: Mutex<BTreeSet<String>>,
 }
 
@@ -103,12 +104,12 @@ impl Remote {
         Ok(Self { store, key })
     }
 
-    /// What is below it by this name.
+    /// The location with this name below it.
     #[must_use]
     pub(crate) fn join(&self, relative: &str) -> Self {
         let parts = relative.split('/').filter(|part| !part.is_empty());
         let key = parts.fold(self.key.clone(), |key, part| {
-            // A name that was listed stands for itself; `Key::join` would escape what it finds odd.
+            // A listed name stands for itself; `Key::join` would escape unusual characters.
             let joined = if key.as_ref().is_empty() { part.to_owned() } else { format!("{key}/{part}") };
             Key::parse(joined).unwrap_or_else(|_| key.join(part))
         });
@@ -120,7 +121,7 @@ impl Remote {
         self.key.filename().unwrap_or_default()
     }
 
-    /// Whether it is a file of a web server, which lists nothing.
+    /// Whether it is a file of a web server, which has no listings.
     pub(crate) fn is_of_the_web(&self) -> bool {
         self.store.is_web
     }
@@ -131,7 +132,7 @@ impl Remote {
         Self { store: Arc::clone(&self.store), key: Key::default() }.join(&root.join("/"))
     }
 
-    /// What it is in.
+    /// Its parent.
     pub(crate) fn parent(&self) -> Self {
         let above = self.key.as_ref().rsplit_once('/').map_or("", |(above, _)| above);
         Self { store: Arc::clone(&self.store), key: Key::default() }.join(above)
@@ -177,7 +178,7 @@ impl Remote {
         self.ask(first).map(|found| found.is_some()).map_err(|error| self.error(&error))
     }
 
-    /// The bytes of the object, `most` of them at most; `None` if there is none.
+    /// The bytes of the object, at most `most`; `None` if there is none.
     pub(crate) fn read(&self, most: u64) -> io::Result<Option<Vec<u8>>> {
         match self.ask(|| async { up_to(self.store.client.get(&self.key).await?, most).await }) {
             Ok(Some(bytes)) => Ok(Some(bytes)),
@@ -187,7 +188,7 @@ impl Remote {
         }
     }
 
-    /// A reader of the object as it was when it was found.
+    /// A reader of the object in the version that was found.
     pub(crate) fn open(&self, object: &Object) -> Pieces {
         Pieces {
             remote: self.clone(),
@@ -202,7 +203,7 @@ impl Remote {
         }
     }
 
-    /// Says so, once for each object.
+    /// Prints the notice once for each object.
     fn say_that_versions_may_mix(&self) {
         let mut unmarked = self.store.unmarked.lock().unwrap_or_else(PoisonError::into_inner);
         if unmarked.insert(self.key.to_string()) {
@@ -212,16 +213,17 @@ impl Remote {
         }
     }
 
-    /// Puts an object, whatever there is by its name.
+    /// Writes an object, replacing any object of its name.
     fn put(&self, bytes: &[u8]) -> io::Result<()> {
         let payload = PutPayload::from(bytes.to_vec());
         self.ask(|| self.store.client.put(&self.key, payload.clone())).map(drop).map_err(|error| self.error(&error))
     }
 
-    /// Puts an object unless there is one by its name.
+    /// Creates an object unless its name is taken.
     ///
-    /// Whatever goes wrong, what counts is what is there afterwards: a reply that is lost comes back as "there is one already", which may be this very
-    /// one, and a store that is asked for the same name by many at once may refuse all of them for the moment. `most` bytes of it are read back.
+    /// After any failure, the state of the store counts: a lost reply comes back as "there is one already", which may
+    /// be this very object, and a store that gets many requests for the same name at once may refuse all of them for a
+    /// moment. At most `most` bytes of the object are read back.
     pub(crate) fn create(&self, bytes: &[u8], most: u64) -> io::Result<Created> {
         let begin = Instant::now();
         let mut wait = WAIT.0;
@@ -243,8 +245,8 @@ impl Remote {
         }
     }
 
-    /// Puts the bytes of a file. In parts, if they are many, whatever there is by this name; else, if it is to be `new`, only if there is none:
-    /// whether it was put.
+    /// Uploads the bytes of a file. Many bytes go in parts, replacing any object of this name; few bytes, if `new`,
+    /// only if there is none. Returns whether it was uploaded.
     pub(crate) fn put_file(&self, file: &fs::File, bytes: u64, new: bool) -> io::Result<bool> {
         if bytes <= PIECE {
             let whole = bytes_from(file, 0, bytes)?;
@@ -256,10 +258,11 @@ impl Remote {
         let mut tries = 1;
         loop {
             match self.put_parts(file, bytes) {
-                // Somebody has thrown the parts away (Azure does so to all others when one upload of a name ends); or the object is there, and its
-                // upload is not any more, because a reply was lost. An object that is there says nothing: it may be an older one.
+                // Another process has discarded the parts (Azure discards all others when one upload of a name ends);
+                // or the object is complete, and its upload is closed, because a reply was lost. An existing object
+                // proves nothing: it may be an older one.
                 Err(Upload::Lost(_)) if tries < UPLOADS && !is_stopped() => {
-                    // Those that met each other do not come back all at once.
+                    // Processes that collided do not all come back at once.
                     std::thread::sleep(WAIT.0 * tries + LISTEN * (std::process::id() % 16));
                     tries += 1;
                 }
@@ -297,7 +300,7 @@ impl Remote {
             for part in parts {
                 part.abort();
             }
-            // What it says is not what went wrong.
+            // A failure to abort is not the error to report.
             drop(self.wait(upload.abort()));
         }
         done
@@ -309,11 +312,11 @@ impl Remote {
         self.wait(joined(part)).map_err(|error| self.of_upload(&error, begin))
     }
 
-    /// What an error means for an upload; the request that failed has been waited for since `begin`.
+    /// What an error means for an upload; the failed request began at `begin`.
     fn of_upload(&self, error: &Error, begin: Instant) -> Upload {
         let is_gone =
             matches!(error, Error::NotFound { .. }) || error.to_string().contains("<Code>NoSuchUpload</Code>");
-        // An answer that makes no sense says nothing of an upload either.
+        // An invalid answer does not tell what happened to an upload either.
         let makes_no_sense = matches!(error, Error::Generic { .. }) && status(error).is_none();
         let is_unknown = (may_pass(error) || makes_no_sense)
             && status(error).is_none()
@@ -322,7 +325,7 @@ impl Remote {
         if is_gone || is_unknown { Upload::Lost(self.error(error)) } else { Upload::Failed(self.error(error)) }
     }
 
-    /// Removes the object, if it is there.
+    /// Removes the object, if it exists.
     pub(crate) fn remove(&self) -> io::Result<()> {
         match self.ask(|| self.store.client.delete(&self.key)) {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
@@ -330,7 +333,7 @@ impl Remote {
         }
     }
 
-    /// Asks the store for something that may be asked for twice, until it answers or its time is over.
+    /// Sends a repeatable request until the store answers or the time is over.
     fn ask<T, F: Future<Output = Result<T, Error>>>(&self, request: impl Fn() -> F) -> Result<T, Error> {
         let begin = Instant::now();
         let mut wait = WAIT.0;
@@ -344,7 +347,7 @@ impl Remote {
         }
     }
 
-    /// Waits for the store, on the thread that asks; not any longer if a signal asks to stop.
+    /// Waits for the store on the calling thread; stops waiting if a signal asks to stop.
     fn wait<T>(&self, request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let begin = Instant::now();
         let stopped = async {
@@ -383,7 +386,7 @@ impl Remote {
 
 /// Why an upload in parts did not end.
 enum Upload {
-    /// The store does not know it any more, or nobody knows what became of it.
+    /// The store does not know it any more, or its fate is unknown.
     Lost(io::Error),
     /// Another reason.
     Failed(io::Error),
@@ -395,7 +398,7 @@ impl From<io::Error> for Upload {
     }
 }
 
-/// So many bytes of a file from a place on.
+/// `count` bytes of a file from `place` on.
 fn bytes_from(file: &fs::File, place: u64, count: u64) -> io::Result<Vec<u8>> {
     let mut file = file.file();
     file.seek(SeekFrom::Start(place))?;
@@ -415,7 +418,7 @@ impl fmt::Display for Remote {
     }
 }
 
-/// A path as it stands in a URL of the web.
+/// A path escaped for a web URL.
 fn escaped(path: &str) -> String {
     path.bytes().fold(String::new(), |mut escaped, byte| {
         let is_plain = byte.is_ascii_alphanumeric() || b"-._~/!$&'()*+,;=:@".contains(&byte);
@@ -438,7 +441,7 @@ impl PartialEq for Remote {
 
 impl Eq for Remote {}
 
-/// The bytes of an answer; `None` if there are more than `most`, of which no more are taken.
+/// The bytes of an answer; `None` if there are more than `most`, after which it stops reading.
 async fn up_to(answer: GetResult, most: u64) -> Result<Option<Vec<u8>>, Error> {
     let mut stream = answer.into_stream();
     let mut bytes = Vec::new();
@@ -452,19 +455,19 @@ async fn up_to(answer: GetResult, most: u64) -> Result<Option<Vec<u8>>, Error> {
     Ok(Some(bytes))
 }
 
-/// The answer to a request that was sent by another thread.
+/// The answer to a request that another thread sent.
 async fn joined<T>(request: JoinHandle<Result<T, Error>>) -> Result<T, Error> {
     request.await.map_err(|source| Error::JoinError { source })?
 }
 
 impl Store {
-    /// Whether a request is sent again. The library tries again what the store refuses for the moment, and connections, for as long as it may; an
-    /// answer that breaks off it gives up at once.
+    /// Whether to send a request again. The library itself retries temporary refusals and connections for as long as it
+    /// may; it gives up at once on an answer that breaks off.
     fn may_ask_again(&self, error: &Error, begin: Instant) -> bool {
         may_pass(error) && status(error).is_none() && begin.elapsed() < self.retry && !is_stopped()
     }
 
-    /// Says so once a request has taken long, and again now and then, once for all requests.
+    /// Prints a notice once a request has taken long, and again from time to time, once for all requests.
     fn say_that_it_is_waited_for(&self, begin: Instant) {
         let waited = begin.elapsed();
         if waited < PATIENCE {
@@ -488,7 +491,7 @@ impl Store {
         }
         let runtime = runtime()?;
         let retry = Duration::from_secs(retry_seconds());
-        // What ends the tries is the time.
+        // The time limit ends the retries.
         let backoff = BackoffConfig { init_backoff: WAIT.0, max_backoff: WAIT.1, base: 2.0 };
         let retries = RetryConfig { backoff, max_retries: 1_000_000, retry_timeout: retry };
         let client: Arc<dyn ObjectStore> = match scheme {
@@ -534,30 +537,30 @@ impl Store {
     }
 }
 
-/// The threads that speak to all stores. They live as long as the process.
+/// The threads that talk to all stores. They live as long as the process.
 fn runtime() -> io::Result<&'static Runtime> {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     if let Some(runtime) = RUNTIME.get() {
         return Ok(runtime);
     }
-    // A second one, if two threads come at once, is dropped; so is a second choice of the library for TLS.
+    // If two threads come at once, the second runtime is dropped; and so is a second choice of the TLS library.
     drop(rustls::crypto::ring::default_provider().install_default());
     let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("store").enable_all().build()?;
     Ok(RUNTIME.get_or_init(|| runtime))
 }
 
-/// Shorter in tests, which have servers that never come back.
+/// Shorter in tests, whose servers may never come back.
 #[expect(clippy::disallowed_methods, reason = "the usual variables of stores are read beside it")]
 fn retry_seconds() -> u64 {
     std::env::var("UL2_PREP_RETRY_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(RETRY_SECONDS)
 }
 
-/// Whether a server of the web may send us on into a private network.
+/// Whether a web server may redirect into a private network.
 fn are_redirects_allowed() -> bool {
     std::env::var_os("UL2_PREP_PRIVATE_REDIRECTS").is_some_and(|value| value == "1")
 }
 
-/// The hosts of the proxies that the environment names.
+/// The hosts of the proxies in the environment.
 #[expect(clippy::disallowed_methods, reason = "the usual variables of stores are read beside it")]
 fn proxies() -> Vec<String> {
     let names = ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
@@ -574,21 +577,21 @@ fn object(found: &ObjectMeta, name: String) -> Object {
     Object { name, bytes: found.size, tag: found.e_tag.as_deref().and_then(strong_tag) }
 }
 
-/// An entity tag without its quotes, which some stores leave out in lists. A weak one says nothing of bytes.
+/// An entity tag without its quotes, which some stores leave out in lists. A weak tag does not identify bytes.
 fn strong_tag(tag: &str) -> Option<String> {
     let tag = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag);
     (!tag.starts_with("W/") && !tag.is_empty()).then(|| tag.to_owned())
 }
 
-/// Whether another try may go better. What a store says of a request, it will say again.
+/// Whether another attempt may succeed. A store would repeat its verdict on a request.
 fn may_pass(error: &Error) -> bool {
     match error {
-        // A store that is asked for one name by many at once says so as well.
+        // A store that gets many requests for one name at once answers this too.
         Error::AlreadyExists { .. } | Error::JoinError { .. } => true,
         Error::Generic { .. } => match (status(error), of_http(error)) {
             (Some(status), _) => !(300..500).contains(&status) || [408, 409, 429].contains(&status),
             (None, Some(http)) => !is_final(error) && is_of_the_connection(http),
-            // A store that has a fault inside says so with status 200; a signal stops what would pass.
+            // A store may report an internal fault with status 200; a signal ends retries.
             (None, None) => {
                 let text = error.to_string();
                 text.contains("error response") || text.ends_with("stopped")
@@ -598,7 +601,7 @@ fn may_pass(error: &Error) -> bool {
     }
 }
 
-/// What went wrong between the store and us, if something did.
+/// The error of the connection to the store, if there is one.
 fn of_http(error: &Error) -> Option<&HttpError> {
     let mut link: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = link {
@@ -610,7 +613,7 @@ fn of_http(error: &Error) -> Option<&HttpError> {
     None
 }
 
-/// Whether it is the connection that failed, and not the answer that is nonsense.
+/// Whether the connection failed, rather than the answer being invalid.
 fn is_of_the_connection(error: &HttpError) -> bool {
     use HttpErrorKind::{Connect, Interrupted, Request, Timeout};
     if matches!(error.kind(), Connect | Interrupted | Request | Timeout) {
@@ -628,13 +631,13 @@ fn is_of_the_connection(error: &HttpError) -> bool {
     false
 }
 
-/// The status of the store's answer, if that is what went wrong. The library's own type of it has no public name.
+/// The status of the store's answer, if that is the error. The library's own type for it is not public.
 fn status(error: &Error) -> Option<u16> {
     let text = error.to_string();
     text.split_once("status code: ")?.1.get(..3)?.parse().ok()
 }
 
-/// What went wrong, on one line and without the answer itself: stores repeat in it who asked, and how it was signed.
+/// The error on one line, without the answer's body: stores repeat in it who asked, and how it was signed.
 fn said(error: &Error) -> String {
     let text = without_secrets(&error.to_string());
     let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map(|(code, _)| code);
@@ -649,7 +652,7 @@ fn said(error: &Error) -> String {
     format!("{before}{after}{}{}", code.unwrap_or_default(), cause.unwrap_or_default())
 }
 
-/// What an error comes from in the end: nobody listens there, there is no such host.
+/// The root cause of an error: connection refused, no such host.
 fn cause(error: &Error) -> Option<String> {
     let mut link: Option<&(dyn std::error::Error + 'static)> = Some(error);
     let mut cause = None;
@@ -665,30 +668,30 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// An object that is being read: the next pieces are on their way while one is used.
+/// An object being read: the next pieces are requested while one is used.
 #[derive(Debug)]
 pub struct Pieces {
     remote: Remote,
     bytes: u64,
     tag: Option<String>,
-    /// Where the next piece to be asked for begins.
+    /// Where the next requested piece begins.
     asked: u64,
     coming: VecDeque<JoinHandle<Result<(Bytes, Seal), Error>>>,
-    /// Of the first piece: all others must have it.
+    /// The seal of the first piece: all others must have the same.
     seal: Option<Seal>,
-    /// The piece at hand, and where it begins.
+    /// The current piece, and where it begins.
     piece: Bytes,
     piece_start: u64,
-    /// Where the reader stands.
+    /// The reader's position.
     place: u64,
 }
 
-/// What an answer says of the object that it is a piece of: size, tag of whatever kind, time of the last change.
+/// Identifies the object that an answer's piece belongs to: size, tag of any kind, time of the last change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Seal(u64, Option<String>, i64);
 
 impl Pieces {
-    /// Asks for the next pieces, and waits for the first of them.
+    /// Requests the next pieces, and waits for the first of them.
     fn next_piece(&mut self) -> io::Result<()> {
         self.piece_start += self.piece.len() as u64;
         while self.coming.len() < AHEAD && self.asked < self.bytes {
@@ -712,7 +715,7 @@ impl Pieces {
 }
 
 impl Remote {
-    /// Some bytes of the object, if it still is what it was.
+    /// A range of the object, if it has not changed.
     async fn piece(&self, range: Range<u64>, tag: Option<String>) -> Result<(Bytes, Seal), Error> {
         let (begin, mut wait) = (Instant::now(), WAIT.0);
         loop {
@@ -744,7 +747,7 @@ impl Remote {
 }
 
 impl Read for Pieces {
-    /// Fills the buffer, up to the end of the object: as from a file, so that whoever reads ahead reads as far ahead.
+    /// Fills the buffer, up to the end of the object: like a file, so that read-ahead is the same.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() && self.place < self.bytes {

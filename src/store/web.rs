@@ -1,7 +1,8 @@
-//! How a web server is spoken to: where it may send us on to, and which failures another try does not mend.
+//! How to talk to a web server: where it may redirect to, and which failures are final.
 //!
-//! A source's server may answer with a redirect. One that leads into a private network would let whoever owns the server ask for what only this
-//! machine may see, so it is followed only from a source that is in such a network itself, or where it is allowed.
+//! A source's server may answer with a redirect. Through a redirect into a private network, the server's owner could
+//! ask for what only this machine may see, so the tool follows it only if the source is in such a network itself, or if
+//! the user allows it.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
@@ -19,10 +20,10 @@ use reqwest::redirect::{Attempt, Policy};
 
 use crate::store::answer::{Asked, TooLong, bounded};
 
-/// Redirects that are followed, one after the other.
+/// Most redirects in a row.
 const MOST_REDIRECTS: usize = 10;
 
-/// How long a connection, and a whole answer, is waited for.
+/// How long to wait for a connection, and for a whole answer.
 const TIMEOUTS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
 
 /// A redirect that is not followed.
@@ -30,10 +31,10 @@ const TIMEOUTS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_s
 #[error("it sends us on to `{0}`, which is in a private network")]
 pub(super) struct Refused(String);
 
-/// Where a server may send us on to.
+/// Where a server may redirect to.
 #[derive(Debug, Clone)]
 pub(super) struct Web {
-    /// The host of the source, as it was given: it is asked wherever it is.
+    /// The host of the source, as given: it is always allowed.
     host: String,
     is_https: bool,
     is_allowed: bool,
@@ -44,7 +45,7 @@ pub(super) struct Web {
 }
 
 impl Web {
-    /// Of a source at this host and port. `is_allowed` allows all redirects.
+    /// The rules for a source at this host and port. `is_allowed` allows all redirects.
     pub(super) fn new(authority: &str, is_https: bool, is_allowed: bool, proxies: Vec<String>) -> Self {
         let host = host_of(authority);
         let is_private = literal(&host).is_some_and(|address| kind(address) != Kind::Public);
@@ -52,7 +53,8 @@ impl Web {
         Self { host, is_https, is_allowed, is_private, proxies: Arc::new(proxies) }
     }
 
-    /// Whether a redirect to this address is followed. Nothing of this machine's own link is, where clouds keep credentials.
+    /// Whether the tool follows a redirect to this address. It never follows one to this machine's own link, where
+    /// clouds keep credentials.
     fn follows(&self, address: IpAddr) -> bool {
         match kind(address) {
             _ if self.is_allowed => true,
@@ -73,7 +75,7 @@ impl Web {
         }
     }
 
-    /// The addresses of a name that may be spoken to.
+    /// The allowed addresses of a name.
     fn addresses(&self, host: &str) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
         let found: Vec<SocketAddr> = (host, 0).to_socket_addrs()?.collect();
         if host == self.host {
@@ -88,7 +90,7 @@ impl Web {
     }
 }
 
-/// The host of `host:port`, in small letters, without the brackets of IPv6.
+/// The host of `host:port`, in lower case, without the brackets of IPv6.
 fn host_of(authority: &str) -> String {
     let host = match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
@@ -106,7 +108,7 @@ enum Kind {
     Public,
     /// This machine, RFC 1918 and 6598, unique local.
     Private,
-    /// The link, where clouds have their metadata; and what is no address of a host.
+    /// The link, where clouds have their metadata; and addresses that are not a host's.
     Link,
 }
 
@@ -159,7 +161,7 @@ impl HttpConnector for Web {
     }
 }
 
-/// Tells the library which failures it must not try again.
+/// Tells the library which failures it must not retry.
 #[derive(Debug)]
 struct Service(HttpClient);
 
@@ -184,17 +186,18 @@ impl HttpService for Service {
     }
 }
 
-/// What lets a redirect into a private network be followed.
+/// How to allow a redirect into a private network.
 const HINT: &str = "set `UL2_PREP_PRIVATE_REDIRECTS=1` if you trust the server";
 
-/// What to do about a redirect that is not followed.
+/// The hint for a redirect that is not followed.
 pub(super) fn hint(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     std::iter::successors(Some(error), |error| error.source())
         .any(<dyn std::error::Error>::is::<Refused>)
         .then_some(HINT)
 }
 
-/// Whether another try would fail in the same way: a redirect that is not followed, a certificate that is not known, an answer that is too long.
+/// Whether another attempt would fail the same way: a refused redirect, an unknown certificate, an answer that is too
+/// long.
 pub(super) fn is_final(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut link = Some(error);
     while let Some(error) = link {
