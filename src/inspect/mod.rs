@@ -1,4 +1,4 @@
-//! Picks rows of a data set and takes them apart, to be looked at (`docs/reference/inspect.md`).
+//! Picks rows of a data set and decodes them for display (`docs/reference/inspect.md`).
 
 pub mod line;
 
@@ -15,35 +15,35 @@ use crate::reading::decode::{self, Example, Reach, Row};
 use crate::reading::manifest::place_of;
 use crate::reading::shard::{RowReader, RowsError, fetch};
 
-/// Which rows are wanted.
+/// Selects rows. Each field that is set must match.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Made by this denoiser of the spec.
+    /// Rows of this denoiser of the spec.
     pub denoiser: Option<usize>,
-    /// Of this source.
+    /// Rows of this source.
     pub source: Option<String>,
-    /// Of this line.
+    /// Rows of this line.
     pub line: Option<u64>,
-    /// Of this segment.
+    /// Rows of this segment.
     pub segment: Option<u32>,
-    /// Of this epoch.
+    /// Rows of this epoch.
     pub epoch: Option<u32>,
-    /// With a noise span of so many tokens or more.
+    /// Rows with a noise span of at least this many tokens.
     pub min_span: Option<u32>,
 }
 
-/// How many of them.
+/// How many of the matching rows to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
-    /// All.
+    /// All rows.
     All,
-    /// The first ones.
+    /// The first rows.
     First(u64),
-    /// Random ones.
+    /// Random rows.
     Sample {
         /// How many.
         rows: u64,
-        /// The number that they follow from.
+        /// The seed of the sample.
         seed: Seed,
     },
 }
@@ -53,9 +53,9 @@ pub enum Choice {
 pub struct Found {
     /// 0-based row of the data set.
     pub row: u64,
-    /// 0-based place in the row, and how many examples that has.
+    /// 0-based index in the row, and the row's number of examples.
     pub example: (usize, usize),
-    /// Name of its source, if there is a column for it; so all below.
+    /// Name of its source, if there is a column for it; the same for the fields below.
     pub source: Option<String>,
     /// 1-based line.
     pub line: Option<i64>,
@@ -65,9 +65,9 @@ pub struct Found {
     pub epoch: Option<i32>,
     /// Its denoiser in the spec.
     pub denoiser: Option<usize>,
-    /// Ids that are read: the prefix of a causal row.
+    /// Input ids: the prefix of a causal row.
     pub inputs: Vec<i32>,
-    /// Ids that are to be produced.
+    /// Target ids.
     pub targets: Vec<i32>,
     /// Tokens and mask, or the law that the row breaks.
     pub decoded: Result<Decoded, String>,
@@ -79,13 +79,13 @@ pub enum InspectError {
     /// Rows that cannot be read.
     #[error(transparent)]
     Rows(#[from] RowsError),
-    /// Rows without the ids, or without what tells examples apart.
+    /// Rows without the ids, or without the columns that tell examples apart.
     #[error("the data set has no column `{}`", .0.join("`, `"))]
     NoColumn(Vec<String>),
 }
 
 impl Choice {
-    /// Breaks off with the last row that is wanted, if the first ones are.
+    /// Stops after the last wanted row, if only the first ones are wanted.
     pub fn limit<E>(
         self,
         mut visit: impl FnMut(Vec<Found>) -> Result<ControlFlow<()>, E>,
@@ -103,7 +103,7 @@ impl Choice {
 }
 
 impl Filter {
-    /// The columns that it asks about.
+    /// The columns that the filter needs.
     fn columns(&self) -> Vec<Column> {
         let asked = [
             (self.source.is_some(), Column::Source),
@@ -124,7 +124,7 @@ impl Filter {
             && min_span.is_none()
     }
 
-    /// Whether an example is of the place that is wanted: what its columns say, without its tokens.
+    /// Whether an example's columns match; its tokens are not needed.
     fn is_of(&self, row: &Row<'_>, example: &Example<'_>) -> bool {
         fn is<T: PartialEq + Copy>(wanted: Option<T>, found: Option<T>) -> bool {
             wanted.is_none() || wanted == found
@@ -144,7 +144,7 @@ impl Filter {
     }
 }
 
-/// Rows of a data set.
+/// Selected rows of a data set.
 pub struct Inspection<'a> {
     /// The data set.
     pub data_set: &'a DataSet,
@@ -155,11 +155,11 @@ pub struct Inspection<'a> {
 }
 
 impl Inspection<'_> {
-    /// Calls `visit` with the examples of each row that is wanted, in the order of rows, until it breaks off.
+    /// Calls `visit` with the examples of each matching row, in order, until it breaks off.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] if rows cannot be read or do not have what is asked for, or what `visit` says.
+    /// [`InspectError`] if rows cannot be read or lack what is asked for, or the error that `visit` returns.
     pub fn visit<E: From<InspectError>>(
         &self,
         choice: Choice,
@@ -182,7 +182,7 @@ impl Inspection<'_> {
             let mut stream = key.stream(address(0));
             let mut picked = BTreeSet::new();
             while (picked.len() as u64) < rows.min(total) {
-                // Of at most 2^40 rows none is preferred by more than 2^-24.
+                // With at most 2^40 rows, no row is preferred by more than 2^-24.
                 picked.insert((u64::from(stream.word()) << 32 | u64::from(stream.word())) % total);
             }
             return Ok(picked);
@@ -201,7 +201,7 @@ impl Inspection<'_> {
         Ok(picked.into_iter().map(|(_, row)| row).collect())
     }
 
-    /// Calls `visit` with the matching examples of each row that has some; of `rows` alone, if they are given.
+    /// Calls `visit` with the matching examples of each row that has some; only of `rows`, if they are given.
     fn each<E: From<InspectError>>(
         &self,
         rows: Option<&BTreeSet<u64>>,
@@ -231,7 +231,7 @@ impl Inspection<'_> {
         Ok(())
     }
 
-    /// What rows let us look at, if that is enough.
+    /// What the columns allow to check, if that is enough.
     fn reach(&self) -> Result<Reach, InspectError> {
         let Described { spec, format, .. } = self.described;
         let missing = |columns: Vec<Column>| -> Vec<String> {
@@ -249,7 +249,7 @@ impl Inspection<'_> {
         if lacks.is_empty() { Ok(reach) } else { Err(InspectError::NoColumn(lacks)) }
     }
 
-    /// Whether rows of a shard may match, by its unit.
+    /// Whether a shard may have matching rows, judging by its unit.
     fn may_hold(&self, file: &ShardFile) -> bool {
         let Some((unit, _)) = place_of(&file.path, DATA, ".parquet") else { return true };
         let unit = self.described.manifest.plan.units[unit];
@@ -259,28 +259,28 @@ impl Inspection<'_> {
     }
 }
 
-/// A shard whose rows are looked at.
+/// A shard whose rows are read.
 pub struct ShardRows<'a> {
     /// The shard.
     pub file: &'a Fetched,
     /// Number of its first row in the data set.
     pub first: u64,
-    /// What decided its rows.
+    /// The spec of its rows.
     pub spec: &'a Spec,
-    /// What they are made of.
+    /// The format of its rows.
     pub format: &'a RowFormat,
-    /// What they let us look at.
+    /// What its columns allow to check.
     pub reach: &'a Reach,
-    /// Which are wanted.
+    /// The filter.
     pub filter: &'a Filter,
 }
 
 impl ShardRows<'_> {
-    /// Calls `visit` with the matching examples of each row that has some; of `rows` alone, if they are given.
+    /// Calls `visit` with the matching examples of each row that has some; only of `rows`, if they are given.
     ///
     /// # Errors
     ///
-    /// [`InspectError`] if the shard cannot be read, or what `visit` says.
+    /// [`InspectError`] if the shard cannot be read, or the error that `visit` returns.
     pub fn each<E: From<InspectError>>(
         &self,
         rows: Option<&BTreeSet<u64>>,
@@ -330,7 +330,7 @@ impl ShardRows<'_> {
     }
 }
 
-/// Why reading stopped: rows, or whoever looked at them.
+/// Why reading stopped: an error of the rows, or of the visitor.
 enum Stopped<E> {
     Rows(RowsError),
     Visit(E),

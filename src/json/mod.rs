@@ -1,14 +1,14 @@
-//! TODO
+//! JSON values.
 
 pub mod difference;
 
 use serde::Serialize;
 
-/// JSON for people and digests: sorted keys, indented, a line feed at the end.
+/// JSON for people and for digests: sorted keys, indented, a line feed at the end.
 ///
 /// # Panics
 ///
-/// Never: the records hold nothing that JSON cannot.
+/// Never: JSON can hold everything in the records.
 #[must_use]
 pub fn to_json(value: &impl Serialize) -> Vec<u8> {
     #[expect(clippy::expect_used, reason = "string keys, finite numbers")]

@@ -18,14 +18,14 @@ use crate::denoise::Spec;
 use crate::output::manifest::Manifest;
 use crate::output::schema::RowFormat;
 
-/// A manifest whose parts go together: what a data set can be held to.
+/// A consistent manifest: what a data set is checked against.
 pub struct Described {
     /// The manifest.
     pub manifest: Manifest,
     /// Its spec.
     pub spec: Spec,
-    /// What its rows are made of.
+    /// The format of its rows.
     pub format: RowFormat,
-    /// The place of each source in the manifest, by name.
+    /// The index of each source in the manifest, by name.
     pub places: BTreeMap<String, usize>,
 }

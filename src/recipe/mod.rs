@@ -19,7 +19,7 @@ use crate::denoise::{
 };
 use crate::files::bounded;
 
-/// The recipe that is used if none is named.
+/// The default recipe.
 pub const DEFAULT: &str = "ul2r";
 
 /// Most bytes of a recipe file.
@@ -49,27 +49,27 @@ pub const BUILT_IN: [(&str, &str); 20] = [
     ("garcia-ul2", include_str!("garcia-ul2.toml")),
 ];
 
-/// A recipe as it is written: lengths may be left to the command line, tokens are texts.
+/// A recipe as written: the command line may set its lengths, and its tokens are texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
-    /// Its name: that of the built-in recipe, or the file's without `.toml`.
+    /// The name of the built-in recipe, or of the file without `.toml`.
     pub name: String,
-    /// The name or path that messages say.
+    /// The name or path for messages.
     pub file: String,
     /// Its top-level keys.
     pub options: RecipeOptions,
     /// The mixture.
     pub denoisers: Vec<RecipeDenoiser>,
-    /// The 1-based lines of the top-level keys that are there.
+    /// The 1-based lines of its top-level keys.
     key_lines: BTreeMap<String, usize>,
 }
 
-/// A denoiser as it is written.
+/// A denoiser as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecipeDenoiser {
     /// The denoiser, without the ids of its texts.
     pub denoiser: Denoiser,
-    /// What stands at the front of the inputs.
+    /// The token at the front of the inputs.
     pub mode_token: Option<ModeToken>,
     /// The texts of a multiple choice.
     pub prompts: Option<Prompts>,
@@ -77,12 +77,12 @@ pub struct RecipeDenoiser {
     pub line: usize,
 }
 
-/// The texts in front of labels and text of a multiple choice.
+/// The texts before labels and text of a multiple choice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompts {
-    /// In front of the labels.
+    /// Before the labels.
     pub label: String,
-    /// In front of the text.
+    /// Before the text.
     pub text: String,
 }
 
@@ -94,13 +94,13 @@ pub enum RecipeError {
     #[error("there is no recipe `{name}`")]
     Unknown {
         name: String,
-        /// The built-in name nearest to it, if one is near.
+        /// The nearest built-in name, if one is near.
         nearest: Option<&'static str>,
     },
     /// The file cannot be read. The message carries the path.
     #[error("cannot read the recipe")]
     Read(#[from] std::io::Error),
-    /// A pattern of labels, but records of one field.
+    /// A pattern of labels, but records with one field.
     #[error("{file}:{line}: denoiser `{name}`: {rule}", rule = LabelsRule::Field)]
     NoLabelField {
         file: String,
@@ -307,7 +307,7 @@ impl Recipe {
         })
     }
 
-    /// The recipe that `text` writes. `file` names it in messages.
+    /// Parses the recipe in `text`. `file` names it in messages.
     ///
     /// # Errors
     ///
@@ -358,7 +358,7 @@ impl Recipe {
     }
 }
 
-/// The lines of the top-level keys: what stands before `=` in the lines before the first table.
+/// The lines of the top-level keys: the text before `=` in the lines before the first table.
 fn key_lines(text: &str) -> BTreeMap<String, usize> {
     let lines = (1..).zip(text.lines()).take_while(|(_, line)| !line.trim_start().starts_with("[["));
     let key = |(number, line): (usize, &str)| {
@@ -431,7 +431,7 @@ impl RecipeDenoiser {
     }
 }
 
-/// A weight; a fraction is answered with what to write instead.
+/// A weight; a fraction gets an error that says what to write instead.
 fn whole_weight<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     struct Whole;
     impl serde::de::Visitor<'_> for Whole {

@@ -1,4 +1,4 @@
-//! What the rows of a data set are, counted (`docs/reference/inspect.md`).
+//! Counts over the rows of a data set (`docs/reference/inspect.md`).
 
 pub mod histogram;
 pub mod law;
@@ -18,27 +18,27 @@ use crate::reading::shard::{RowReader, RowsError, fetch};
 use crate::stats::histogram::Histogram;
 use crate::stats::law::{Expected, expected};
 
-/// Parts of a segment that noise is counted in.
+/// The number of parts of a segment in which noise is counted.
 pub const PARTS: usize = 50;
 
-/// What was counted.
+/// The counts of a data set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Rows.
     pub rows: u64,
     /// Examples.
     pub examples: u64,
-    /// Examples that break a law, so that tokens and mask are not known. `verify` says more.
+    /// Examples that break a law, so that tokens and mask are not known. `verify` names the law.
     pub undecoded: u64,
-    /// Ids of `input_ids` by row, padding left out.
+    /// Ids of `input_ids` by row, without padding.
     pub inputs: Histogram,
-    /// Ids of `labels` by row, padding left out.
+    /// Ids of `labels` by row, without padding.
     pub labels: Histogram,
     /// By denoiser, in the order of the spec.
     pub denoisers: Vec<DenoiserStats>,
 }
 
-/// What a denoiser made.
+/// The counts of a denoiser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DenoiserStats {
     /// Lengths of segments in tokens.
@@ -70,7 +70,7 @@ impl Stats {
     ///
     /// # Errors
     ///
-    /// [`RowsError`] if they cannot be read or taken apart.
+    /// [`RowsError`] if they cannot be read or decoded.
     pub fn count(data_set: &DataSet, described: &Described, pool: &ThreadPool) -> Result<Self, RowsError> {
         let Described { manifest, spec, format, .. } = described;
         let reach = Reach::new(spec, format);
@@ -80,7 +80,7 @@ impl Stats {
             let open = || RowReader::open(&file, spec, format, &reach);
             let row_groups = 0..open()?.row_groups().len();
             let of_row_group = |row_group| {
-                // A reader of its own: an open file has one place, whoever reads it.
+                // Each thread has its own reader: an open file has only one offset.
                 let (reader, mut stats) = (open()?, none());
                 let mut add = |_, row: &Row<'_>| {
                     stats.add(row, spec, &reach);
@@ -173,7 +173,7 @@ fn add_positions(positions: &mut [(u64, u64); PARTS], length: u32, spans: &[Span
     }
 }
 
-/// All that is said of a data set.
+/// The statistics of a data set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
     /// The recipe's name.
@@ -192,7 +192,7 @@ pub struct Summary {
     pub document_tokens: u64,
     /// Examples that break a law.
     pub undecoded: u64,
-    /// What is not known, since a column is missing.
+    /// What is not counted, because a column is missing.
     pub not_counted: Vec<String>,
     /// By denoiser, in the order of the spec; empty if tokens and masks are not known.
     pub denoisers: Vec<DenoiserSummary>,
@@ -206,12 +206,12 @@ pub struct Summary {
     pub sources: Vec<(String, u64)>,
 }
 
-/// All that is said of a denoiser.
+/// The statistics of a denoiser.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DenoiserSummary {
     /// Its name.
     pub name: String,
-    /// Its pattern, as recipes are shown.
+    /// Its pattern, as `recipes` shows it.
     pub pattern: String,
     /// The share of segments that the recipe asks for.
     pub asked: f64,
@@ -221,7 +221,7 @@ pub struct DenoiserSummary {
     pub share_of_examples: f64,
     /// Its share of all tokens.
     pub share_of_tokens: f64,
-    /// The density that its numbers name; `None` where they name none.
+    /// The density that its parameters give; `None` if they give none.
     pub asked_density: Option<f64>,
     /// Share of noise in its tokens.
     pub density: Option<f64>,
@@ -248,7 +248,7 @@ pub struct DenoiserSummary {
 /// Expected spans by length, from 1 on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ExpectedSpans {
-    /// How they were found.
+    /// How they were computed.
     pub origin: law::Origin,
     /// By length, from 1 on.
     pub spans: Vec<f64>,
@@ -267,7 +267,7 @@ pub struct Lengths {
     pub median: Option<u32>,
     /// The mean.
     pub mean: Option<f64>,
-    /// 95 % are no longer.
+    /// The length that 95 % do not exceed.
     pub p95: Option<u32>,
     /// The longest.
     pub most: Option<u32>,
@@ -294,7 +294,7 @@ impl Lengths {
 }
 
 impl Summary {
-    /// What the counts of a data set say, beside what its manifest does.
+    /// The statistics of a data set, from its counts and its manifest.
     #[must_use]
     pub fn new(described: &Described, stats: &Stats) -> Self {
         let Described { manifest, spec, format, .. } = described;
@@ -306,7 +306,7 @@ impl Summary {
         let (inputs, labels) = spec.row_lengths();
         let none = Histogram::default();
         let counted = |column, histogram| if format.columns.contains(&column) { histogram } else { &none };
-        // A causal row is one sequence, whose labels stand at the places of its ids.
+        // A causal row is one sequence, whose labels are at the positions of its ids.
         let labels = if format.causal { inputs } else { labels };
         Self {
             recipe: spec.fields().recipe.clone(),
