@@ -23,26 +23,26 @@ test *args:
 
 # Write the vectors of the masking version anew. The test fails if they differ from the committed ones.
 vectors:
-    UL2_PREP_BLESS=1 cargo test --profile ci --locked --test vectors
+    UL2_PREP_BLESS=1 cargo test --profile ci --locked --test it vectors::
 
 # Write the measured table of docs/reference/recipes.md and the schema of recipes anew.
 recipes:
-    UL2_PREP_BLESS=1 cargo test --profile ci --locked --test recipes
+    UL2_PREP_BLESS=1 cargo test --profile ci --locked --test it recipes::
 
 # Write what the pages show of the tool anew: the help of every command, and what console blocks give.
 pages:
-    UL2_PREP_BLESS=1 cargo test --profile ci --locked --test command_line
-    TRYCMD=overwrite cargo test --profile ci --locked --test readme console_blocks
+    UL2_PREP_BLESS=1 cargo test --profile ci --locked --test it command_line::
+    TRYCMD=overwrite cargo test --profile ci --locked --test it readme::console_blocks
 
 # Ids of the fast paths against the `tokenizers` crate, then against the Python package: every document of the shards in SHARDS and 100,000
 # generated ones, for every `tokenizer.json` in TOKENIZERS; those of the `.model` files there against the package `sentencepiece`.
 identity tokenizers shards: peers
-    UL2_PREP_TOKENIZERS={{tokenizers}} UL2_PREP_SHARDS={{shards}} cargo test --release --locked --test identity -- --ignored --nocapture > target/identity.log
+    UL2_PREP_TOKENIZERS={{tokenizers}} UL2_PREP_SHARDS={{shards}} cargo test --release --locked --test it identity:: -- --ignored --nocapture > target/identity.log
     target/peers/bin/python tests/identity.py < target/identity.log
 
-# Runs ended at every step, at 200 random moments, by a full disk and by each other: the long form of tests/kills.rs.
+# Runs ended at every step, at 200 random moments, by a full disk and by each other: the long form of tests/it/kills.rs.
 kills:
-    UL2_PREP_LONG=1 cargo test --release --locked --test kills -- --nocapture
+    UL2_PREP_LONG=1 cargo test --release --locked --test it kills:: -- --nocapture
 
 # What a tool that is attacked must not do: lose data, say that it is well, panic, touch foreign files. `just attack --short` is the gate's part.
 attack *args:
@@ -123,7 +123,7 @@ spark:
 
 # Changes of the core, one at a time, that no test of the core notices (needs `cargo-mutants`; hours).
 mutants *args:
-    cargo mutants --file 'src/denoise/**' --profile ci --timeout 90 {{args}} -- --lib --test core --test properties --test golden --test vectors --test statistics --test reference
+    cargo mutants --file 'src/denoise/**' --profile ci --timeout 90 {{args}} -- --lib --test it -- tests:: core:: properties:: golden:: vectors:: statistics:: reference::
 
 # Fuzz a target of `fuzz/` for that long: tokenize, record, lines, decode, recipe or manifest (needs nightly Rust and `cargo-fuzz`).
 fuzz target seconds:

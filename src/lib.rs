@@ -7,7 +7,7 @@
 //!                 └ on a worker ───────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! The floors of the house. A module imports modules of lower floors alone (`tests/architecture.rs`):
+//! The floors of the house. A module imports modules of lower floors alone (`tests/it/architecture.rs`):
 //!
 //! ```text floors
 //! commands

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads what the long form of `tests/identity.rs` printed, and makes the same ids with the Python packages `tokenizers` and `sentencepiece`.
+"""Reads what the long form of `tests/it/identity.rs` printed, and makes the same ids with the Python packages `tokenizers` and `sentencepiece`.
 
     just identity TOKENIZERS SHARDS | tests/identity.py
 

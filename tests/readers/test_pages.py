@@ -2,7 +2,7 @@
 
     python -m pytest tests/readers/test_pages.py --tool target/release/ul2-prep
 
-Blocks that need torch are left out: tests/readers/test_training.py has the card's code, and tests/readme.rs compares it with the guide's.
+Blocks that need torch are left out: tests/readers/test_training.py has the card's code, and tests/it/readme.rs compares it with the guide's.
 """
 
 import contextlib
