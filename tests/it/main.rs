@@ -20,6 +20,7 @@ mod faults;
 #[allow(clippy::print_stderr, reason = "a test that did nothing says so")]
 mod foreign;
 mod golden;
+mod help;
 mod hostile;
 #[allow(clippy::print_stdout, reason = "the long form says how far it is")]
 mod identity;
