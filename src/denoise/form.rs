@@ -32,7 +32,7 @@ impl EosPolicy {
     }
 }
 
-/// What turns an encoder-decoder example into one sequence for a decoder alone.
+/// Turns an encoder-decoder example into one sequence for a decoder alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Causal {
@@ -62,11 +62,11 @@ pub struct RowForm {
     pub layout: Layout,
     /// Where the split layout has its sentinel.
     pub s_sentinel: SSentinel,
-    /// Whether a sentinel stands behind the last span of the labels.
+    /// Whether a sentinel follows the last span of the labels.
     pub closing_sentinel: bool,
     /// Ids at the front of the inputs.
     pub mode_token: Vec<u32>,
-    /// The ordered sentinels; at least as many as the example needs.
+    /// The ordered sentinels, at least the number that the example needs.
     pub sentinels: Vec<u32>,
     /// The id that ends the inputs.
     pub inputs_eos: Option<u32>,
@@ -95,7 +95,7 @@ pub enum SSentinel {
     None,
     /// At the end of the inputs.
     Input,
-    /// There, and in front of the labels: the same as the sentinels layout.
+    /// There, and before the labels: the same as the sentinels layout.
     Both,
 }
 

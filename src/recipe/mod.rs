@@ -141,7 +141,7 @@ pub struct RecipeOptions {
     pub eos: Option<EosPolicy>,
     /// Sentinel names, or patterns with `{n}`, in their order of use.
     pub sentinels: Option<Vec<String>>,
-    /// What inputs and labels become.
+    /// Whether inputs and labels are two sequences or one.
     pub layout: Option<RowLayout>,
     /// Which ids of a causal row the loss is taken on.
     #[serde(default)]
@@ -164,7 +164,7 @@ pub struct RecipeOptions {
     pub text_field: Option<String>,
     /// The field that holds the label, in records of two fields.
     pub label_field: Option<String>,
-    /// What ends texts and labels of two-field records that do not end with punctuation. White space at both ends goes.
+    /// The mark that ends texts and labels of two-field records without punctuation at their end. White space at both ends is removed.
     pub end_mark: Option<String>,
     /// The mixture: each segment gets one of these.
     #[serde(default)]
@@ -183,7 +183,7 @@ pub enum RowLayout {
     Causal,
 }
 
-/// What stands at the front of the inputs: a text, or an id.
+/// The token at the front of the inputs: a text, or an id.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a text or an id")]
 pub enum ModeToken {
@@ -208,7 +208,7 @@ pub enum ModeToken {
     { "required": ["multiple_choice"] },
 ]))]
 struct DenoiserTable {
-    /// Unique. It stands in the rows and addresses the random stream: another name gives other masks.
+    /// Unique. It is in the rows and in the address of the random stream: another name gives other masks.
     name: String,
     /// The family.
     mode: Mode,
@@ -216,14 +216,14 @@ struct DenoiserTable {
     #[serde(deserialize_with = "whole_weight")]
     #[schemars(range(min = 1))]
     weight: u32,
-    /// What stands at the front of the inputs.
+    /// The token at the front of the inputs.
     mode_token: Option<ModeToken>,
     /// How a mask becomes an example. The default is `split` for noise that is a suffix, else `sentinels`.
     layout: Option<Layout>,
     /// Where the split layout has its sentinel.
     #[serde(default)]
     s_sentinel: SSentinel,
-    /// Whether a sentinel stands behind the last span of the labels.
+    /// Whether a sentinel follows the last span of the labels.
     #[serde(default)]
     closing_sentinel: bool,
     /// Spans of random length at random places.
@@ -239,7 +239,7 @@ struct DenoiserTable {
     whole: Option<Whole>,
     /// The label of a record of two fields.
     label: Option<Label>,
-    /// Random spans of the text and of the label, each with numbers of their own.
+    /// Random spans of the text and of the label, each with its own numbers.
     separate: Option<Separate>,
     /// Every set of the label's tokens, a row each.
     permute: Option<Permute>,
@@ -256,10 +256,10 @@ struct MultipleChoiceTable {
     least: u32,
     /// Most other labels.
     most: u32,
-    /// Text in front of the labels.
+    /// Text before the labels.
     #[serde(default)]
     label_prompt: String,
-    /// Text in front of the text.
+    /// Text before the text.
     #[serde(default)]
     text_prompt: String,
 }
@@ -271,7 +271,7 @@ pub fn schema() -> serde_json::Value {
 }
 
 impl Recipe {
-    /// The recipe of that name, or in that file. A name with `/` or `.toml` is a file.
+    /// The recipe with that name, or in that file. A name with `/` or `.toml` is a file.
     ///
     /// # Errors
     ///
@@ -284,7 +284,7 @@ impl Recipe {
         Self::parse(&name, name_or_path, &text)
     }
 
-    /// The file of that name, built in or not. A name with `/` or `.toml` is a file.
+    /// The file with that name, built in or not. A name with `/` or `.toml` is a file.
     ///
     /// # Errors
     ///
