@@ -37,11 +37,11 @@ pub struct Begun {
     pub described: Described,
     /// How it was masked.
     pub masking: Masking,
-    /// The plan that its manifest tells of.
+    /// The plan that its manifest describes.
     pub plan: Plan,
     /// Its sources, in the plan's order.
     pub sources: Vec<Source>,
-    /// What a person should know before the run.
+    /// Warnings before the run.
     pub warnings: Vec<String>,
 }
 

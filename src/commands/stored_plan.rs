@@ -29,11 +29,11 @@ use crate::settings::{self, Settings};
 use crate::store::Location;
 use crate::tokenize::Tokenizer;
 
-/// Writes the plan of some settings, for units on any machine. How many units it has.
+/// Writes the plan of some settings, for units on any machine. Returns the number of units.
 ///
 /// # Errors
 ///
-/// If there is another plan, or it cannot be written.
+/// If another plan is there, or the plan cannot be written.
 pub fn write(settings: Settings, out: &Location, tokenizer: &str, extend: bool) -> Result<usize> {
     let data_set = settings::data_set::data_set(out)?;
     let extend = extend.then_some(Extend { cutting: settings.cutting, earlier: Earlier::Stays });
@@ -105,7 +105,7 @@ pub fn job(args: &RunArgs, dir: &Location, interrupted: Arc<AtomicUsize>) -> Res
 ///
 /// # Errors
 ///
-/// If there is no plan, a unit is not done, or the tokenizer that is named is not the plan's.
+/// If there is no plan, a unit is not done, or a named tokenizer is not the plan's.
 pub fn finalize(args: &FinalizeArgs) -> Result<Manifest> {
     let FinalizeArgs { dir, tokenizer } = args;
     let opened = Opened::at(dir)?;
@@ -181,7 +181,7 @@ impl Opened {
         Ok(sources)
     }
 
-    /// The plan's tokenizer: the one named, or where it was when the plan was written.
+    /// The plan's tokenizer: the one named, or the one at the path the plan recorded.
     fn tokenizer(&self, named: Option<&str>, inputs: Option<&Inputs>) -> Result<Box<dyn Tokenizer>> {
         let (tokenizer, other_library) = given_tokenizer(&self.spec, named, inputs)?;
         match other_library {
