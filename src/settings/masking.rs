@@ -1,4 +1,4 @@
-//! How to mask: all that makes rows, whatever the sources are.
+//! How to mask: everything that makes rows, for any sources.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};

@@ -39,13 +39,13 @@ use crate::store::Location;
 use crate::tokenize::file::BYTES;
 use crate::tokenize::{TokenizerNames, TokenizerPath};
 
-/// What was asked for, resolved and checked: how to mask, and what.
+/// The resolved and checked settings of a command: how to mask, and what.
 pub struct Settings {
     /// How to mask.
     pub masking: Masking,
     /// The sources, sorted by name.
     pub sources: Vec<Source>,
-    /// The names of files beside them that look like sources and are not.
+    /// The names of files next to them that look like sources and are not.
     pub passed_over: Vec<String>,
     /// The plan of the run.
     pub plan: Plan,
