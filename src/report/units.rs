@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::plan::state::{UnitState, ranges};
 use crate::report::{counted, grouped};
 
-/// What comes after `plan --write`: the place of the plan, and how many units it has.
+/// The message after `plan --write`: the place of the plan, and its number of units.
 #[must_use]
 pub fn written(place: &str, units: usize) -> String {
     let last = units.saturating_sub(1);
