@@ -118,7 +118,7 @@ impl<'a, Batch: Send, Output: Send> Crew<'a, Batch, Output> {
             desk = match desk.waiting.pop_front() {
                 Some((ticket, batch)) => {
                     drop(desk);
-                    // A panic in a library becomes an error of the batch's unit; the other threads go on.
+                    // A panic in a library becomes an error of the batch's unit; the other threads continue.
                     let worked = catch_unwind(AssertUnwindSafe(|| (self.work)(batch)));
                     let mut desk = self.desk();
                     desk.ready.insert(ticket, worked.unwrap_or(Err(UnitError::WorkerPanicked)));

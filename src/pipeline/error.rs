@@ -11,7 +11,7 @@ use crate::plan::state::ranges;
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says it")]
 pub enum RunError {
-    /// The plans of the data set do not go with what is asked for.
+    /// The data set's plans conflict with the plan asked for.
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// Units are not done.

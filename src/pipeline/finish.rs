@@ -15,17 +15,17 @@ use crate::pipeline::reject_limit::MaxRejects;
 use crate::plan::chain::Plans;
 use crate::plan::state::{UnitState, records, states};
 
-/// What the end of a data set needs, whoever made its units.
+/// What the end of a run needs, whichever processes made its units.
 pub struct Ending<'a> {
-    /// The plans that it is finished by.
+    /// The plans that it completes.
     pub plans: &'a Plans,
     /// The data set.
     pub data_set: &'a DataSet,
     /// Everything that decides rows.
     pub spec: &'a Spec,
-    /// Which code made the ids, as the manifest says it.
+    /// Which code made the ids, for the manifest.
     pub tokenizer_path: String,
-    /// How many bad lines a source may have.
+    /// How many lines of a source may be rejected.
     pub max_rejects: MaxRejects,
 }
 

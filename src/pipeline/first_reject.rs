@@ -1,4 +1,4 @@
-//! The first reject of a source, and what it says of the whole source.
+//! The first reject of a source, which may explain the whole source.
 
 use std::fmt;
 use std::io::Read as _;

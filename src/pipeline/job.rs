@@ -54,7 +54,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// What finishes the data set once its units are done.
+    /// The inputs of the end of the run, once its units are done.
     #[must_use]
     pub fn ending(&self) -> Ending<'_> {
         let Self { plans, data_set, shared, max_rejects, .. } = self;

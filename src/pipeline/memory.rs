@@ -38,7 +38,7 @@ const NAME_BYTE: u64 = 18;
 /// Lines up to this length, a block, need no memory beyond their batch.
 pub const USUAL_LINE: u64 = BLOCK_BYTES as u64;
 
-/// The most that the batches of a run with so many workers weigh together: for each worker one batch in work, and one
+/// The most that the batches of a run with `workers` workers weigh together: for each worker one batch in work, and one
 /// that is finished or waits.
 #[must_use]
 pub fn permits(workers: usize) -> usize {
