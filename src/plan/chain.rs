@@ -57,14 +57,16 @@ pub enum Earlier {
 }
 
 impl Plans {
-    /// The plans that are in the folder, and the one that is asked for. A plan of which nothing is committed gives way to another one.
+    /// Combines the plans in the folder with the plan asked for. A plan without any commit is replaced if another one
+    /// is asked for.
     ///
-    /// With `extend` sources that are new become units behind the others, cut like this, and sources that are not given are those that the data set
-    /// has. Without it there must be neither.
+    /// With `extend`, new sources become units after the others, cut as it says, and sources that are not given are
+    /// taken from the data set. Without it, there must be neither.
     ///
     /// # Errors
     ///
-    /// [`PlanError::OtherPlan`] with all that differs; [`PlanError::NothingToExtend`]; [`OutputError`] if a plan cannot be read.
+    /// [`PlanError::OtherPlan`] with all differences; [`PlanError::NothingToExtend`]; [`OutputError`] if a plan cannot
+    /// be read.
     pub fn resolve(data_set: &DataSet, asked: Plan, extend: Option<Extend>) -> Result<Self, PlanError> {
         let mut plans = read(data_set)?;
         let stored = plans.len();

@@ -2,7 +2,7 @@
 
 use crate::output::OutputError;
 
-/// Why the plans of a data set do not go with what is asked for.
+/// Why a data set's plans conflict with the plan asked for.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says it")]
 pub enum PlanError {
@@ -25,17 +25,17 @@ pub enum PlanError {
     Output(#[from] OutputError),
 }
 
-/// Why the places of what a data set is made of cannot be read or noted.
+/// Why the recorded inputs of a data set cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says it")]
 pub enum InputsError {
-    /// They do not read as such.
+    /// The file is not valid.
     #[error("`{path}` cannot be read: {reason}")]
     Damaged { path: String, reason: String },
-    /// JSON holds text alone.
+    /// JSON can only hold text.
     #[error("the path `{0}` is not UTF-8")]
     NotUtf8(String),
-    /// The system, or a place that is none.
+    /// An error of the system, or an invalid location.
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }

@@ -13,13 +13,13 @@ use crate::plan::error::InputsError;
 use crate::store::Location;
 use crate::tokenize::file::BYTES;
 
-/// Where the sources and the tokenizer were when the plan was written.
+/// The locations of the tokenizer and of the sources.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inputs {
     /// The tokenizer's file or folder, or `bytes`.
     pub tokenizer: String,
-    /// Which code makes its ids, as the manifest will say it, so that the end of a plan needs no tokenizer.
+    /// Which code makes its ids, for the manifest, so that the end of a plan needs no tokenizer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer_path: Option<String>,
     /// The sources by name, if the plan was stored for units on other machines.
@@ -28,11 +28,11 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// What stands in a data set; `None` if nothing does.
+    /// Reads the recorded inputs of a data set; `None` if there are none.
     ///
     /// # Errors
     ///
-    /// [`InputsError`] if it cannot be read.
+    /// [`InputsError`] if the file cannot be read.
     pub fn read(data_set: &DataSet) -> Result<Option<Self>, InputsError> {
         let Some(bytes) = data_set.read(INPUTS)? else { return Ok(None) };
         let path = || data_set.path(INPUTS).display().to_string();

@@ -299,8 +299,8 @@ fn parts(bytes: u64, split: Option<u64>) -> u64 {
     split.map_or(1, |split| bytes.div_ceil(split.max(1)).clamp(1, MOST_PARTS))
 }
 
-/// One part of a source: all have the same size, give or take a byte. The last one goes on to the end of the source,
-/// wherever that is.
+/// One part of a source: all have the same size, give or take a byte. The last one ends with the source, wherever that
+/// is.
 fn part_of(bytes: u64, part: u64, parts: u64) -> Part {
     let begin = |part: u64| {
         let begin = u128::from(bytes) * u128::from(part) / u128::from(parts);
