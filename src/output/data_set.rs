@@ -561,8 +561,8 @@ impl DataSet {
         Ok(unnamed)
     }
 
-    /// Removes the leftovers of interrupted runs. Files of live processes stay, and so do files whose names are not
-    /// those of temporary files. A store has none.
+    /// Removes the leftovers of interrupted runs. Files of live processes stay, and so do files without a temporary
+    /// file's name. A store has none.
     ///
     /// # Errors
     ///
