@@ -22,7 +22,7 @@ use crate::input::frames::{dictionary, window_above};
 use crate::input::reader::{FileDigest, Limits, SourceFile, SourceReader};
 use crate::input::source::{Compression, Source};
 
-/// Decompressed bytes at which a block or a batch ends: a row group of 8 to 80 MB of ids, whatever the tokenizer.
+/// Decompressed bytes at which a block or a batch ends: a row group of 8 to 80 MB of ids, with any tokenizer.
 pub const BLOCK_BYTES: usize = 8 << 20;
 
 /// Permits of a batch whose longest line has `line` bytes: one for each [`BLOCK_BYTES`] of that line, rounded up. The

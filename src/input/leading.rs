@@ -24,7 +24,7 @@ pub(super) fn leading_text<'a>(line: &'a str, key: &str) -> Option<(Cow<'a, str>
     Some((text, ["{\"\":\"\"", others].concat()))
 }
 
-/// What follows white space and `symbol`.
+/// The rest after white space and `symbol`.
 fn symbol(json: &str, symbol: char) -> Option<&str> {
     json.trim_start_matches(SPACE).strip_prefix(symbol)
 }

@@ -1,7 +1,7 @@
-//! From files to records.
+//! Turns files into records.
 //!
 //! [`source`] finds the files, [`reader`] opens and decompresses one, [`batch`] cuts the lines of a unit into batches,
-//! and [`jsonl`] turns one line into a text or the reason why it is none.
+//! and [`jsonl`] turns one line into a text or the reason for its rejection.
 
 pub mod batch;
 pub mod buffers;
