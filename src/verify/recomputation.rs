@@ -1,4 +1,4 @@
-//! What `verify` makes again, and the places of what it compares.
+//! What `verify` makes again, and where the compared row groups are.
 
 use std::path::PathBuf;
 

@@ -49,7 +49,7 @@ pub struct ShardRows {
     ends: Option<(Place, Place)>,
 }
 
-/// The address of an example in its unit: index of the source, line, segment. Its order is that of rows.
+/// The address of an example in its unit: index of the source, line, segment. It sorts like rows.
 type Place = (usize, u64, u32);
 
 impl ShardRows {
