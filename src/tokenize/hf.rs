@@ -1,11 +1,11 @@
 //! A Hugging Face `tokenizer.json`, read by the `tokenizers` crate.
 //!
-//! Ids equal those of the Python package of that name for the same file (`add_special_tokens=False`,
+//! Ids equal those of the Python package with the same name for the same file (`add_special_tokens=False`,
 //! `encode_special_tokens=True`, truncation and padding switched off) for every text whose ids hold no reserved one.
 //!
-//! Where they do – T5's Unigram file has `</s>` and its sentinels as pieces of the model, so the package turns the *text*
-//! `</s>` into EOS – the text is encoded again by the same model without these pieces, as `SentencePiece` does with its control
-//! symbols. Text stays text.
+//! Where they do (T5's Unigram file has `</s>` and its sentinels as pieces of the model, so the package turns the
+//! *text* `</s>` into EOS), the same model without these pieces encodes the text again, as `SentencePiece` does with
+//! its control symbols. Text stays text.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};

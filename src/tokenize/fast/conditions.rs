@@ -1,4 +1,4 @@
-//! What a tokenizer's file must be for a fast path, whatever its model.
+//! What every fast path requires of a tokenizer's file, for any model.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What the models share: words, reserved texts, unknown pieces.
+//! Shared by the models: words, reserved texts, unknown pieces.
 
 use crate::tokenize::sentencepiece::model::SPACE;
 
