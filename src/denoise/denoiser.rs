@@ -37,7 +37,7 @@ pub struct Denoiser {
     /// Where the split layout has its sentinel.
     #[serde(default, skip_serializing_if = "crate::denoise::is_default")]
     pub s_sentinel: SSentinel,
-    /// Whether a sentinel stands behind the last span of the labels.
+    /// Whether a sentinel follows the last span of the labels.
     #[serde(default, skip_serializing_if = "crate::denoise::is_default")]
     pub closing_sentinel: bool,
     /// The ids put at the front of the inputs; empty for none.
@@ -96,7 +96,8 @@ impl Denoiser {
         }
     }
 
-    /// The largest example that a segment of these parts, or of so many tokens (at least 2), can give, over all draws.
+    /// The largest example that a segment of these parts, or of this many tokens (at least 2), can give, over all
+    /// draws.
     #[must_use]
     pub fn row_bounds(&self, parts: impl Into<Parts>, eos: EosPolicy) -> RowBounds {
         let parts = parts.into();

@@ -26,7 +26,7 @@ pub enum NoisePattern {
     Whole(Whole),
     /// The label of a record of two fields.
     Label(Label),
-    /// Random spans of the text and of the label, each with numbers of their own.
+    /// Random spans of the text and of the label, each with its own numbers.
     Separate(Separate),
     /// Every set of the label's tokens, a row each.
     Permute(Permute),
@@ -166,9 +166,9 @@ pub struct MultipleChoice {
     pub least: u32,
     /// Most other labels.
     pub most: u32,
-    /// Ids in front of the labels.
+    /// Ids before the labels.
     pub label_prompt: Vec<u32>,
-    /// Ids in front of the text.
+    /// Ids before the text.
     pub text_prompt: Vec<u32>,
 }
 

@@ -28,7 +28,7 @@ pub struct Choices {
 /// A segment made of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Composed {
-    /// Tokens of text (with all that stands before it) and label.
+    /// Tokens of the text (with everything before it) and of the label.
     pub parts: Parts,
     /// Tokens of the text that did not fit.
     pub left_out: u32,

@@ -60,7 +60,7 @@ pub struct SpecFields {
     /// The field that holds the label, in records of two fields.
     #[serde(default, skip_serializing_if = "is_default")]
     pub label_field: Option<String>,
-    /// What ends texts and labels of two-field records that do not end with punctuation.
+    /// The mark that ends texts and labels of two-field records without punctuation at their end.
     #[serde(default, skip_serializing_if = "is_default")]
     pub end_mark: Option<String>,
     /// Most bytes of a line.
@@ -90,7 +90,7 @@ pub struct SegmentLength {
     pub tokens: u32,
     /// The largest row it can give.
     pub bounds: RowBounds,
-    /// What it would be with more sentinels, if the vocabulary has too few.
+    /// The longest segment with more sentinels, if the vocabulary has too few.
     pub shortening: Option<Shortening>,
 }
 
@@ -198,7 +198,7 @@ pub enum SpecError {
     SegmentLength { name: String, recorded: u64, computed: u32 },
 }
 
-/// What a pattern of labels needs.
+/// The requirements of a pattern of labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LabelsRule {
     /// A field with labels.
@@ -306,7 +306,7 @@ impl Spec {
     ///
     /// # Errors
     ///
-    /// [`SpecError`] if the value is not a spec, or its segment lengths are not those of its fields.
+    /// [`SpecError`] if the value is not a spec, or its segment lengths do not follow from its fields.
     pub fn from_json(mut json: serde_json::Value) -> Result<Self, SpecError> {
         let mut recorded = Vec::new();
         let denoisers = json.get_mut("denoisers").and_then(serde_json::Value::as_array_mut);
@@ -354,7 +354,7 @@ impl Spec {
         &self.segment_lengths[index]
     }
 
-    /// What the rows of denoiser `index` are made of besides tokens and mask.
+    /// The form of the rows of denoiser `index`: everything besides tokens and mask.
     #[must_use]
     pub fn form(&self, index: usize) -> &RowForm {
         &self.forms[index]
@@ -395,7 +395,7 @@ impl Spec {
         self.denoisers().iter().all(|denoiser| denoiser.pattern.is_of_labels())
     }
 
-    /// Most ids of a row's two sequences, whatever is packed into it: of `input_ids` and `labels`.
+    /// Most ids of a row's two sequences, `input_ids` and `labels`, packed or not.
     #[must_use]
     pub fn row_lengths(&self) -> (u32, u32) {
         match self.fields.causal {

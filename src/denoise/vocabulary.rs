@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Size, EOS, pad and the ordered sentinels of a tokenizer, plus the mode tokens that are ids of their own.
+/// Size, EOS, pad and the ordered sentinels of a tokenizer, plus the mode tokens that are single ids.
 ///
 /// Law: all reserved ids are below `size` and different from each other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
