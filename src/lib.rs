@@ -7,7 +7,7 @@
 //!                 └ on a worker ───────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! The floors of the house. A module imports modules of lower floors alone (`tests/it/architecture.rs`):
+//! The floors of the crate. A module imports only modules of lower floors (`tests/it/architecture.rs`):
 //!
 //! ```text floors
 //! commands
@@ -22,10 +22,10 @@
 //! denoise  store  files  json  digest  numbers
 //! ```
 //!
-//! - [`commands`] has a file for each command; [`settings`] turns what a person writes into a [`denoise::Spec`] and a job; [`report`] prints.
-//! - [`pipeline`] is the program: [`pipeline::unit`](mod@pipeline::unit) tells it in one page. [`plan`] says what it has to do.
-//! - [`verify`] holds a finished data set to its laws, [`inspect`] picks rows of it, [`stats`] counts them; [`reading`] takes it apart for them.
-//! - [`input`], [`tokenize`] and [`output`] do not know one another; they meet in the pipeline.
+//! - [`commands`] has a file for each command; [`settings`] turns arguments and recipes into a [`denoise::Spec`] and a job; [`report`] prints.
+//! - [`pipeline`] is the program: [`pipeline::unit`](mod@pipeline::unit) shows it on one page. [`plan`] decides what a run makes.
+//! - [`verify`] checks that a finished data set keeps its laws, [`inspect`] picks rows, [`stats`] counts them; [`reading`] decodes rows for all three.
+//! - [`input`], [`tokenize`] and [`output`] do not use one another; the pipeline connects them.
 //! - [`denoise`] is the pure core: tokens to rows, by streams that have an address and no history.
 //!
 //! The pages of `docs/` are included under [`documentation`].

@@ -148,7 +148,7 @@ impl Filter {
 pub struct Inspection<'a> {
     /// The data set.
     pub data_set: &'a DataSet,
-    /// What it is.
+    /// Its manifest.
     pub described: &'a Described,
     /// Which rows.
     pub filter: Filter,

@@ -1,11 +1,11 @@
-//! A data set read back: its manifest, and its rows taken apart to examples, tokens and masks.
+//! Reads a data set back: its manifest, and its rows, decoded into examples, tokens and masks.
 //!
 //! ```text
 //! manifest.json ──▶ Described: spec, format
 //! row of a shard ──take_apart──▶ examples ──tokens──▶ segment and mask
 //! ```
 //!
-//! [`verify`](crate::verify) holds rows to their laws with it.
+//! [`verify`](crate::verify) uses it to check the laws of rows.
 
 pub mod decode;
 pub mod manifest;
