@@ -1,4 +1,4 @@
-//! How documents are cut into segments: the settings of it (`docs/masking.md` §8).
+//! How documents are cut into segments: the settings of it (`docs/reference/masking.md` §4).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
