@@ -34,6 +34,7 @@ mod properties;
 mod readme;
 mod recipes;
 mod reference;
+mod reproduce;
 mod sentencepiece;
 mod statistics;
 mod tokenizers;

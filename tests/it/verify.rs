@@ -1,30 +1,19 @@
-//! `verify` finds nothing in what a run wrote, and everything that was changed; `reproduce` makes it again or says what differs.
+//! `verify` finds nothing in what a run wrote, and everything that was changed.
 //!
 //! Most checks call the library, many thousand times: the binary itself is run for exit codes, for what it prints, and for sources.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, ListArray, RecordBatch, StringArray};
-use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field};
 use fs_err as fs;
 use insta::assert_snapshot;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
-use ul2_prep::denoise::{Address, IGNORED, Spec};
-use ul2_prep::digest::hex;
+use ul2_prep::denoise::IGNORED;
 use ul2_prep::input::batch::BLOCK_BYTES;
 use ul2_prep::output::data_set;
-use ul2_prep::output::digest::RowHash;
-use ul2_prep::output::digest::{Provenance, RowsDigest};
-use ul2_prep::output::encoding::PageFormat;
-use ul2_prep::output::schema::{self, Column, RowFormat};
 use ul2_prep::verify::{Opened, verify};
 
-use crate::support::{DataSet, Fixture, Row, read_rows, record, repository, text};
+use crate::support::altered::{alter, alter_rejects, reseal_sums, rewrite};
+use crate::support::{DataSet, Fixture, Row, record, repository, text};
 
 static POOL: LazyLock<rayon::ThreadPool> = LazyLock::new(|| ul2_prep::settings::pool(1).unwrap());
 
@@ -50,7 +39,7 @@ fn source(documents: u64) -> String {
 }
 
 /// A fixture with two small sources in `in/`.
-fn small() -> Fixture {
+pub(crate) fn small() -> Fixture {
     let fixture = Fixture::new();
     fixture.write_source("in/a.jsonl", source(3));
     fixture.write_source("in/b.jsonl.gz", source(2));
@@ -59,7 +48,7 @@ fn small() -> Fixture {
 
 // --- a run is clean ---
 
-const WINDOW: &str = r#"
+pub(crate) const WINDOW: &str = r#"
 description = "windows"
 inputs_length = 128
 labels_length = 128
@@ -297,117 +286,6 @@ fn what_is_neither_a_file_nor_a_folder_is_found_and_not_opened() {
 }
 
 // --- rows that were altered, with digests that agree ---
-
-/// A change of the rows of the first shard.
-fn alter(data_set: &DataSet, change: impl FnOnce(&mut Vec<Row>)) {
-    let manifest = data_set.manifest();
-    let path = manifest["shards"][0]["path"].as_str().unwrap().to_owned();
-    let mut rows = read_rows(&data_set.path(&path));
-    change(&mut rows);
-    write_rows(data_set, &path, &rows);
-    reseal(data_set, &path, &rows);
-}
-
-fn write_rows(data_set: &DataSet, path: &str, rows: &[Row]) {
-    let spec = data_set.spec();
-    let columns = data_set.manifest()["plan"]["columns"].as_array().unwrap().clone();
-    let columns: Vec<Column> = columns.iter().map(|name| Column::named(name.as_str().unwrap()).unwrap()).collect();
-    let schema = RowFormat::new(&spec, Some(&columns)).unwrap().schema();
-    let lists = |name: &str, ids: Vec<&Vec<i32>>| -> ArrayRef {
-        let DataType::List(item) = schema.field_with_name(name).unwrap().data_type() else { panic!("a list") };
-        let lengths = OffsetBuffer::from_lengths(ids.iter().map(|ids| ids.len()));
-        let values: Int32Array = ids.into_iter().flatten().copied().collect::<Vec<i32>>().into();
-        Arc::new(ListArray::try_new(item.clone(), lengths, Arc::new(values), None).unwrap())
-    };
-    let texts = |text: fn(&Row) -> &String| -> ArrayRef {
-        Arc::new(StringArray::from(rows.iter().map(|row| text(row).as_str()).collect::<Vec<_>>()))
-    };
-    let numbers = |number: fn(&Row) -> i32| -> ArrayRef {
-        Arc::new(Int32Array::from(rows.iter().map(number).collect::<Vec<_>>()))
-    };
-    let column = |field: &Arc<Field>| match field.name().as_str() {
-        "input_ids" => lists("input_ids", rows.iter().map(|row| &row.input_ids).collect()),
-        "labels" => lists("labels", rows.iter().map(|row| &row.labels).collect()),
-        "denoiser" => texts(|row| &row.denoiser),
-        "source" => texts(|row| &row.source),
-        "line" => Arc::new(Int64Array::from(rows.iter().map(|row| row.line).collect::<Vec<_>>())),
-        "segment" => numbers(|row| row.segment),
-        "epoch" => numbers(|row| row.epoch),
-        other => panic!("these rows have no column {other}"),
-    };
-    let columns = schema.fields().iter().map(column).collect();
-    let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
-    let properties = schema::properties(&spec, PageFormat::default()).unwrap();
-    let options =
-        ArrowWriterOptions::new().with_properties(Arc::unwrap_or_clone(properties)).with_skip_arrow_metadata(true);
-    let file = fs::File::create(data_set.path(path)).unwrap();
-    let mut writer = ArrowWriter::try_new_with_options(file, schema, options).unwrap();
-    writer.write(&batch).unwrap();
-    writer.close().unwrap();
-}
-
-/// Makes manifest, commit record and sums agree with a shard: digests, sizes and numbers of rows, not what rows are made of.
-fn reseal(data_set: &DataSet, path: &str, rows: &[Row]) {
-    let bytes = fs::read(data_set.path(path)).unwrap();
-    let spec = data_set.spec();
-    let fields = spec.fields();
-    let mut digest = RowsDigest::default();
-    for row in rows {
-        let mut hash = RowHash::default();
-        let address = Address {
-            line: row.line.cast_unsigned(),
-            epoch: u16::try_from(row.epoch).unwrap_or_default(),
-            segment: row.segment.cast_unsigned(),
-        };
-        let from = Provenance { denoiser: &row.denoiser, source: &row.source, address };
-        let ignored = row.labels.iter().take_while(|label| **label == IGNORED).count();
-        let prefix_length = fields.causal.map(|_| u32::try_from(ignored).unwrap());
-        let is_padding = |ids: &[i32], pad: i32| fields.pad && ids.last() == Some(&pad);
-        let (mut input_ids, mut labels) = (&row.input_ids[..], &row.labels[..]);
-        while is_padding(input_ids, 0) {
-            input_ids = &input_ids[..input_ids.len() - 1];
-        }
-        while is_padding(labels, IGNORED) {
-            labels = &labels[..labels.len() - 1];
-        }
-        hash.add(from, prefix_length, input_ids, labels);
-        digest.add(&hash.finish());
-    }
-    let seal = |file: &mut Value| {
-        file["bytes"] = bytes.len().into();
-        file["sha256"] = hex(&Sha256::digest(&bytes)).into();
-        file["rows"] = rows.len().into();
-        file["row_groups"] = 1.into();
-        file["rows_digest"] = digest.hex().into();
-    };
-    rewrite(data_set, "manifest.json", |manifest| {
-        seal(&mut manifest["shards"][0]);
-        let shards = manifest["shards"].as_array().unwrap().clone();
-        let sum = |key: &str| shards.iter().map(|shard| shard[key].as_u64().unwrap()).sum::<u64>();
-        manifest["totals"]["rows"] = sum("rows").into();
-        manifest["totals"]["shard_bytes"] = sum("bytes").into();
-        let mut all = RowsDigest::default();
-        for shard in &shards {
-            all.add(&RowsDigest::from_hex(shard["rows_digest"].as_str().unwrap()).unwrap());
-        }
-        manifest["totals"]["rows_digest"] = all.hex().into();
-    });
-    rewrite(data_set, ".ul2-prep/commits/00000-00000.json", |record| seal(&mut record["file"]));
-}
-
-/// A change of a JSON file, with sums that agree.
-fn rewrite(data_set: &DataSet, name: &str, change: impl FnOnce(&mut Value)) {
-    let mut json = serde_json::from_slice(&fs::read(data_set.path(name)).unwrap()).unwrap();
-    change(&mut json);
-    fs::write(data_set.path(name), format!("{json:#}\n")).unwrap();
-    reseal_sums(data_set);
-}
-
-fn reseal_sums(data_set: &DataSet) {
-    let sums: BTreeMap<String, String> = data_set.digests();
-    let lines = sums.iter().filter(|(name, _)| *name != "SHA256SUMS").map(|(name, sum)| format!("{sum}  {name}\n"));
-    fs::write(data_set.path("SHA256SUMS"), lines.collect::<String>()).unwrap();
-}
 
 /// The first sentinel of the `bytes` tokenizer.
 const SENTINEL: i32 = 259;
@@ -752,30 +630,6 @@ fn sources_that_changed_are_found() {
 /// What is done to the entries of the index and to the lines.
 type RejectsChange = dyn Fn(&mut Vec<Value>, &mut Vec<Vec<u8>>);
 
-/// A change of the first files of rejects, with digests that agree everywhere.
-fn alter_rejects(data_set: &DataSet, change: impl FnOnce(&mut Vec<Value>, &mut Vec<Vec<u8>>)) {
-    let (index, lines) = ("rejects/train-00000-00000.jsonl", "rejects/train-00000-00000.lines");
-    let (mut entries, mut texts): (Vec<Value>, Vec<Vec<u8>>) = data_set.rejects().into_iter().unzip();
-    change(&mut entries, &mut texts);
-    let mut offset = 0;
-    for (entry, text) in entries.iter_mut().zip(&texts) {
-        entry["offset"] = offset.into();
-        entry["length"] = text.len().into();
-        offset += text.len() + 1;
-    }
-    let index_bytes: Vec<u8> = entries.iter().flat_map(|entry| format!("{entry}\n").into_bytes()).collect();
-    let lines_bytes: Vec<u8> = texts.iter().flat_map(|text| [&text[..], b"\n"].concat()).collect();
-    let seal = |files: &mut Value| {
-        files["count"] = entries.len().into();
-        files["index_sha256"] = hex(&Sha256::digest(&index_bytes)).into();
-        files["lines_sha256"] = hex(&Sha256::digest(&lines_bytes)).into();
-    };
-    fs::write(data_set.path(index), &index_bytes).unwrap();
-    fs::write(data_set.path(lines), &lines_bytes).unwrap();
-    rewrite(data_set, ".ul2-prep/commits/00000-00000.json", |record| seal(&mut record["rejects"]));
-    rewrite(data_set, "manifest.json", |manifest| seal(&mut manifest["rejects"][0]));
-}
-
 #[test]
 fn rejects_that_are_not_the_sources_are_found_with_them() {
     let found = |change: &RejectsChange| {
@@ -843,111 +697,4 @@ fn another_tokenizer_is_refused() {
         message.contains("was made with the tokenizer `bytes`, not with `tokenizer.json` of SHA-256 "),
         "{message}"
     );
-}
-
-// --- made again ---
-
-#[test]
-fn what_differs_is_named_before_anything_is_made() {
-    let fixture = small();
-    let data_set = fixture.run("masked", "in --recipe t5");
-    let differs = |manifest: &str, arguments: &str| {
-        let ran = fixture.ran(&format!("reproduce {manifest} {arguments} --out again --quiet"));
-        assert_eq!((ran.code, fixture.path("again").exists()), (Some(1), false), "{}", ran.stderr);
-        ran.stdout
-    };
-    let tokenizer = format!("in --tokenizer {}", repository("fixtures/tokenizer").display());
-    let digest = hex(&Sha256::digest(fs::read(repository("fixtures/tokenizer/tokenizer.json")).unwrap()));
-    assert_snapshot!(differs("masked", &tokenizer).replace(&digest, "[digest]"), @r"
-    differs: the data set was made with the tokenizer `bytes`, not with `tokenizer.json` of SHA-256 [digest]
-    1 difference
-    ");
-    assert_snapshot!(differs("masked/manifest.json", "in/b.jsonl.gz"), @r"
-    differs: the source `a.jsonl` of the manifest is not among those given
-    1 difference
-    ");
-    let edited = |name: &str, change: &dyn Fn(&mut Value)| {
-        let mut manifest = data_set.manifest();
-        change(&mut manifest);
-        fixture.write(name, manifest.to_string());
-    };
-    edited("sizes.json", &|json| json["sources"][0]["bytes"] = 7.into());
-    assert_snapshot!(differs("sizes.json", "in"), @r"
-    differs: the source `a.jsonl` has 7 bytes in the manifest, but 5187 here
-    1 difference
-    ");
-    edited("masking.json", &|json| json["masking_version"] = 2.into());
-    assert_snapshot!(differs("masking.json", "in"), @r"
-    differs: `masking_version` is 2, this tool makes rows of version 1
-    1 difference
-    ");
-    edited("batches.json", &|json| json["plan"]["batch_bytes"] = 7.into());
-    assert_snapshot!(differs("batches.json", "in"), @r"
-    differs: batches end at 7 bytes in the manifest, but at 8388608 in this tool
-    1 difference
-    ");
-    // What is no manifest at all is another matter.
-    let same = fixture.ran("reproduce masked in --out masked").failed(2);
-    assert_snapshot!(same, @r"
-    error: `masked` is the data set to be made again
-
-    hint: name a new or an empty folder with `--out`
-    ");
-    assert_snapshot!(fixture.ran("reproduce in/a.jsonl in --out again").failed(2), @"error: `in/a.jsonl`: cannot be read: trailing characters at line 2 column 1");
-}
-
-#[test]
-fn what_differs_is_named_when_it_has_been_made() {
-    let fixture = small();
-    let data_set = fixture.run("masked", "in --recipe t5");
-    let made = |name: &str, change: &dyn Fn(&mut Value), sources: &str| {
-        let mut manifest = data_set.manifest();
-        change(&mut manifest);
-        fixture.write(name, manifest.to_string());
-        let ran = fixture.ran(&format!("reproduce {name} {sources} --out again-{name} --quiet"));
-        (ran.code, ran.stdout, ran.stderr)
-    };
-    let (code, stdout, _) = made("rows.json", &|json| json["totals"]["rows_digest"] = "00".into(), "in");
-    assert_eq!(code, Some(1));
-    assert!(stdout.starts_with("differs: `totals.rows_digest` is \"00\" in the manifest, but \""), "{stdout}");
-    assert!(stdout.ends_with("\n1 difference\n"), "{stdout}");
-    // Another version of the tool is a warning, and its bytes are not compared.
-    let other = |json: &mut Value| {
-        json["tool_version"] = "0.0.9".into();
-        json["shards"][0]["sha256"] = "00".into();
-    };
-    let (code, stdout, stderr) = made("version.json", &other, "in");
-    assert_eq!(code, Some(0));
-    assert_snapshot!(stdout, @"equal: 22 rows; their bytes are not compared, since version 0.0.9 of the tool wrote them");
-    assert_snapshot!(stderr, @"warning: the data set was made by version 0.0.9 of the tool, this is 0.1.0: bytes may differ");
-    // A source of the same size with other bytes: its digest comes first.
-    let source = fs::read_to_string(fixture.path("in/a.jsonl")).unwrap().replacen("0:", "9:", 1);
-    fixture.write("other/a.jsonl", source);
-    fs::copy(fixture.path("in/b.jsonl.gz"), fixture.path("other/b.jsonl.gz")).unwrap();
-    let (code, stdout, _) = made("source.json", &|_| (), "other");
-    assert_eq!(code, Some(1));
-    assert!(stdout.starts_with("differs: `sources[a.jsonl].sha256` is "), "{stdout}");
-    assert!(stdout.contains("differs: `totals.rows_digest` is "), "{stdout}");
-    // A source that the manifest does not name is left out.
-    fixture.write_source("in/c.jsonl", source_of_one_line());
-    let (code, _, stderr) = made("more.json", &|_| (), "in");
-    assert_eq!(code, Some(0));
-    assert_snapshot!(stderr, @"warning: the manifest does not name `c.jsonl`: it is left out");
-}
-
-fn source_of_one_line() -> String {
-    record("one line")
-}
-
-/// The spec is used as it stands: a recipe's file is not needed, nor does its name matter.
-#[test]
-fn a_data_set_is_made_again_without_its_recipe() {
-    let fixture = small();
-    fixture.write("window.toml", WINDOW);
-    let data_set = fixture.run("masked", "in --recipe window.toml --columns labels,input_ids --shard-size 2kB");
-    fs::remove_file(fixture.path("window.toml")).unwrap();
-    let ran = fixture.ran("reproduce masked/manifest.json in --out again --quiet --workers 2").succeeded();
-    assert!(ran.stdout.starts_with("equal: "), "{}", ran.stdout);
-    assert_eq!(fixture.data_set("again").digests(), data_set.digests());
-    let _: Spec = data_set.spec();
 }

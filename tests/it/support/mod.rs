@@ -4,6 +4,7 @@
 //! asks for what it needs and compares plain values, so nothing here asserts more than that files can be read.
 
 pub(crate) mod adversarial;
+pub(crate) mod altered;
 pub(crate) mod chi_square;
 pub(crate) mod forged;
 
