@@ -272,6 +272,35 @@ fn files_of_the_code_that_pages_name_are_there() {
     assert_eq!(missing, Vec::<String>::new());
 }
 
+#[test]
+fn pages_that_the_code_names_are_there() {
+    let (mut folders, mut named) = (vec![repository("src")], 0);
+    let mut missing = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let code = fs::read_to_string(&path).unwrap();
+            for rest in code.split("docs/").skip(1) {
+                let end = rest.find(".md").map_or(0, |end| end + ".md".len());
+                let page = format!("docs/{}", &rest[..end]);
+                let is_path = page.chars().all(|c| c.is_ascii_alphanumeric() || "/-_.".contains(c));
+                if end > 0 && is_path {
+                    named += 1;
+                    if !repository(&page).exists() {
+                        missing.push(format!("{}: {page}", path.display()));
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(missing, Vec::<String>::new());
+    assert!(named > 0, "the code names pages");
+}
+
 /// The keys of a JSON file of ours. Maps whose keys are names of sources or denoisers are looked into, not listed.
 fn keys(value: &Value, found: &mut Vec<String>) {
     match value {
