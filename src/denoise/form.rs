@@ -48,7 +48,7 @@ pub struct Causal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
-    /// The targets: the prefix has [`IGNORED`] labels.
+    /// The targets: the prefix has [`IGNORED`](crate::denoise::IGNORED) labels.
     #[default]
     Targets,
     /// All.

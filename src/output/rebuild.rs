@@ -82,7 +82,7 @@ impl ShardAgain {
         Ok((bytes, crate::digest::hex(&sha256.finalize())))
     }
 
-    /// The bytes of one row group, as [`Shard::encoded`] reads them.
+    /// The bytes of one row group, as [`Shard::encoded`](crate::output::read::Shard::encoded) reads them.
     ///
     /// # Errors
     ///

@@ -11,7 +11,7 @@ use crate::store::Remote;
 
 /// Locks a temporary file, to mark it as one of a live process: the system unlocks it when the process ends, however it
 /// ends. Returns `false` if another process is about to remove the file. On a file system without locks there is no
-/// mark, and [`DataSet::remove_temporaries`] takes the file for a leftover.
+/// mark, and [`DataSet::remove_temporaries`](crate::output::data_set::DataSet::remove_temporaries) takes the file for a leftover.
 pub(crate) fn in_use(file: &fs::File) -> bool {
     !matches!(file.file().try_lock_shared(), Err(std::fs::TryLockError::WouldBlock))
 }

@@ -8,7 +8,7 @@
 //! and batches read after it wait for it. A lane reads on only when all that it has read is admitted.
 //!
 //! No lane waits for ever. It waits only for the result of its oldest batch, and works meanwhile. If that batch is
-//! admitted, some thread in [`Crew::until`] works on it, the lane itself if need be; then the lane commits it and gives
+//! admitted, some thread in `Crew::until` works on it, the lane itself if need be; then the lane commits it and gives
 //! its permits back. So while the first batch of the queue is not admitted, fewer and fewer batches hold permits until
 //! none does; then all permits are free, and no batch weighs more. A lane that fails removes its batches from the
 //! queue.

@@ -7,7 +7,7 @@
 //!                    workers (parse, tokenize, mask, encode)
 //! ```
 //!
-//! [`mod@unit`] is the program itself; [`run`] runs it over the plan; [`ordered`] hands batches to the workers and takes the results
+//! [`mod@unit`] is the program itself; [`run`] runs it over the plan; [`crew`] hands batches to the workers and takes the results
 //! back in order.
 
 pub mod crew;
