@@ -29,23 +29,23 @@ pub struct InspectArgs {
     /// Rows with a noise span of N tokens or more.
     #[arg(long, value_name = "N", help_heading = "Which rows")]
     pub min_span: Option<u32>,
-    /// The first N of them, or with 0 all [default: 10; all of a line of a source].
+    /// The first N rows, or all with 0 [default: 10; for a line of a source, all].
     #[arg(long, value_name = "N", conflicts_with = "sample", help_heading = "Which rows")]
     pub rows: Option<u64>,
-    /// N random ones of them, which follow from `--seed`.
+    /// N random rows, chosen by `--seed`.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Which rows")]
     pub sample: Option<u64>,
 
-    /// The text with its noise marked, instead of inputs above labels.
+    /// Show the text with its noise marked, instead of inputs above labels.
     #[arg(long, conflicts_with = "json", help_heading = "How they are shown")]
     pub inline: bool,
     /// A JSON object for each example.
     #[arg(long, help_heading = "How they are shown")]
     pub json: bool,
-    /// Ids instead of text: needs no tokenizer.
+    /// Show ids instead of text, which needs no tokenizer.
     #[arg(long, help_heading = "How they are shown")]
     pub ids: bool,
-    /// Columns of a line [default: those of the terminal, else 120].
+    /// Columns of a line [default: the terminal's width, else 120].
     #[arg(long, value_name = "N", conflicts_with = "json", help_heading = "How they are shown")]
     pub width: Option<usize>,
     /// When to use colours; `NO_COLOR` says never.
@@ -59,16 +59,16 @@ pub struct InspectArgs {
     )]
     pub color: When,
 
-    /// The tokenizer that the data set was made with [default: where the run had it], or that is to be used for a line [default: bytes].
+    /// The tokenizer that the data set was made with [default: at the path the run used], or the tokenizer for a line [default: bytes].
     #[arg(long, value_name = "FILE|bytes", help_heading = "Text to tokens")]
     pub tokenizer: Option<String>,
-    /// What masks a line of a source: a built-in recipe or a TOML file [default: ul2r].
+    /// The recipe for a line of a source: a built-in recipe or a TOML file [default: ul2r].
     #[arg(long, value_name = "NAME|FILE.toml", help_heading = "Masking")]
     pub recipe: Option<String>,
     /// The name that the source has in the data set, which decides its masks [default: its file name].
     #[arg(long, value_name = "NAME", help_heading = "Masking")]
     pub name: Option<String>,
-    /// What the recipe leaves open, or has otherwise, for a line of a source; `--seed` is for a sample as well.
+    /// Settings the recipe leaves open, or that override it, for a line of a source; `--seed` is for a sample as well.
     #[command(flatten)]
     pub spec: SpecArgs,
     /// What a source may ask for.

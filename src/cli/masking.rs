@@ -12,7 +12,8 @@ use crate::tokenize::TokenizerPath;
 /// What is read and how it is masked.
 #[derive(Debug, Clone, Args)]
 pub struct MaskingArgs {
-    /// Files, folders (searched recursively), quoted globs or URLs of `.jsonl`, `.json` or `.ndjson`, plain or with `.zst` or `.gz` behind.
+    /// Files, folders (searched recursively), quoted globs or URLs of `.jsonl`, `.json` or `.ndjson`, plain or compressed with a further `.zst` or
+    /// `.gz`.
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
 
@@ -24,7 +25,7 @@ pub struct MaskingArgs {
     /// the same.
     #[arg(long, value_enum, default_value_t, help_heading = "Text to tokens")]
     pub tokenizer_path: TokenizerPath,
-    /// What the recipe leaves open, or has otherwise.
+    /// Settings the recipe leaves open, or that override it.
     #[command(flatten)]
     pub spec: SpecArgs,
     /// A built-in recipe or a TOML file (see `ul2-prep recipes`).
@@ -65,7 +66,7 @@ pub struct LimitArgs {
     /// Largest Zstandard window that a source may ask for, up to 2 GiB: each reading thread holds one (Pushshift's dumps need `2GiB`).
     #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = window, help_heading = "Running")]
     pub max_window: u64,
-    /// How many times its file's bytes a source may unfold to, beyond its first GiB.
+    /// How many times its file's size a source may decompress to, beyond its first GiB.
     #[arg(long, value_name = "N", default_value_t = Limits::default().expansion, help_heading = "Running")]
     pub max_expansion: u64,
 }
@@ -86,7 +87,7 @@ impl LimitArgs {
     }
 }
 
-/// What a recipe leaves open, or has otherwise.
+/// Settings a recipe leaves open, or that override it.
 #[derive(Debug, Clone, Args)]
 pub struct SpecArgs {
     /// The field of a record that holds the text; `a.b` for a nested one [default: the recipe's, else `text`].
@@ -95,17 +96,17 @@ pub struct SpecArgs {
     /// The field that holds the label, in records of two fields [default: the recipe's].
     #[arg(long, value_name = "FIELD", help_heading = "Text to tokens")]
     pub label_field: Option<String>,
-    /// The EOS token by name, whatever the tokenizer's files say [default: as they say].
+    /// The EOS token by name, overriding the tokenizer's files [default: the files' own].
     #[arg(long, value_name = "TOKEN", help_heading = "Text to tokens")]
     pub eos_token: Option<String>,
-    /// The pad token by name, whatever the tokenizer's files say [default: as they say].
+    /// The pad token by name, overriding the tokenizer's files [default: the files' own].
     #[arg(long, value_name = "TOKEN", help_heading = "Text to tokens")]
     pub pad_token: Option<String>,
     /// Longest line; a longer one is rejected.
     #[arg(long, value_name = "SIZE", default_value = MAX_LINE, value_parser = size, help_heading = "Text to tokens")]
     pub max_line: u64,
 
-    /// The number that all masks follow from.
+    /// The seed that all masks follow from.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = seed, help_heading = "Masking")]
     pub seed: u64,
     /// Independent maskings of every document.
@@ -128,7 +129,7 @@ pub struct SpecArgs {
     /// Put several examples into a row, up to its lengths [default: the recipe's].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Rows")]
     pub pack: Option<bool>,
-    /// Let the rows of a row group change places [default: the recipe's].
+    /// Shuffle the rows of each row group [default: the recipe's].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Rows")]
     pub shuffle: Option<bool>,
     /// Fill rows up to their lengths [default: the recipe's].

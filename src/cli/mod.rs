@@ -203,7 +203,8 @@ pub enum Command {
     Stats(StatsArgs),
     /// Check a data set: its files, its rows, and both against the sources.
     ///
-    /// Files are held to their digests, rows to the laws of the spec; with the sources at hand, tokens and rows are made again and compared.
+    /// It checks files against their digests and rows against the laws of the spec; given the sources, it makes tokens and rows again and compares
+    /// them.
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
     /// Make a data set again from its manifest, or say what differs.
@@ -263,14 +264,14 @@ pub struct RunArgs {
     /// The folder of the data set, or its URL: new, empty, one that an interrupted run has begun, or with `--extend` a finished one.
     #[arg(long, value_name = "DIR", value_parser = Location::parse)]
     pub out: Option<Location>,
-    /// The data set that `ul2-prep plan --write` has begun: make one unit of it, or without one all, and finish. SOURCE and `--tokenizer` only if
-    /// they are elsewhere now.
+    /// The data set that `ul2-prep plan --write` has begun: make one unit of it; or make all units and finish. Give SOURCE and `--tokenizer` only
+    /// if they have moved.
     #[arg(long, value_name = "DIR", value_parser = Location::parse, help_heading = "Many machines")]
     pub plan: Option<Location>,
     /// The unit to make, counted from 0 [default: `SLURM_ARRAY_TASK_ID` or `JOB_COMPLETION_INDEX`, else all].
     #[arg(long, value_name = "K", requires = "plan", conflicts_with = "out", help_heading = "Many machines")]
     pub unit: Option<usize>,
-    /// What is added to the number that the environment gives, which it must give then.
+    /// Added to the task number from the environment; an error if there is none.
     #[arg(
         long,
         value_name = "N",
@@ -286,7 +287,7 @@ pub struct RunArgs {
     /// allows at least 10.
     #[arg(long, value_name = "N|SHARE%", default_value = "0.1%", help_heading = "Running")]
     pub max_rejects: MaxRejects,
-    /// Do not show how far the run is.
+    /// Do not show progress.
     #[arg(long, short, help_heading = "Running")]
     pub quiet: bool,
 }
@@ -300,13 +301,13 @@ pub struct PlanArgs {
     /// Do not read the beginning of the sources: no estimates.
     #[arg(long, help_heading = "Running")]
     pub no_estimate: bool,
-    /// The folder of the data set, or its URL, to see whether it could go on there.
+    /// The folder of the data set, or its URL, to see whether a run could resume there.
     #[arg(long, value_name = "DIR", value_parser = Location::parse)]
     pub out: Option<Location>,
     /// Write the plan there, for `run --plan` on many machines.
     #[arg(long, requires = "out", conflicts_with = "tokenizer_path", help_heading = "Many machines")]
     pub write: bool,
-    /// Ask it for sources that the data set does not have yet, as `run --extend`.
+    /// Plan for sources that the data set does not have yet, as `run --extend` does.
     #[arg(long, requires = "out", help_heading = "Running")]
     pub extend: bool,
 }
@@ -317,10 +318,10 @@ pub struct StatusArgs {
     /// The folder of the data set, or its URL.
     #[arg(value_name = "DIR", value_parser = Location::parse)]
     pub dir: Location,
-    /// The numbers of the units that are not done, a line each.
+    /// Print the numbers of the units that are not done, one a line.
     #[arg(long)]
     pub missing: bool,
-    /// The same for Slurm: lines of an offset and the array of indices above it, which are below SIZE [default: 1001, as Slurm's `MaxArraySize`].
+    /// The same for Slurm: each line has an offset and an array of indices to add to it, below SIZE [default: 1001, as Slurm's `MaxArraySize`].
     #[arg(long, value_name = "SIZE", requires = "missing", num_args = 0..=1, require_equals = true, default_missing_value = "1001", value_parser = clap::value_parser!(u64).range(1..))]
     pub array: Option<u64>,
 }
@@ -331,7 +332,7 @@ pub struct FinalizeArgs {
     /// The folder of the data set, or its URL.
     #[arg(value_name = "DIR", value_parser = Location::parse)]
     pub dir: Location,
-    /// The tokenizer that it is made with [default: where it was when the plan was written, else bytes].
+    /// The tokenizer that it is made with [default: at the path the plan recorded, else bytes].
     #[arg(long, value_name = "FILE|bytes")]
     pub tokenizer: Option<String>,
 }
@@ -343,13 +344,13 @@ pub struct VerifyArgs {
     /// The folder of the data set, or its URL.
     #[arg(value_name = "DIR", value_parser = Location::parse)]
     pub dir: Location,
-    /// The sources that it was made from: their tokens are compared with those of the rows.
+    /// The sources that it was made from, to compare their tokens with the rows.
     #[arg(long, value_name = "SOURCE", num_args = 1..)]
     pub sources: Vec<String>,
-    /// The tokenizer that it was made with [default: where the run had it].
+    /// The tokenizer that it was made with [default: at the path the run used].
     #[arg(long, value_name = "FILE|bytes", requires = "sources")]
     pub tokenizer: Option<String>,
-    /// Make the rows again and compare them and their bytes: those of SAMPLE batches, or all.
+    /// Make rows again and compare them and their bytes: all rows, or the rows of SAMPLE batches.
     #[arg(long, value_name = "SAMPLE", requires = "sources", value_parser = clap::value_parser!(u64).range(1..))]
     pub reproduce: Option<Option<u64>>,
     /// Threads [default: one a core].
@@ -372,7 +373,7 @@ pub struct ReproduceArgs {
     /// The folder to make it in, or its URL: new, empty, or one that an interrupted command has begun.
     #[arg(long, value_name = "DIR", value_parser = Location::parse)]
     pub out: Location,
-    /// The tokenizer that it was made with [default: where the run had it].
+    /// The tokenizer that it was made with [default: at the path the run used].
     #[arg(long, value_name = "FILE|bytes")]
     pub tokenizer: Option<String>,
     /// Threads [default: one a core].
@@ -381,7 +382,7 @@ pub struct ReproduceArgs {
     /// What a source may ask for.
     #[command(flatten)]
     pub limits: LimitArgs,
-    /// Do not show how far it is.
+    /// Do not show progress.
     #[arg(long, short)]
     pub quiet: bool,
 }
@@ -398,7 +399,7 @@ pub struct StatsArgs {
     /// Write a page with plots and rows to this file: HTML that needs nothing else.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
-    /// The tokenizer that the data set was made with, for the rows of the page [default: where the run had it, else their ids].
+    /// The tokenizer that the data set was made with, for the rows of the page [default: at the path the run used, else ids are shown].
     #[arg(long, value_name = "FILE|bytes", requires = "html")]
     pub tokenizer: Option<String>,
     /// Threads [default: one a core].

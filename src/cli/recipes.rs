@@ -22,7 +22,7 @@ pub struct RecipesArgs {
     /// The tokenizer to compute lengths and examples for [default: bytes].
     #[arg(long, value_name = "FILE|bytes")]
     pub tokenizer: Option<String>,
-    /// The number that the example's masks follow from [default: 0].
+    /// The seed that the example's masks follow from [default: 0].
     #[arg(long, value_name = "N", value_parser = seed, requires = "example")]
     pub seed: Option<u64>,
     /// Most ids of the inputs [default: the recipe's, else 512].
