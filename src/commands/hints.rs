@@ -80,11 +80,11 @@ fn settings(error: &SettingsError) -> Option<String> {
         SettingsError::NoSource { near: Some(near), .. } => Some(format!("there is a source `{near}`")),
         SettingsError::NoSource { near: None, .. } => Some("`manifest.json` lists the sources by their names".into()),
         SettingsError::NoPlan(_) => Some("`ul2-prep plan … --out DIR --write` writes one".into()),
-        SettingsError::OtherVersion(_) | SettingsError::OtherLibrary(_) => {
+        SettingsError::OtherVersion(_) | SettingsError::OtherLibrary { .. } => {
             Some("use the version of the tool that the plan was written by on all machines".into())
         }
         SettingsError::NotGiven { .. } => {
-            Some("name the sources behind the flags, as they were when the plan was written".into())
+            Some("name the sources after the flags, as they were when the plan was written".into())
         }
         SettingsError::NoDenoiser { .. }
         | SettingsError::NoWorkers
@@ -296,7 +296,7 @@ fn input(error: &InputError) -> Option<String> {
             Some(format!("`--max-window {asked}` allows it, and takes as much memory for each reading thread"))
         }
         InputError::Expansion { .. } => {
-            Some("if the source is no decompression bomb, allow more with `--max-expansion`".into())
+            Some("if the source is not a decompression bomb, allow more with `--max-expansion`".into())
         }
         InputError::Format { .. } => Some("rename the file, or compress it as its name says".into()),
         InputError::OtherTag { .. } => {

@@ -22,7 +22,7 @@ use crate::plan::chain::Plans;
 use crate::plan::inputs::tokenizer_place;
 use crate::reading::Described;
 use crate::reading::manifest::{ManifestError, read};
-use crate::settings::data_set::{canonical, given_tokenizer, manifest_file, noted, planned};
+use crate::settings::data_set::{OtherLibrary, canonical, given_tokenizer, manifest_file, noted, planned};
 use crate::settings::error::SettingsError;
 use crate::settings::masking::Masking;
 use crate::store::Location;
@@ -71,7 +71,12 @@ pub fn begin(args: &ReproduceArgs) -> Result<Result<Begun, Vec<String>>> {
     };
     let place = tokenizer.clone().or_else(|| inputs.as_ref().map(|inputs| inputs.tokenizer.clone()));
     let (mut tokenizer, mut warnings) = match given_tokenizer(spec, tokenizer.as_deref(), inputs.as_ref()) {
-        Ok((tokenizer, warning)) => (Some(tokenizer), Vec::from_iter(warning)),
+        Ok((tokenizer, other_library)) => {
+            let warning = other_library.map(|OtherLibrary { recorded, given }| {
+                format!("ids may differ: the data set was made with {recorded}, this tool has {given}")
+            });
+            (Some(tokenizer), Vec::from_iter(warning))
+        }
         Err(error) if error.is::<SettingsError>() => {
             differ.push(error.to_string());
             (None, Vec::new())

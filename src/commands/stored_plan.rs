@@ -22,7 +22,7 @@ use crate::plan::chain::{Earlier, Extend, Plans};
 use crate::plan::inputs::{Inputs, source_place, tokenizer_place};
 use crate::plan::state::{UnitState, many_at_once, states};
 use crate::plan::{Plan, PlannedSource};
-use crate::settings::data_set::given_tokenizer;
+use crate::settings::data_set::{OtherLibrary, given_tokenizer};
 use crate::settings::error::SettingsError;
 use crate::settings::masking::Masking;
 use crate::settings::{self, Settings};
@@ -185,7 +185,7 @@ impl Opened {
     fn tokenizer(&self, named: Option<&str>, inputs: Option<&Inputs>) -> Result<Box<dyn Tokenizer>> {
         let (tokenizer, other_library) = given_tokenizer(&self.spec, named, inputs)?;
         match other_library {
-            Some(other) => Err(SettingsError::OtherLibrary(other).into()),
+            Some(OtherLibrary { recorded, given }) => Err(SettingsError::OtherLibrary { recorded, given }.into()),
             None => Ok(tokenizer),
         }
     }

@@ -9,7 +9,7 @@ use crate::input::source::discover;
 use crate::output::data_set::{MANIFEST, PRIVATE};
 use crate::pipeline::memory;
 use crate::reading::Described;
-use crate::settings::data_set::{existing, given_tokenizer, is_there, noted, planned};
+use crate::settings::data_set::{OtherLibrary, existing, given_tokenizer, is_there, noted, planned};
 use crate::settings::error::SettingsError;
 use crate::verify::findings::Report;
 use crate::verify::recomputation::{Again, RowsAgain};
@@ -65,6 +65,8 @@ pub fn verify(args: &VerifyArgs) -> Result<Report> {
         limits: limits.limits(),
     };
     let mut report = verify_data_set(opened, Some(&again), &pool);
-    report.not_checked.extend(other_library);
+    report.not_checked.extend(other_library.map(|OtherLibrary { recorded, given }| {
+        format!("that ids are the same: the data set was made with {recorded}, this tool has {given}")
+    }));
     Ok(report)
 }

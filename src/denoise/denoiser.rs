@@ -68,7 +68,7 @@ pub enum DenoiserError {
     #[error("layout `split` needs noise that is a suffix")]
     Split,
     /// A multiple choice with sentinels.
-    #[error("`multiple_choice` needs layout `split`: its labels are no span of a text")]
+    #[error("`multiple_choice` needs layout `split`: its labels are not a span of a text")]
     Choices,
     /// An option of the other layout.
     #[error("`{option}` belongs to layout `{layout}`")]

@@ -169,9 +169,7 @@ pub enum SpecError {
     #[error("the separator {0} is an ordinary token")]
     Separator(u32),
     /// Rows with empty inputs.
-    #[error(
-        "the inputs of denoiser `{name}` would be empty: all of a segment is noise, and nothing stands in front of it"
-    )]
+    #[error("the inputs of denoiser `{name}` would be empty: all of a segment is noise, and nothing comes before it")]
     EmptyInputs { name: String },
     /// Padding asked for, but the vocabulary has no pad.
     #[error("`pad` needs a pad token, but none is known")]

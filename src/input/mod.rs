@@ -89,7 +89,7 @@ pub enum DiscoverError {
     #[error("cannot walk SOURCE: {0}")]
     Circle(walkdir::Error),
     /// An invalid glob.
-    #[error("`{pattern}` is no glob")]
+    #[error("`{pattern}` is not a valid glob")]
     Pattern { pattern: String, source: glob::PatternError },
     /// A path that does not exist.
     #[error("no such file or folder: `{}`", .0.display())]
@@ -104,10 +104,10 @@ pub enum DiscoverError {
     #[error("no source in `{argument}`; passed over: {passed_over}")]
     PassedOver { argument: String, passed_over: String },
     /// A file given by its path, with an unknown ending.
-    #[error("`{}` is no source: its name has none of the endings {ENDINGS}", .0.display(), ENDINGS = source::ENDINGS)]
+    #[error("`{}` is not a source: its name has none of the endings {ENDINGS}", .0.display(), ENDINGS = source::ENDINGS)]
     Ending(PathBuf),
     /// A pipe, a device or a socket.
-    #[error("`{}` is no source: it is neither a file nor a folder", .0.display())]
+    #[error("`{}` is not a source: it is neither a file nor a folder", .0.display())]
     NoFile(PathBuf),
     /// A name that leads out of its folder.
     #[error("the source name `{0}` has a `..`")]

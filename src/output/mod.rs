@@ -53,7 +53,7 @@ pub enum OutputError {
     #[error("`{}` is damaged", path.display())]
     Damaged { path: PathBuf, source: serde_json::Error },
     /// A commit record that does not follow the previous one, or belongs to another plan or shard.
-    #[error("`{}` is no commit record of this shard: `{key}` is {found}, expected {expected}", path.display())]
+    #[error("`{}` is not a commit record of this shard: `{key}` is {found}, expected {expected}", path.display())]
     ForeignRecord { path: PathBuf, key: &'static str, found: String, expected: String },
     /// Two attempts at the same shard with different bytes.
     #[error("`{}` was committed with other content than this run made: the output is not deterministic", .0.display())]

@@ -28,7 +28,7 @@ pub enum ManifestError {
     #[error("`spec`: {}", with_causes(.0))]
     Spec(SpecError),
     /// An unknown column.
-    #[error("`plan.columns` names `{0}`, which is no column")]
+    #[error("`plan.columns` names `{0}`, which is not a column")]
     Column(String),
     /// Columns that its rows cannot have.
     #[error("`plan.columns`: {0}")]
@@ -40,7 +40,7 @@ pub enum ManifestError {
         unit: usize,
     },
     /// A file in a place where it cannot be.
-    #[error("`{0}` is no path of a shard or of rejects")]
+    #[error("`{0}` is not a path of a shard or of rejects")]
     Path(String),
 }
 

@@ -29,7 +29,7 @@ pub fn plan(settings: &Settings) -> String {
     line("sources", format!("{}, {} on disk", grouped(sources.len() as u64), bytes(total)));
     if !passed_over.is_empty() {
         let files = counted(passed_over.len() as u64, "file");
-        line("passed over", format!("{files} beside them that cannot be read: {}", listed(passed_over)));
+        line("passed over", format!("{files} next to them that cannot be read: {}", listed(passed_over)));
     }
     line("units", units(plan));
     line("recipe", format!("{}, seed {}, epochs {}", fields.recipe, fields.seed.0, fields.epochs));
@@ -56,8 +56,7 @@ fn memory(settings: &Settings) -> String {
     let Settings { masking: Masking { spec, format, workers, .. }, plan, sources, .. } = settings;
     let most = |line| bytes(memory::most(spec, format, plan.pages().compression, sources, *workers, line));
     let longest = spec.fields().max_line;
-    let mut text =
-        format!("up to {} beside the tokenizer, whatever the size of the sources", most(longest.min(USUAL_LINE)));
+    let mut text = format!("up to {} besides the tokenizer, for sources of any size", most(longest.min(USUAL_LINE)));
     if longest > USUAL_LINE {
         let _ = write!(text, "; {} if lines are as long as `--max-line` allows", most(longest));
     }

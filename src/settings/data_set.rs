@@ -89,17 +89,25 @@ pub(crate) fn noted(data_set: &DataSet, named: Option<&str>) -> Result<Option<In
     Ok(Inputs::read(data_set)?.filter(is_local))
 }
 
-/// The tokenizer that a spec names, and a warning if another version of the library reads it.
+/// Another version of the library that reads a tokenizer, so that ids may differ.
+pub(crate) struct OtherLibrary {
+    /// The version that made the data set or its plan.
+    pub(crate) recorded: String,
+    /// The version of this tool.
+    pub(crate) given: String,
+}
+
+/// The tokenizer that a spec names, and the versions of the library if another one reads it now.
 pub(crate) fn given_tokenizer(
     spec: &Spec,
     name: Option<&str>,
     inputs: Option<&Inputs>,
-) -> Result<(Box<dyn Tokenizer>, Option<String>)> {
+) -> Result<(Box<dyn Tokenizer>, Option<OtherLibrary>)> {
     let file = given_file(spec, name, inputs)?;
     let (given, recorded) = (tokenizer::names(file.as_ref()).identity(), &spec.fields().tokenizer);
-    let warning = (given.library != recorded.library)
-        .then(|| format!("that ids are the same: the library was {}, now it is {}", recorded.library, given.library));
-    Ok((tokenizer::tokenizer(file, spec, TokenizerPath::Auto), warning))
+    let other = OtherLibrary { recorded: recorded.library.clone(), given: given.library };
+    let other = (other.recorded != other.given).then_some(other);
+    Ok((tokenizer::tokenizer(file, spec, TokenizerPath::Auto), other))
 }
 
 /// The file of the tokenizer that a spec names: the one given, or the one at the path the run used; `None` for the

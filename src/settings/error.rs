@@ -82,13 +82,13 @@ pub enum SettingsError {
     #[error("the plan was written by version {0} of the tool, this is {VERSION}", VERSION = env!("CARGO_PKG_VERSION"))]
     OtherVersion(String),
     /// A plan written with another version of the library.
-    #[error("it is not certain {0}")]
-    OtherLibrary(String),
+    #[error("ids may differ: the plan was written with {recorded}, this tool has {given}")]
+    OtherLibrary { recorded: String, given: String },
     /// A unit that the plan does not have.
     #[error("there is no unit {unit}: the plan has {units}, counted from 0")]
     NoUnit { unit: usize, units: usize },
     /// A unit number that is not a number.
-    #[error("`{variable}` is `{value}`, which is no number of a unit")]
+    #[error("`{variable}` is `{value}`, expected a unit number")]
     NoNumber { variable: &'static str, value: String },
     /// An offset without a task number from an engine.
     #[error("`--index-offset` is added to `SLURM_ARRAY_TASK_ID` or `JOB_COMPLETION_INDEX`, and neither is set")]
@@ -100,7 +100,7 @@ pub enum SettingsError {
     #[error("the data set needs the tokenizer {recorded}, which the run had at `{place}`")]
     TokenizerGone { recorded: String, place: String, source: Box<dyn std::error::Error + Send + Sync> },
     /// A source whose location is not recorded.
-    #[error("{source_name}: the source is not among the SOURCEs, and where it was is not written beside the plan")]
+    #[error("{source_name}: the source is not among the SOURCEs, and the plan does not record its location")]
     NotGiven { source_name: String },
     /// A folder with something else in it.
     #[error("`{0}` is not empty and holds no data set of `ul2-prep`")]

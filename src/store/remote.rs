@@ -208,7 +208,7 @@ impl Remote {
         let mut unmarked = self.store.unmarked.lock().unwrap_or_else(PoisonError::into_inner);
         if unmarked.insert(self.key.to_string()) {
             tell(&format!(
-                "warning: `{self}` has neither a tag nor a time of change: if it is replaced while it is read, nobody notices"
+                "warning: `{self}` has neither a tag nor a time of change: a replacement while it is read cannot be noticed"
             ));
         }
     }

@@ -238,7 +238,7 @@ fn add_normalizers(value: &Value, steps: &mut Vec<Normalizer>, times: &mut usize
             (if is_harmless { Growth::Times(most) } else { Growth::Content(content) }, expression)
         }
         NormalizerWrapper::Prepend(prepend) if prepend.prepend.len() > MAX_AFFIX => {
-            return Err(format!("it puts {} bytes in front of each text", prepend.prepend.len()));
+            return Err(format!("it puts {} bytes before each text", prepend.prepend.len()));
         }
         NormalizerWrapper::Prepend(prepend) => (Growth::Front(prepend.prepend.len()), None),
         NormalizerWrapper::BertNormalizer(_) => (Growth::Times(8), None),

@@ -21,7 +21,7 @@ pub enum TokenizerFileError {
     #[error("no `tokenizer.json` in `{}`, nor a SentencePiece model", .0.display())]
     NoFile(PathBuf),
     /// An invalid file.
-    #[error("`{}` is no tokenizer that can be used: {reason}", path.display())]
+    #[error("`{}` is not a usable tokenizer: {reason}", path.display())]
     Invalid { path: PathBuf, reason: String },
     /// The configuration next to the file is not JSON.
     #[error("`{}` cannot be read as JSON", path.display())]

@@ -71,7 +71,7 @@ fn check_files(
         let entry: Entry = match serde_json::from_str(&line?) {
             Ok(entry) => entry,
             Err(error) => {
-                findings.at_line(number, &format!("is no reject: {error}"));
+                findings.at_line(number, &format!("is not a reject: {error}"));
                 return Ok(());
             }
         };

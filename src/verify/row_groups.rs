@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::input::batch::Batch;
 use crate::input::source::Source;
+use crate::numbers::counted;
 use crate::output::commit::ShardFile;
 use crate::output::data_set::DATA;
 use crate::output::encode::RowGroup;
@@ -153,7 +154,7 @@ impl<'a, 'b> Rebuilt<'a, 'b> {
             None if made > 0 => {
                 let last = self.shards.last().map(|shard| &self.laws.described.manifest.shards[*shard].path);
                 let mut findings = Findings::new(last.map_or(DATA, String::as_str));
-                findings.add(&format!("made again there are {made} more row groups behind it"));
+                findings.add(&format!("made again, it is followed by {}", counted(made, "more row group")));
                 self.findings.push(findings);
             }
             None => {}

@@ -91,7 +91,7 @@ fn out_of_order(before: Option<Place>, place: Place) -> Option<String> {
         if place == before {
             return Some(format!("{} comes twice", shown(place)));
         }
-        return Some(format!("{} comes behind {}", shown(place), shown(before)));
+        return Some(format!("{} comes after {}", shown(place), shown(before)));
     }
     let next = if (place.0, place.1) == (before.0, before.1) { before.2 + 1 } else { 0 };
     (place.2 != next).then(|| format!("{} comes where segment {next} should", shown(place)))

@@ -129,7 +129,7 @@ fn a_decompression_bomb_stops_the_run() {
         "{message}"
     );
     assert!(
-        message.ends_with("hint: if the source is no decompression bomb, allow more with `--max-expansion`\n"),
+        message.ends_with("hint: if the source is not a decompression bomb, allow more with `--max-expansion`\n"),
         "{message}"
     );
     assert!(memory < 250 << 20, "{memory} bytes");
@@ -199,8 +199,8 @@ fn a_tokenizer_file_of_hostile_size_is_an_error_or_takes_bounded_memory() {
     let sparse = fs::File::create(fixture.path("huge.json")).unwrap();
     sparse.set_len(300 << 20).unwrap();
     for (file, expected) in [
-        ("merges.json", "is no tokenizer that can be used: "),
-        ("nesting.json", "is no tokenizer that can be used: "),
+        ("merges.json", "is not a usable tokenizer: "),
+        ("nesting.json", "is not a usable tokenizer: "),
         ("id.json", "the largest id is 16777216, but a vocabulary has at most 16777216 ids"),
         ("huge.json", "has more than the 268435456 bytes that such a file may have"),
         ("/dev/zero", "`/dev/zero` is not a plain file"),
@@ -462,7 +462,7 @@ fn a_pipe_is_no_source() {
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
     let message = fixture.ran("run in/pipe.jsonl --out masked --quiet").failed(2);
-    assert_eq!(message, "error: `in/pipe.jsonl` is no source: it is neither a file nor a folder\n");
+    assert_eq!(message, "error: `in/pipe.jsonl` is not a source: it is neither a file nor a folder\n");
     // In a folder it is passed over, like other things that are no sources.
     assert_eq!(fixture.run("folder", "in").manifest()["sources"].as_array().unwrap().len(), 1);
     assert_eq!(fixture.run("glob", "in/*").manifest()["sources"].as_array().unwrap().len(), 1);

@@ -157,7 +157,7 @@ fn the_configuration_beside_a_model_says_which_tokens_it_has() {
     let both = serde_json::json!({ "extra_ids": 7, "additional_special_tokens": ["<extra_id_0>"] });
     assert_eq!(
         Written::with("unigram", b"").configured(&both).refused(),
-        "`FOLDER/spiece.model` is no tokenizer that can be used: `extra_ids` is 7, but `additional_special_tokens` names 1 of them"
+        "`FOLDER/spiece.model` is not a usable tokenizer: `extra_ids` is 7, but `additional_special_tokens` names 1 of them"
     );
 }
 

@@ -166,7 +166,7 @@ fn a_file_that_no_tokenizer_is_like_is_refused() {
         (
             &(|file: &mut Value| file["normalizer"] = json!({ "type": "Prepend", "prepend": long }))
                 as &dyn Fn(&mut Value),
-            "bytes in front of each text",
+            "bytes before each text",
         ),
         (
             &|file| file["normalizer"] = json!({ "type": "Precompiled", "precompiled_charsmap": bomb }),

@@ -122,7 +122,7 @@ fn engines_say_the_unit_in_the_environment() {
     let arrays = scene.ran("status many --missing --array=4").succeeded().stdout;
     assert!(arrays.starts_with("0 0-2\n4 0,2-3\n"), "{arrays}");
     let refused = scene.with("run --plan many --quiet", &[("SLURM_ARRAY_TASK_ID", "4294967294x")]).failed(64);
-    assert!(refused.contains("`SLURM_ARRAY_TASK_ID` is `4294967294x`, which is no number of a unit"), "{refused}");
+    assert!(refused.contains("`SLURM_ARRAY_TASK_ID` is `4294967294x`, expected a unit number"), "{refused}");
 }
 
 #[test]

@@ -454,7 +454,7 @@ fn a_row_twice_or_lost_or_out_of_order_is_found() {
     let lost = |rows: &mut Vec<Row>| drop(rows.remove(rows.len() - 3));
     assert_altered_is_found("t5", lost, &[" comes where segment ", "`sources[a.jsonl].rows`"]);
     let swapped = |rows: &mut Vec<Row>| rows.swap(0, 1);
-    assert_altered_is_found("t5", swapped, &["row 1: line 1, segment 0 comes behind line 1, segment 1"]);
+    assert_altered_is_found("t5", swapped, &["row 1: line 1, segment 0 comes after line 1, segment 1"]);
 }
 
 #[test]
@@ -534,10 +534,10 @@ fn a_damaged_manifest_is_named_by_what_is_wrong_with_it() {
     "#);
     assert_snapshot!(damaged(&|json| json["spec"]["denoisers"][0]["segment_length"] = 8.into()), @"manifest.json: `spec`: the recorded segment length of `r` is 8, but the spec gives 568");
     assert_snapshot!(damaged(&|json| json["spec"]["inputs_length"] = 1.into()), @"manifest.json: `spec`: `inputs_length` must be between 2 and 131072, found 1");
-    assert_snapshot!(damaged(&|json| json["plan"]["columns"][0] = "ids".into()), @"manifest.json: `plan.columns` names `ids`, which is no column");
+    assert_snapshot!(damaged(&|json| json["plan"]["columns"][0] = "ids".into()), @"manifest.json: `plan.columns` names `ids`, which is not a column");
     assert_snapshot!(damaged(&|json| json["plan"]["units"][0]["sources"] = 1.into()), @"manifest.json: `plan.units[1]` is not the next group of sources of its epoch");
     assert_snapshot!(damaged(&|json| json["plan"]["shard_bytes"] = 7.into()), @"manifest.json: `plan.shard_bytes` is 7 in the manifest, but 268435456 by plan and commit records");
-    assert_snapshot!(damaged(&|json| json["shards"][0]["path"] = "../secret.parquet".into()), @"manifest.json: `../secret.parquet` is no path of a shard or of rejects");
+    assert_snapshot!(damaged(&|json| json["shards"][0]["path"] = "../secret.parquet".into()), @"manifest.json: `../secret.parquet` is not a path of a shard or of rejects");
     assert_snapshot!(damaged(&|json| json["totals"]["tokens"] = 7.into()), @r"
     manifest.json: `totals` are not the sums over `sources`
     manifest.json: `totals.tokens` is 7 in the manifest, but 9520 by plan and commit records

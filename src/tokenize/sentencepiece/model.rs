@@ -73,7 +73,7 @@ pub(super) struct NormalizerFields {
 /// Why a file is not a model.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(in crate::tokenize) enum ModelError {
-    #[error("it is no protobuf message: {0}")]
+    #[error("it is not a protobuf message: {0}")]
     Wire(#[from] WireError),
     #[error("it has no pieces")]
     NoPieces,
@@ -97,7 +97,7 @@ pub(in crate::tokenize) enum ModelError {
     NoByte(usize),
     #[error("it falls back to bytes, but has no piece for byte {0}")]
     MissingByte(usize),
-    #[error("the score of piece {0} is no finite number")]
+    #[error("the score of piece {0} is not a finite number")]
     Score(usize),
     #[error("its type is {0}, and only Unigram and BPE can be used")]
     Type(&'static str),

@@ -22,7 +22,7 @@ fn plan_says_what_a_run_would_do_and_writes_nothing() {
     path         bytes
     vocabulary   384 ids, eos 1, pad 0, 125 sentinels (259 to 383)
     workers      2
-    memory       up to 419.5 MB beside the tokenizer, whatever the size of the sources; 1.19 GB if lines are as long as `--max-line` allows
+    memory       up to 419.5 MB besides the tokenizer, for sources of any size; 1.19 GB if lines are as long as `--max-line` allows
 
     denoiser  mode   share       noise  segment  inputs  labels  sentinels        mode ids
     s            S  50.0 %      suffix      507     512     507          0  94 86 53 86 96

@@ -243,7 +243,7 @@ fn a_tokenizer_that_is_none_is_refused() {
     ");
     let broken = fixture.ran("run a.jsonl --out masked --tokenizer broken.json").failed(2);
     // The reason is the library's.
-    assert!(broken.starts_with("error: `broken.json` is no tokenizer that can be used: "), "{broken}");
+    assert!(broken.starts_with("error: `broken.json` is not a usable tokenizer: "), "{broken}");
     assert!(!fixture.path("masked").exists());
 }
 

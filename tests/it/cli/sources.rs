@@ -98,7 +98,7 @@ fn a_source_that_is_none_is_refused() {
 
     hint: sources end in `.jsonl`, `.json`, `.ndjson`, plain or with `.zst`, `.zstd` or `.gz` after it
     ");
-    assert_snapshot!(fixture.ran("run empty/notes.txt --out masked").failed(2), @"error: `empty/notes.txt` is no source: its name has none of the endings `.jsonl`, `.json`, `.ndjson`, plain or with `.zst`, `.zstd` or `.gz` after it");
+    assert_snapshot!(fixture.ran("run empty/notes.txt --out masked").failed(2), @"error: `empty/notes.txt` is not a source: its name has none of the endings `.jsonl`, `.json`, `.ndjson`, plain or with `.zst`, `.zstd` or `.gz` after it");
     assert_snapshot!(fixture.ran("run --out masked").failed(2), @r"
     error: the following required arguments were not provided:
       <SOURCE>...
@@ -144,7 +144,7 @@ fn files_that_look_like_sources_are_never_passed_over_without_a_word() {
     assert_eq!(data_set.manifest()["plan"]["passed_over"], 6);
     assert_eq!(data_set.manifest()["totals"]["rows_digest"], manifest["totals"]["rows_digest"]);
     let plan = fixture.ran("plan in/* --no-estimate").succeeded().stdout;
-    assert!(plan.contains("\npassed over  6 files beside them that cannot be read: `f.jsonl.bz2`, "), "{plan}");
+    assert!(plan.contains("\npassed over  6 files next to them that cannot be read: `f.jsonl.bz2`, "), "{plan}");
     assert!(
         fixture.ran("plan in/*.jsonl* --no-estimate").succeeded().stdout.contains("passed over  2 files "),
         "a glob says what is meant"
