@@ -48,7 +48,7 @@ pub struct Causal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
-    /// The targets: the prefix has [`IGNORED`](crate::denoise::IGNORED) labels.
+    /// The targets: the labels of the prefix are -100, which trainers ignore.
     #[default]
     Targets,
     /// All.

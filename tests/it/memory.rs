@@ -66,7 +66,7 @@ enum Lines {
 fn holds(fixture: &Fixture, lines: Lines, code: i32, sources: &str, options: &str) {
     let (_, plan, tables) = measured(fixture, &format!("plan {sources} --no-estimate {options}"));
     let line = plan.lines().find_map(|line| line.strip_prefix("memory ")).unwrap_or_else(|| panic!("{plan}"));
-    let (usual, rest) = line.trim().strip_prefix("up to ").unwrap().split_once(" beside the tokenizer").unwrap();
+    let (usual, rest) = line.trim().strip_prefix("up to ").unwrap().split_once(" besides the tokenizer").unwrap();
     let long = rest.split_once("; ").unwrap().1.split_once(" if lines").unwrap().0;
     let figure = bytes(match lines {
         Lines::Usual => usual,
