@@ -218,39 +218,27 @@ pub enum Command {
     Recipes(RecipesArgs),
 }
 
-/// Settings that a plan fixes, so that they cannot be given next to one.
-const OF_THE_PLAN: [&str; 23] = [
-    "tokenizer_path",
-    "text_field",
-    "label_field",
-    "eos_token",
-    "pad_token",
-    "max_line",
-    "seed",
-    "epochs",
-    "inputs_length",
-    "labels_length",
-    "layout",
-    "sequence_length",
-    "pack",
-    "shuffle",
-    "pad",
-    "recipe",
-    "strict_sentinels",
-    "columns",
-    "encoding",
-    "compression",
-    "shard_size",
-    "split",
-    "extend",
+/// What may be given next to a plan: where things are now, which unit is made, and how the run goes. Everything else decides rows or files, which the
+/// plan fixes: a flag that is new is refused until it is named here.
+const BESIDE_A_PLAN: [&str; 10] = [
+    "plan",
+    "unit",
+    "index_offset",
+    "sources",
+    "tokenizer",
+    "workers",
+    "max_window",
+    "max_expansion",
+    "max_rejects",
+    "quiet",
 ];
 
 fn beside_a_plan(arg: Arg) -> Arg {
     match arg.get_id().as_str() {
         "sources" => arg.required(false).required_unless_present("plan"),
         "out" => arg.required(false).required_unless_present("plan").conflicts_with("plan"),
-        id if OF_THE_PLAN.contains(&id) => arg.conflicts_with("plan"),
-        _ => arg,
+        id if BESIDE_A_PLAN.contains(&id) => arg,
+        _ => arg.conflicts_with("plan"),
     }
 }
 
@@ -498,6 +486,51 @@ mod tests {
             }
         }
         assert!(tried > 80, "{tried} arguments");
+    }
+
+    /// A value that the parser of an argument takes.
+    fn some_value(arg: &Arg) -> String {
+        let default = arg.get_default_values().first().map(|value| value.to_str().unwrap().to_owned());
+        let possible = || arg.get_possible_values().first().map(|value| value.get_name().to_owned());
+        default.or_else(possible).unwrap_or_else(|| match arg.get_id().as_str() {
+            "columns" => "input_ids".to_owned(),
+            "split" => "1MiB".to_owned(),
+            _ => "64".to_owned(),
+        })
+    }
+
+    #[test]
+    fn each_flag_of_run_goes_with_a_plan_or_is_refused_beside_one() {
+        let mut command = Cli::command();
+        command.build();
+        let (mut taken, mut refused) = (Vec::new(), Vec::new());
+        for arg in command.find_subcommand("run").unwrap().get_arguments() {
+            let id = arg.get_id().as_str();
+            if matches!(id, "plan" | "help" | "version") {
+                continue;
+            }
+            let mut line = vec!["ul2-prep".to_owned(), "run".to_owned(), "--plan".to_owned(), "p".to_owned()];
+            match arg.get_long() {
+                Some(long) if arg.get_action().takes_values() => line.push(format!("--{long}={}", some_value(arg))),
+                Some(long) => line.push(format!("--{long}")),
+                None => line.push("s".to_owned()),
+            }
+            match Cli::command().try_get_matches_from(&line) {
+                Ok(_) => taken.push(id),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::ArgumentConflict, "{line:?}: {error}");
+                    refused.push(id);
+                }
+            }
+        }
+        assert!(refused.len() > 20, "{refused:?}");
+        // `out` is the other way to run.
+        assert!(refused.iter().all(|id| !BESIDE_A_PLAN.contains(id)), "{refused:?}");
+        taken.push("plan");
+        taken.sort_unstable();
+        let mut expected = BESIDE_A_PLAN;
+        expected.sort_unstable();
+        assert_eq!(taken, expected);
     }
 
     #[test]

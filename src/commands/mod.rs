@@ -1,6 +1,6 @@
 //! The commands.
 
-pub mod begun;
+pub mod earlier_runs;
 pub mod exit;
 pub mod generate;
 pub mod hints;

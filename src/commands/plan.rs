@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::cli::PlanArgs;
 use crate::cli::values::Split;
-use crate::commands::begun::{REPLACED, is_covered};
+use crate::commands::earlier_runs::{REPLACED, is_covered};
 use crate::commands::stored_plan;
 use crate::denoise::Spec;
 use crate::files::private::Spool;

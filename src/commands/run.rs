@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 
 use crate::cli::RunArgs;
-use crate::commands::begun::{REPLACED, is_covered};
+use crate::commands::earlier_runs::{REPLACED, is_covered};
 use crate::commands::exit::Failure;
 use crate::commands::signals::interruption;
 use crate::commands::stored_plan::{self, Ready};

@@ -11,7 +11,7 @@ use crate::denoise::Spec;
 use crate::input::InputError;
 use crate::input::source::{Source, discover};
 use crate::output::OutputError;
-use crate::output::commit::{CommitRecord, check_records};
+use crate::output::commit::{CommitRecord, check_records, is_finished};
 use crate::output::data_set::DataSet;
 use crate::output::manifest::Manifest;
 use crate::output::schema::{Column, RowFormat};
@@ -158,7 +158,7 @@ impl Opened {
     fn is_done(&self, unit: usize) -> Result<bool> {
         let records = CommitRecord::read_unit(&self.data_set, unit)?;
         check_records(&self.data_set, self.plans.fingerprint(unit), unit, &records)?;
-        Ok(records.last().is_some_and(|record| record.last))
+        Ok(is_finished(&records))
     }
 
     /// The sources of the plan, with their locations if a unit still to be made needs them.

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use crate::input::leading::leading_text;
+use crate::input::leading_text::leading_text;
 use crate::reject::{Reason, Rejected};
 
 /// The path to the text in a record: the keys of nested objects.

@@ -7,7 +7,7 @@ pub mod batch;
 pub mod buffers;
 pub mod frames;
 pub mod jsonl;
-mod leading;
+mod leading_text;
 pub mod reader;
 pub mod source;
 

@@ -9,10 +9,10 @@ use crate::denoise::{Address, Decoded, Seed, Spec};
 use crate::output::commit::ShardFile;
 use crate::output::data_set::{DATA, DataSet};
 use crate::output::fetched::Fetched;
+use crate::output::names;
 use crate::output::schema::{Column, RowFormat};
 use crate::reading::Described;
 use crate::reading::decode::{self, Example, Reach, Row};
-use crate::reading::manifest::place_of;
 use crate::reading::shard::{RowReader, RowsError, fetch};
 
 /// Selects rows. Each field that is set must match.
@@ -251,7 +251,7 @@ impl Inspection<'_> {
 
     /// Whether a shard may have matching rows, judging by its unit.
     fn may_hold(&self, file: &ShardFile) -> bool {
-        let Some((unit, _)) = place_of(&file.path, DATA, ".parquet") else { return true };
+        let Some((unit, _)) = names::of_file(&file.path, DATA, ".parquet") else { return true };
         let unit = self.described.manifest.plan.units[unit];
         let source = self.filter.source.as_ref().and_then(|name| self.described.places.get(name));
         source.is_none_or(|place| unit.range().contains(place))

@@ -5,11 +5,11 @@ use std::fmt::Display;
 use serde::{Deserialize, Serialize};
 
 use crate::json::to_json;
-use crate::output::OutputError;
 use crate::output::counts::Counts;
 use crate::output::data_set::{COMMITS, Created, DATA, DataSet, Published, REJECTS};
 use crate::output::ours::is_shard_or_rejects;
 use crate::output::temporary::TemporaryFile;
+use crate::output::{OutputError, names};
 
 /// The contents of a shard, and the unit's position after it.
 ///
@@ -156,7 +156,7 @@ impl CommitRecord {
             }
             data_set.publish_unless(file, &name, || self.is_committed(data_set))?;
         }
-        match data_set.create_only(&DataSet::commit_name(self.unit, self.shard), &to_json(self))? {
+        match data_set.create_only(&names::commit(self.unit, self.shard), &to_json(self))? {
             // A late attempt has not seen the record, and may have put its own files there.
             Created::New => Ok(ours.iter().try_for_each(|(file, name)| data_set.keep(file, name))?),
             Created::Existing(bytes) if bytes == to_json(self) => self.settle(data_set),
@@ -180,7 +180,7 @@ impl CommitRecord {
 
     /// Whether this record exists already.
     fn is_committed(&self, data_set: &DataSet) -> Result<bool, OutputError> {
-        let name = DataSet::commit_name(self.unit, self.shard);
+        let name = names::commit(self.unit, self.shard);
         match data_set.read(&name)? {
             None => Ok(false),
             Some(bytes) if bytes == to_json(self) => Ok(true),
@@ -194,7 +194,7 @@ impl CommitRecord {
     ///
     /// [`OutputError`] if a record cannot be read.
     pub fn is_finished(data_set: &DataSet, unit: usize) -> Result<bool, OutputError> {
-        Ok(Self::read_unit(data_set, unit)?.last().is_some_and(|record| record.last))
+        Ok(is_finished(&Self::read_unit(data_set, unit)?))
     }
 
     /// All records of a unit, in order.
@@ -204,7 +204,7 @@ impl CommitRecord {
     /// [`OutputError`] if one cannot be read.
     pub fn read_unit(data_set: &DataSet, unit: usize) -> Result<Vec<Self>, OutputError> {
         let mut records: Vec<Self> = Vec::new();
-        while records.last().is_none_or(|record| !record.last) {
+        while !is_finished(&records) {
             let Some(record) = Self::read(data_set, unit, records.len())? else { break };
             records.push(record);
         }
@@ -217,11 +217,17 @@ impl CommitRecord {
     ///
     /// [`OutputError`] if it cannot be read.
     pub fn read(data_set: &DataSet, unit: usize, shard: usize) -> Result<Option<Self>, OutputError> {
-        let name = DataSet::commit_name(unit, shard);
+        let name = names::commit(unit, shard);
         let Some(bytes) = data_set.read(&name)? else { return Ok(None) };
         let damaged = |source| OutputError::Damaged { path: data_set.path(&name), source };
         serde_json::from_slice(&bytes).map(Some).map_err(damaged)
     }
+}
+
+/// Whether the records of a unit, from its first on, are all of them: the last one says so.
+#[must_use]
+pub fn is_finished(records: &[CommitRecord]) -> bool {
+    records.last().is_some_and(|record| record.last)
 }
 
 /// Checks that the records of a unit are this plan's and follow one another.
@@ -233,7 +239,7 @@ pub fn check_records(data_set: &DataSet, plan: &str, unit: usize, records: &[Com
     let mut first_batch = 0;
     for (shard, record) in records.iter().enumerate() {
         let differs = |key, found: &dyn Display, expected: &dyn Display| {
-            let path = data_set.path(&DataSet::commit_name(unit, shard));
+            let path = data_set.path(&names::commit(unit, shard));
             Err(OutputError::ForeignRecord { path, key, found: found.to_string(), expected: expected.to_string() })
         };
         if record.plan != plan {

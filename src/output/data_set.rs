@@ -13,16 +13,12 @@ use crate::files::bounded::{self, MOST, MOST_RECORD};
 use crate::files::private::{Spool, new_file};
 use crate::output::faults::{Faults, Step};
 use crate::output::fetched::{Fetched, missing};
+use crate::output::names;
+pub use crate::output::names::{COMMITS, DATA, PRIVATE, REJECTS};
 use crate::output::temporary::{TemporaryFile, in_use, is_in_use, sync_folder_of};
 pub use crate::store::Created;
 use crate::store::Location;
 
-/// The folder of shards, where loaders look.
-pub const DATA: &str = "data";
-/// The folder of rejected lines.
-pub const REJECTS: &str = "rejects";
-/// The folder of everything that loaders must not see.
-pub const PRIVATE: &str = ".ul2-prep";
 /// The data set's plan.
 pub const PLAN: &str = ".ul2-prep/plan.json";
 /// Where the sources and the tokenizer were when the plan was written: it affects no row and no digest.
@@ -36,14 +32,6 @@ pub const CARD: &str = "README.md";
 /// An empty file, written last of all, as other tools expect.
 pub const SUCCESS: &str = "_SUCCESS";
 
-/// The plan of the `number`-th extension, counted from 1.
-#[must_use]
-pub fn extension(number: usize) -> String {
-    format!("{PRIVATE}/plan-{number:05}.json")
-}
-
-/// The commit records.
-pub const COMMITS: &str = ".ul2-prep/commits";
 const TEMPORARY: &str = ".ul2-prep/tmp";
 
 /// The location of a data set: a folder, or names in a store. All differences between the two are here.
@@ -210,12 +198,6 @@ impl DataSet {
             Location::Local(folder) => folder,
             Location::Remote(_) => Spool::parent(),
         }
-    }
-
-    /// The commit record of a shard, relative to the data set.
-    #[must_use]
-    pub fn commit_name(unit: usize, shard: usize) -> String {
-        format!("{COMMITS}/{unit:05}-{shard:05}.json")
     }
 
     /// The bytes of a file that is read as a whole; `None` if there is none.
@@ -557,7 +539,9 @@ impl DataSet {
     pub fn unnamed(&self, units: usize, named: &BTreeSet<&str>) -> io::Result<Vec<String>> {
         let mut unnamed = self.files(DATA, false)?;
         unnamed.extend(self.files(REJECTS, false)?);
-        unnamed.retain(|name| unit_of(name).is_some_and(|unit| unit < units) && !named.contains(name.as_str()));
+        unnamed.retain(|name| {
+            names::of_any_file(name).is_some_and(|(unit, _)| unit < units) && !named.contains(name.as_str())
+        });
         Ok(unnamed)
     }
 
@@ -631,16 +615,6 @@ impl Write for DigestWriter<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// The unit of a shard or of its rejects, from the name that [`UnitWriter`](crate::output::unit_writer::UnitWriter)
-/// gives it.
-fn unit_of(name: &str) -> Option<usize> {
-    let (unit, rest) = name.split_once("/train-")?.1.split_once('-')?;
-    let (shard, ending) = rest.split_once('.')?;
-    let is_number = |text: &str| text.len() >= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_ours = is_number(unit) && is_number(shard) && matches!(ending, "parquet" | "jsonl" | "lines");
-    is_ours.then(|| unit.parse().ok()).flatten()
 }
 
 /// Whether a name under `.ul2-prep/tmp/` was made by [`DataSet::temporary`] or by the reader: `NAME.PROCESS-NUMBER`.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::denoise::{MASKING_VERSION, Shortening, Spec};
 use crate::json::to_json;
 use crate::output::OutputError;
-use crate::output::commit::{CommitRecord, FinishedFile, ReaderPosition, RejectFiles, ShardFile};
+use crate::output::commit::{CommitRecord, FinishedFile, ReaderPosition, RejectFiles, ShardFile, is_finished};
 use crate::output::counts::{DenoiserCounts, SourceCounts};
 use crate::output::digest::RowsDigest;
 use crate::output::unit::{PlanParts, Unit};
@@ -104,7 +104,7 @@ impl Manifest {
         let (mut shards, mut rejects) = (Vec::new(), Vec::new());
         let mut before: Option<&ReaderPosition> = None;
         for (unit, (Unit { epoch, first_source, part, .. }, records)) in plan.units.iter().zip(records).enumerate() {
-            if !records.last().is_some_and(|record| record.last) {
+            if !is_finished(records) {
                 return Err(OutputError::Unfinished(unit));
             }
             // A part begins where the previous one ended, or both read to the end of the source.

@@ -18,6 +18,7 @@ pub mod encoding;
 pub mod faults;
 pub mod fetched;
 pub mod manifest;
+pub mod names;
 pub mod ours;
 pub mod read;
 pub mod read_error;
@@ -28,7 +29,7 @@ mod shape;
 pub mod sums;
 pub mod temporary;
 mod thrift;
-pub mod top;
+pub mod top_files;
 pub mod unit;
 pub mod unit_writer;
 

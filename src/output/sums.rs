@@ -6,8 +6,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::json::to_json;
 use crate::output::commit::CommitRecord;
-use crate::output::data_set::{CARD, DataSet, MANIFEST, SUCCESS};
+use crate::output::data_set::{CARD, MANIFEST, SUCCESS};
 use crate::output::manifest::Manifest;
+use crate::output::names;
 
 /// Digests by path, in hex.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -47,7 +48,7 @@ impl Sums {
         ]);
         sums.extend(plans.map(|(path, bytes)| (path, digest(&bytes))));
         for record in records {
-            sums.insert(DataSet::commit_name(record.unit, record.shard), digest(&to_json(record)));
+            sums.insert(names::commit(record.unit, record.shard), digest(&to_json(record)));
             sums.extend(record.file.iter().map(|file| (file.path.clone(), file.sha256.clone())));
             if let Some(files) = &record.rejects {
                 sums.insert(files.index.clone(), files.index_sha256.clone());

@@ -7,8 +7,7 @@ use parquet::arrow::ArrowSchemaConverter;
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::SerializedFileWriter;
 
-use crate::output::OutputError;
-use crate::output::commit::{CommitRecord, FinishedFile, ReaderPosition, ShardFile, check_records};
+use crate::output::commit::{CommitRecord, FinishedFile, ReaderPosition, ShardFile, check_records, is_finished};
 use crate::output::counts::Counts;
 use crate::output::data_set::{DATA, DataSet};
 use crate::output::digest::RowsDigest;
@@ -16,6 +15,7 @@ use crate::output::encode::RowGroup;
 use crate::output::rejects::RejectWriter;
 use crate::output::schema::RowFormat;
 use crate::output::temporary::TemporaryFile;
+use crate::output::{OutputError, names};
 use crate::reject::Rejects;
 
 /// The options of every shard of a data set.
@@ -99,7 +99,7 @@ impl<'a> UnitWriter<'a> {
     ) -> Result<Option<(Self, Vec<CommitRecord>)>, OutputError> {
         let records = CommitRecord::read_unit(data_set, unit)?;
         check_records(data_set, plan, unit, &records)?;
-        if records.last().is_some_and(|record| record.last) {
+        if is_finished(&records) {
             return Ok(None);
         }
         let next_batch = records.last().map_or(0, |record| record.end_batch);
@@ -167,7 +167,7 @@ impl<'a> UnitWriter<'a> {
         let next =
             empty_record(self.record.plan.clone(), self.record.unit, self.record.shard + 1, self.record.end_batch);
         let mut record = std::mem::replace(&mut self.record, next);
-        let stem = format!("train-{:05}-{:05}", record.unit, record.shard);
+        let stem = names::stem(record.unit, record.shard);
         record.last = last;
         let mut unnamed = Vec::new();
         if let Some(file) = self.file.take() {

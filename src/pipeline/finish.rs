@@ -1,14 +1,14 @@
 //! The end of a run: card, digests, manifest and the mark of success.
 
 use crate::denoise::Spec;
-use crate::output::OutputError;
 use crate::output::card::card;
-use crate::output::commit::{CommitRecord, check_records};
+use crate::output::commit::{CommitRecord, check_records, is_finished};
 use crate::output::data_set::{CARD, DATA, DataSet, MANIFEST, REJECTS, SUCCESS, SUMS};
 use crate::output::manifest::Manifest;
 use crate::output::ours::is_shard_or_rejects;
 use crate::output::sums::Sums;
-use crate::output::top::check_top;
+use crate::output::top_files::check_top;
+use crate::output::{OutputError, names};
 use crate::pipeline::error::{RunError, UnitError};
 use crate::pipeline::first_reject::{First, LinesRead};
 use crate::pipeline::reject_limit::MaxRejects;
@@ -71,7 +71,7 @@ fn check_files(data_set: &DataSet, records: &[Vec<CommitRecord>]) -> Result<(), 
             for (name, bytes) in shards.chain(rejects) {
                 let found = sizes.get(name).copied();
                 if found.is_none() || bytes.is_some() && found != bytes {
-                    let record = data_set.path(&DataSet::commit_name(unit, shard));
+                    let record = data_set.path(&names::commit(unit, shard));
                     return Err(OutputError::Gone {
                         path: data_set.path(name),
                         record,
@@ -124,7 +124,7 @@ fn write_manifest(ending: &Ending<'_>, plans: &Plans) -> Result<Manifest, RunErr
     for (unit, records) in records.iter().enumerate() {
         check_records(ending.data_set, plans.fingerprint(unit), unit, records)?;
     }
-    let is_missing = |unit: &usize| !records[*unit].last().is_some_and(|record| record.last);
+    let is_missing = |unit: &usize| !is_finished(&records[*unit]);
     let missing: Vec<usize> = (0..records.len()).filter(is_missing).collect();
     if !missing.is_empty() {
         return Err(RunError::Missing { units: plan.units.len(), missing });

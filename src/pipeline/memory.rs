@@ -26,7 +26,7 @@ const PERMIT: u64 = 96 << 20;
 const NOT_COMPRESSED: u64 = 64 << 20;
 
 /// A worker that holds the examples of a batch until their places are known, twice while their memory grows.
-const HELD: u64 = 176 << 20;
+const HELD: u64 = 240 << 20;
 
 /// A worker's cache of the fast path.
 const CACHE: u64 = 40 << 20;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::output::OutputError;
 use crate::output::data_set::SUMS;
 use crate::output::manifest::Manifest;
-use crate::output::top::check_top;
+use crate::output::top_files::check_top;
 use crate::pipeline::crew::Crew;
 use crate::pipeline::error::{RunError, UnitError};
 use crate::pipeline::finish::finish;

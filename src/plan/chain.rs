@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::input::source::Source;
 use crate::output::OutputError;
 use crate::output::commit::CommitRecord;
-use crate::output::data_set::{COMMITS, Created, DataSet, INPUTS, MANIFEST, PLAN, PRIVATE, extension};
+use crate::output::data_set::{COMMITS, Created, DataSet, INPUTS, MANIFEST, PLAN, PRIVATE};
+use crate::output::names::{self, extension};
 use crate::plan::error::PlanError;
 use crate::plan::state::{UnitState, states};
 use crate::plan::{Cutting, Plan, PlannedSource};
@@ -294,9 +295,7 @@ fn gives_way(data_set: &DataSet, plans: &[Plan], asked: &Plan) -> Result<bool, O
     }
     let asked = asked.fingerprint();
     for file in data_set.files(COMMITS, false)? {
-        let stem = file.rsplit_once('/').map_or(file.as_str(), |(_, name)| name).strip_suffix(".json");
-        let numbers = stem.and_then(|stem| stem.split_once('-'));
-        let Some((Ok(unit), Ok(shard))) = numbers.map(|(unit, shard)| (unit.parse(), shard.parse())) else { continue };
+        let Some((unit, shard)) = names::of_commit(&file) else { continue };
         if unit < before {
             continue;
         }

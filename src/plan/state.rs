@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use crate::output::OutputError;
-use crate::output::commit::CommitRecord;
+use crate::output::commit::{CommitRecord, is_finished};
 use crate::output::data_set::{COMMITS, DataSet};
+use crate::output::{OutputError, names};
 
 /// The state of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub fn states(data_set: &DataSet, units: usize) -> Result<Vec<UnitState>, Output
     each(data_set, &shards, |(unit, shards)| {
         let Some(last) = shards.checked_sub(1) else { return Ok(UnitState::Missing) };
         let record = CommitRecord::read(data_set, unit, last)?;
-        Ok(if record.is_some_and(|record| record.last) { UnitState::Done } else { UnitState::Begun(*shards) })
+        Ok(if is_finished(record.as_slice()) { UnitState::Done } else { UnitState::Begun(*shards) })
     })
 }
 
@@ -42,8 +42,7 @@ pub fn states(data_set: &DataSet, units: usize) -> Result<Vec<UnitState>, Output
 pub fn committed(data_set: &DataSet, units: usize) -> Result<Vec<usize>, OutputError> {
     let mut shards = vec![0_usize; units];
     for name in data_set.files(COMMITS, false)? {
-        let unit = name.rsplit_once('/').and_then(|(_, name)| name.split_once('-')?.0.parse::<usize>().ok());
-        if let Some(shards) = unit.and_then(|unit| shards.get_mut(unit)) {
+        if let Some(shards) = names::of_commit(&name).and_then(|(unit, _)| shards.get_mut(unit)) {
             *shards += 1;
         }
     }

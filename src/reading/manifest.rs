@@ -7,6 +7,7 @@ use crate::denoise::{MASKING_VERSION, Spec, SpecError};
 use crate::json::difference::with_causes;
 use crate::output::data_set::{DATA, REJECTS};
 use crate::output::manifest::{MANIFEST_VERSION, Manifest, SourceEntry};
+use crate::output::names;
 use crate::output::schema::{Column, ColumnError, RowFormat};
 use crate::output::unit::Unit;
 use crate::reading::Described;
@@ -74,28 +75,19 @@ pub fn read(bytes: &[u8]) -> Result<Described, ManifestError> {
     let format = RowFormat::new(&spec, Some(&columns)).map_err(ManifestError::Columns)?;
     check_units(&manifest, &spec)?;
     for shard in &manifest.shards {
-        let unit = place_of(&shard.path, DATA, ".parquet").map(|place| place.0);
+        let unit = names::of_file(&shard.path, DATA, ".parquet").map(|place| place.0);
         if unit.is_none_or(|unit| unit >= manifest.plan.units.len()) {
             return Err(ManifestError::Path(shard.path.clone()));
         }
     }
     for files in &manifest.rejects {
         for (path, ending) in [(&files.index, ".jsonl"), (&files.lines, ".lines")] {
-            place_of(path, REJECTS, ending).ok_or_else(|| ManifestError::Path(path.clone()))?;
+            names::of_file(path, REJECTS, ending).ok_or_else(|| ManifestError::Path(path.clone()))?;
         }
     }
     let name = |(place, source): (usize, &SourceEntry)| (source.name.clone(), place);
     let places = manifest.sources.iter().enumerate().map(name).collect();
     Ok(Described { manifest, spec, format, places })
-}
-
-/// Unit and number of a shard, from the path of one of its files.
-#[must_use]
-pub fn place_of(path: &str, folder: &str, ending: &str) -> Option<(usize, usize)> {
-    let stem = path.strip_prefix(folder)?.strip_prefix("/train-")?.strip_suffix(ending)?;
-    let (unit, shard) = stem.split_once('-')?;
-    let (unit, shard): (usize, usize) = (unit.parse().ok()?, shard.parse().ok()?);
-    (stem == format!("{unit:05}-{shard:05}")).then_some((unit, shard))
 }
 
 /// Checks that every epoch has its own units, which cover all sources once.
@@ -133,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_place_is_read_only_where_it_is_written_so() {
-        assert_eq!(place_of("data/train-00007-00001.parquet", DATA, ".parquet"), Some((7, 1)));
-        assert_eq!(place_of("data/train-7-00000.parquet", DATA, ".parquet"), None);
+        assert_eq!(names::of_file("data/train-00007-00001.parquet", DATA, ".parquet"), Some((7, 1)));
+        assert_eq!(names::of_file("data/train-7-00000.parquet", DATA, ".parquet"), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Counts over the rows of a data set (`docs/reference/inspect.md`).
 
+pub mod expected_lengths;
 pub mod histogram;
-pub mod law;
 
 use std::ops::ControlFlow;
 
@@ -15,8 +15,8 @@ use crate::output::schema::{Column, RowFormat};
 use crate::reading::Described;
 use crate::reading::decode::{self, Reach, Row};
 use crate::reading::shard::{RowReader, RowsError, fetch};
+use crate::stats::expected_lengths::{Expected, expected};
 use crate::stats::histogram::Histogram;
-use crate::stats::law::{Expected, expected};
 
 /// The number of parts of a segment in which noise is counted.
 pub const PARTS: usize = 50;
@@ -249,7 +249,7 @@ pub struct DenoiserSummary {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ExpectedSpans {
     /// How they were computed.
-    pub origin: law::Origin,
+    pub origin: expected_lengths::Origin,
     /// By length, from 1 on.
     pub spans: Vec<f64>,
 }

@@ -4,7 +4,7 @@
 //! blocks: the run's own threads read and write.
 
 #[cfg(feature = "object-store")]
-mod answer;
+mod answer_limits;
 mod error;
 #[cfg(feature = "object-store")]
 mod remote;

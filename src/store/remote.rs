@@ -25,7 +25,7 @@ use object_store::{
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-use crate::store::answer::Connector;
+use crate::store::answer_limits::Connector;
 use crate::store::error::without_secrets;
 use crate::store::web::{Web, hint, is_final};
 use crate::store::{Created, Object, SCHEMES, StoreError, is_stopped, tell};

@@ -18,7 +18,7 @@ use object_store::client::{
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::{Attempt, Policy};
 
-use crate::store::answer::{Asked, TooLong, bounded};
+use crate::store::answer_limits::{Asked, TooLong, bounded};
 
 /// Most redirects in a row.
 const MOST_REDIRECTS: usize = 10;

@@ -16,12 +16,12 @@ use tokenizers::models::unigram::Unigram;
 use tokenizers::{AddedToken, ModelWrapper};
 
 use crate::denoise::{TokenSequence, TokenizerId, Vocabulary};
-use crate::tokenize::care::Care;
 use crate::tokenize::config::{self, Config};
 use crate::tokenize::contents::contents;
 use crate::tokenize::error::TokenizerFileError;
 use crate::tokenize::fast::Fast;
 use crate::tokenize::guard::guarded;
+use crate::tokenize::limits::Care;
 use crate::tokenize::mistaken::Kind;
 use crate::tokenize::{Role, Scratch, TokenizeError, Tokenizer, TokenizerNames, TokenizerPath};
 

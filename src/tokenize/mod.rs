@@ -5,7 +5,6 @@
 //! vocabulary and none is reserved, whatever the text spells.
 
 pub mod bytes;
-mod care;
 pub mod config;
 pub mod contents;
 pub mod error;
@@ -14,6 +13,7 @@ pub mod fast;
 pub mod file;
 pub mod guard;
 pub mod hf;
+mod limits;
 pub mod mistaken;
 pub mod names;
 pub mod sentencepiece;

@@ -6,9 +6,9 @@ use crate::output::counts::{DenoiserCounts, SourceCounts};
 use crate::output::data_set::{DATA, DataSet, MANIFEST, PLAN, PRIVATE};
 use crate::output::digest::RowsDigest;
 use crate::output::manifest::Manifest;
+use crate::output::names;
 use crate::plan::chain::Plans;
 use crate::reading::Described;
-use crate::reading::manifest::place_of;
 use crate::verify::findings::Findings;
 
 /// The findings about a readable manifest. Reads plan and commit records if `may_read` allows it.
@@ -35,7 +35,7 @@ pub fn check(data_set: &DataSet, described: &Described, may_read: bool) -> Findi
 
 /// Whether shards are in a run's order. Their paths do not sort that way once a number has more digits than others.
 fn is_in_order(shards: &[ShardFile]) -> bool {
-    let place = |shard: &ShardFile| place_of(&shard.path, DATA, ".parquet");
+    let place = |shard: &ShardFile| names::of_file(&shard.path, DATA, ".parquet");
     shards.is_sorted_by(|a, b| place(a) < place(b))
 }
 
@@ -80,7 +80,7 @@ fn rebuilt(data_set: &DataSet, described: &Described) -> Result<Vec<String>, Str
     for unit in 0..plan.units.len() {
         let of_unit = CommitRecord::read_unit(data_set, unit).map_err(|error| with_causes(&error))?;
         for (shard, record) in of_unit.iter().enumerate() {
-            let name = DataSet::commit_name(unit, shard);
+            let name = names::commit(unit, shard);
             if (record.unit, record.shard) != (unit, shard) {
                 lines.push(format!("`{name}` is the record of unit {}, shard {}", record.unit, record.shard));
             }

@@ -8,13 +8,13 @@ use crate::output::commit::ShardFile;
 use crate::output::counts::{DenoiserCounts, SourceCounts};
 use crate::output::data_set::{DATA, DataSet};
 use crate::output::digest::{Provenance, RowHash, RowsDigest};
+use crate::output::names;
 use crate::output::read::{Footer, Rows, Shard};
 use crate::output::read_error::ReadError;
 use crate::output::schema::Column;
 use crate::output::unit::Unit;
 use crate::reading::Described;
 use crate::reading::decode::{self, Example, Reach, Row};
-use crate::reading::manifest::place_of;
 use crate::reading::shard::rows_at_once;
 use crate::verify::findings::Findings;
 
@@ -56,7 +56,7 @@ impl ShardRows {
     /// The result for a shard that could not be read.
     #[must_use]
     pub fn not_read(path: &str) -> Self {
-        let unit = place_of(path, DATA, ".parquet").map_or(0, |place| place.0);
+        let unit = names::of_file(path, DATA, ".parquet").map_or(0, |place| place.0);
         Self { findings: Findings::new(path), unit, ..Self::default() }
     }
 }

@@ -14,15 +14,14 @@ use crate::input::batch::BatchReader;
 use crate::input::source::Source;
 use crate::json::difference::with_causes;
 use crate::numbers::exact;
-use crate::output::OutputError;
 use crate::output::commit::RejectFiles;
 use crate::output::counts::SourceCounts;
 use crate::output::data_set::{DATA, DataSet, REJECTS};
 use crate::output::manifest::Manifest;
+use crate::output::{OutputError, names};
 use crate::pipeline::crew::Crew;
 use crate::reading::Described;
 use crate::reading::decode::Reach;
-use crate::reading::manifest::place_of;
 use crate::verify::batches::{BatchLaws, Outcome, Task};
 use crate::verify::findings::{Findings, Report};
 use crate::verify::recomputation::{Again, RowGroupPlace, RowsAgain};
@@ -103,7 +102,7 @@ fn by_unit(manifest: &Manifest) -> (Vec<Vec<usize>>, Vec<u64>) {
     let mut shards = vec![Vec::new(); manifest.plan.units.len()];
     let mut before = vec![0_u64];
     for (index, shard) in manifest.shards.iter().enumerate() {
-        if let Some(unit) = place_of(&shard.path, DATA, ".parquet").and_then(|(unit, _)| shards.get_mut(unit)) {
+        if let Some(unit) = names::of_file(&shard.path, DATA, ".parquet").and_then(|(unit, _)| shards.get_mut(unit)) {
             unit.push(index);
         }
         before.push(before[index].saturating_add(shard.row_groups));
@@ -115,7 +114,7 @@ fn by_unit(manifest: &Manifest) -> (Vec<Vec<usize>>, Vec<u64>) {
 fn rejects_by_unit(manifest: &Manifest) -> Vec<Vec<&RejectFiles>> {
     let mut rejects = vec![Vec::new(); manifest.plan.units.len()];
     for files in &manifest.rejects {
-        if let Some((unit, shard)) = place_of(&files.index, REJECTS, ".jsonl")
+        if let Some((unit, shard)) = names::of_file(&files.index, REJECTS, ".jsonl")
             && let Some(of_unit) = rejects.get_mut(unit)
         {
             of_unit.push((shard, files));

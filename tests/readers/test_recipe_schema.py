@@ -19,7 +19,7 @@ ABSENT = object()
 
 @pytest.fixture(scope="session")
 def schema():
-    return json.loads((ROOT / "docs" / "recipe.schema.json").read_text(encoding="utf-8"))
+    return json.loads((ROOT / "docs" / "reference" / "recipe.schema.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ use crate::report::page::text::{escape, grouped_f64};
 use crate::report::stats::percent;
 use crate::report::terminal::one_line;
 use crate::report::{counted, grouped};
+use crate::stats::expected_lengths::Origin;
 use crate::stats::histogram::Histogram;
-use crate::stats::law::Origin;
 use crate::stats::{DenoiserSummary, Lengths, Summary};
 
 /// How each of our pages begins. A file that begins differently is not ours, and is not replaced.
