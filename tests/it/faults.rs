@@ -524,25 +524,27 @@ fn a_run_killed_at_any_moment_goes_on_to_the_same_bytes_without_a_stray_file() {
     }
 }
 
-#[test]
-fn workers_may_be_others_after_a_stop() {
-    let fixture = fixture_with_large_source();
+/// A run that is killed once it has committed two shards, and what it has left.
+fn killed_after_two_shards(fixture: &Fixture) -> DataSet {
     let data_set = fixture.data_set("masked");
-    let mut started = Started::new(&fixture, "masked");
+    let mut started = Started::new(fixture, "masked");
     started.wait_for(&data_set, 2);
     started.0.kill().unwrap();
     started.0.wait().unwrap();
+    data_set
+}
+
+#[test]
+fn workers_may_be_others_after_a_stop() {
+    let fixture = fixture_with_large_source();
+    killed_after_two_shards(&fixture);
     assert_eq!(fixture.run("masked", &format!("{ARGUMENTS} --workers 5")).digests(), *UNINTERRUPTED);
 }
 
 #[test]
 fn a_run_that_goes_on_says_so_and_from_where() {
     let fixture = fixture_with_large_source();
-    let data_set = fixture.data_set("masked");
-    let mut started = Started::new(&fixture, "masked");
-    started.wait_for(&data_set, 2);
-    started.0.kill().unwrap();
-    started.0.wait().unwrap();
+    let data_set = killed_after_two_shards(&fixture);
     let kept = data_set.commits().len();
     let command = format!("run {ARGUMENTS} --out masked");
     let ran = fixture.ran(&command).succeeded();
