@@ -68,7 +68,7 @@ impl Paths {
             let sentinels = (0..).map_while(|number: u32| names.id(&format!("<extra_id_{number}>"))).collect();
             let (eos, pad) = (names.id("</s>").or_else(|| names.id("<|endoftext|>")), names.id("<pad>"));
             let vocabulary = Vocabulary::new(names.size(), eos, pad, sentinels, vec![]).unwrap();
-            file.into_tokenizer(vocabulary, kind)
+            file.tokenizer(vocabulary, kind)
         });
         assert!(tokenizers[0].path().starts_with("fast"), "{shape}: {}", tokenizers[0].path());
         let scratches = [tokenizers[0].scratch(), tokenizers[1].scratch()];

@@ -5,26 +5,27 @@ use std::ops::ControlFlow;
 use anyhow::{Context as _, Result};
 
 use crate::cli::inspect::{InspectArgs, Target};
-use crate::cli::masking::MaskingArgs;
 use crate::commands::shown_ids::{Names, denoiser};
 use crate::denoise::{Seed, Spec};
 use crate::files::private::Spool;
-use crate::input::source::check_name;
+use crate::input::source::{check_name, discover};
 use crate::inspect::line::{LineError, LineMasker};
 use crate::inspect::{Choice, Filter, Found, InspectError, Inspection, ShardRows};
 use crate::output::data_set::DataSet;
-use crate::output::encoding::{Compression, TokenEncoding};
+use crate::output::encoding::PageFormat;
 use crate::output::fetched::Fetched;
 use crate::output::schema::RowFormat;
 use crate::reading::Described;
 use crate::reading::decode::Reach;
-use crate::recipe::{DEFAULT, nearest};
+use crate::recipe::{DEFAULT, Recipe, nearest};
 use crate::report;
 use crate::report::examples::{json_line, row};
 use crate::report::terminal::Style;
+use crate::settings;
 use crate::settings::error::SettingsError;
-use crate::settings::masking::Masking;
-use crate::settings::{self, Settings};
+use crate::settings::masking::shared;
+use crate::settings::spec::resolve;
+use crate::settings::tokenizer::tokenizer_file;
 use crate::store::Location;
 use crate::tokenize::TokenizerPath;
 use crate::tokenize::file::BYTES;
@@ -119,24 +120,11 @@ impl Looking {
     }
 
     fn line(args: &InspectArgs, source: &str, line: u64) -> Result<Self> {
-        let tokenizer = args.tokenizer.as_deref().unwrap_or(BYTES);
-        let settings = Settings::new(&MaskingArgs {
-            sources: vec![source.to_owned()],
-            tokenizer: Some(tokenizer.to_owned()),
-            tokenizer_path: TokenizerPath::default(),
-            spec: args.spec.clone(),
-            recipe: args.recipe.clone().unwrap_or_else(|| DEFAULT.to_owned()),
-            strict_sentinels: false,
-            columns: None,
-            encoding: TokenEncoding::default(),
-            compression: Compression::default(),
-            workers: Some(1),
-            shard_size: u64::MAX,
-            split: None,
-            limits: args.limits,
-        })?;
-        let Settings { masking, mut sources, plan, .. } = settings;
-        let Masking { spec, format, tokenizer: made, limits, .. } = masking;
+        let recipe = Recipe::find(args.recipe.as_deref().unwrap_or(DEFAULT))?;
+        let file = tokenizer_file(args.tokenizer.as_deref().unwrap_or(BYTES))?;
+        let spec = resolve(&recipe, file.names(), &args.spec)?;
+        let format = RowFormat::new(&spec, None)?;
+        let mut sources = discover(&[source.to_owned()])?.sources;
         anyhow::ensure!(sources.len() == 1, SettingsError::NoTarget(args.target.clone()));
         let mut source = sources.remove(0);
         if let Some(name) = &args.name {
@@ -145,13 +133,20 @@ impl Looking {
         }
         let epoch = args.epoch.unwrap_or_default();
         let epoch = u16::try_from(epoch).ok().with_context(|| format!("there is no epoch {epoch}"))?;
-        let names = if args.ids { Names::Ids } else { Names::Text(settings::tokenizer::tokenizer_file(tokenizer)?) };
-        let (sharing, options) = settings::masking::shared(spec.clone(), format.clone(), made, &plan)?;
+        let tokenizer = file.tokenizer(spec.vocabulary().clone(), TokenizerPath::Auto);
+        let (sharing, options) = shared(spec.clone(), format.clone(), tokenizer, PageFormat::default(), u64::MAX)?;
         let spool = Spool::new()?;
         let shard = spool.path().join("rows.parquet");
-        let masker =
-            LineMasker { shared: &sharing, options: &options, source: &source, limits, epoch, spool: spool.path() };
+        let masker = LineMasker {
+            shared: &sharing,
+            options: &options,
+            source: &source,
+            limits: args.limits.limits(),
+            epoch,
+            spool: spool.path(),
+        };
         masker.mask(line, &shard)?;
+        let names = if args.ids { Names::Ids } else { Names::Text(file) };
         let filter = Filter {
             denoiser: denoiser(&spec, args.denoiser.as_deref())?,
             line: Some(line),

@@ -75,7 +75,7 @@ pub(crate) fn execute_plan(args: &PlanArgs) -> Result<()> {
 pub fn estimate(settings: Settings) -> Result<(Spec, Estimate)> {
     let Settings { masking, sources, plan, .. } = settings;
     let Masking { spec, format, tokenizer, workers, limits, .. } = masking;
-    let (sharing, _) = settings::masking::shared(spec.clone(), format, tokenizer, &plan)?;
+    let (sharing, _) = settings::masking::shared(spec.clone(), format, tokenizer, plan.pages(), plan.shard_bytes)?;
     let (pool, spool) = (settings::pool(workers)?, Spool::new()?);
     let estimator = Estimator { shared: &sharing, limits, spool: spool.path() };
     Ok((spec, estimator.estimate(&sources, &pool)?))

@@ -14,7 +14,7 @@ pub(crate) fn execute_recipes(args: &RecipesArgs) -> Result<()> {
         return Ok(report::data(&format!("{:#}\n", recipe::schema()))?);
     }
     let file = settings::tokenizer::tokenizer_file(args.tokenizer.as_deref().unwrap_or(BYTES))?;
-    let names = settings::tokenizer::names(file.as_ref());
+    let names = file.names();
     let text = match (&args.name, &args.example) {
         (None, _) => report::recipes::recipes(&preview::built_in(names, &args.spec())?),
         (Some(name), None) => {
@@ -25,8 +25,7 @@ pub(crate) fn execute_recipes(args: &RecipesArgs) -> Result<()> {
         }
         (Some(name), Some(text)) => {
             let spec = settings::spec::resolve(&Recipe::find(name)?, names, &args.spec())?;
-            let again = settings::tokenizer::tokenizer_file(args.tokenizer.as_deref().unwrap_or(BYTES))?;
-            let tokenizer = settings::tokenizer::tokenizer(again, &spec, TokenizerPath::Oracle);
+            let tokenizer = file.tokenizer(spec.vocabulary().clone(), TokenizerPath::Oracle);
             report::recipes::example(&preview::example(&spec, names, tokenizer.as_ref(), text, &args.label)?)
         }
     };

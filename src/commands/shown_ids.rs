@@ -12,8 +12,8 @@ use crate::tokenize::file::TokenizerFile;
 
 /// How ids are shown.
 pub(crate) enum Names {
-    /// As text, by a tokenizer's file or the embedded tokenizer.
-    Text(Option<TokenizerFile>),
+    /// As text, by a tokenizer's file.
+    Text(TokenizerFile),
     /// As numbers.
     Ids,
 }
@@ -27,7 +27,7 @@ impl Names {
 
     pub(super) fn shown(&self, ids: &[u32]) -> String {
         match self {
-            Self::Text(file) => settings::tokenizer::names(file.as_ref()).shown(ids),
+            Self::Text(file) => file.names().shown(ids),
             Self::Ids => parts::numbers(ids),
         }
     }

@@ -48,7 +48,8 @@ pub fn verify(args: &VerifyArgs) -> Result<Report> {
     let (tokenizer, other_library) = given_tokenizer(spec, tokenizer.as_deref(), inputs.as_ref())?;
     let sources = discover(sources)?.sources;
     let plan = planned(manifest, spec);
-    let (shared, options) = settings::masking::shared(spec.clone(), format.clone(), tokenizer, &plan)?;
+    let (shared, options) =
+        settings::masking::shared(spec.clone(), format.clone(), tokenizer, plan.pages(), plan.shard_bytes)?;
     let spool = Spool::new()?;
     let rows = match reproduce {
         None => RowsAgain::None,

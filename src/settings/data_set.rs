@@ -16,7 +16,7 @@ use crate::reading::Described;
 use crate::reading::manifest::read;
 use crate::settings::environment::faults;
 use crate::settings::error::SettingsError;
-use crate::settings::tokenizer;
+use crate::settings::tokenizer::tokenizer_file;
 use crate::store::Location;
 use crate::tokenize::file::{BYTES, TokenizerFile};
 use crate::tokenize::{Tokenizer, TokenizerPath};
@@ -104,19 +104,18 @@ pub(crate) fn given_tokenizer(
     inputs: Option<&Inputs>,
 ) -> Result<(Box<dyn Tokenizer>, Option<OtherLibrary>)> {
     let file = given_file(spec, name, inputs)?;
-    let (given, recorded) = (tokenizer::names(file.as_ref()).identity(), &spec.fields().tokenizer);
+    let (given, recorded) = (file.names().identity(), &spec.fields().tokenizer);
     let other = OtherLibrary { recorded: recorded.library.clone(), given: given.library };
     let other = (other.recorded != other.given).then_some(other);
-    Ok((tokenizer::tokenizer(file, spec, TokenizerPath::Auto), other))
+    Ok((file.tokenizer(spec.vocabulary().clone(), TokenizerPath::Auto), other))
 }
 
-/// The file of the tokenizer that a spec names: the one given, or the one at the path the run used; `None` for the
-/// embedded tokenizer.
+/// The file of the tokenizer that a spec names: the one given, or the one at the path the run used.
 ///
 /// # Errors
 ///
 /// If it is another tokenizer, cannot be read, or its location is not known.
-pub fn given_file(spec: &Spec, name: Option<&str>, inputs: Option<&Inputs>) -> Result<Option<TokenizerFile>> {
+pub fn given_file(spec: &Spec, name: Option<&str>, inputs: Option<&Inputs>) -> Result<TokenizerFile> {
     let recorded = &spec.fields().tokenizer;
     let place = match (name, inputs) {
         (Some(name), _) => name,
@@ -124,14 +123,14 @@ pub fn given_file(spec: &Spec, name: Option<&str>, inputs: Option<&Inputs>) -> R
         (None, Some(inputs)) => &inputs.tokenizer,
         (None, None) => return Err(SettingsError::NoTokenizer(shown(recorded)).into()),
     };
-    let file = match tokenizer::tokenizer_file(place) {
+    let file = match tokenizer_file(place) {
         Err(error) if name.is_none() => {
             let (recorded, place) = (shown(recorded), place.to_owned());
             return Err(SettingsError::TokenizerGone { recorded, place, source: error.into_boxed_dyn_error() }.into());
         }
         file => file?,
     };
-    let given = tokenizer::names(file.as_ref()).identity();
+    let given = file.names().identity();
     if (&given.kind, &given.sha256) != (&recorded.kind, &recorded.sha256) {
         return Err(SettingsError::OtherTokenizer { recorded: shown(recorded), given: shown(&given) }.into());
     }

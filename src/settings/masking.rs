@@ -10,6 +10,7 @@ use crate::input::reader::Limits;
 use crate::input::source::Source;
 use crate::output::data_set::DataSet;
 use crate::output::encode::RowGroupEncoder;
+use crate::output::encoding::PageFormat;
 use crate::output::schema::{self, RowFormat};
 use crate::output::unit_writer::ShardOptions;
 use crate::pipeline::documents::{Fields, Shared};
@@ -17,7 +18,6 @@ use crate::pipeline::job::Job;
 use crate::pipeline::memory;
 use crate::pipeline::progress::Progress;
 use crate::pipeline::reject_limit::MaxRejects;
-use crate::plan::Plan;
 use crate::plan::chain::Plans;
 use crate::plan::inputs::Inputs;
 use crate::settings::threads::pool;
@@ -55,7 +55,8 @@ impl Masking {
         interrupted: Arc<AtomicUsize>,
     ) -> Result<Job> {
         let Self { spec, format, tokenizer, tokenizer_place, workers, limits, .. } = self;
-        let (shared, shard_options) = shared(spec, format, tokenizer, plans.whole())?;
+        let plan = plans.whole();
+        let (shared, shard_options) = shared(spec, format, tokenizer, plan.pages(), plan.shard_bytes)?;
         let pool = pool(workers)?;
         Ok(Job {
             shard_options,
@@ -77,7 +78,7 @@ impl Masking {
     }
 }
 
-/// The state that workers share, and how they encode the shards of a plan.
+/// The state that workers share, and how they encode shards of at most `shard_bytes`.
 ///
 /// # Errors
 ///
@@ -86,11 +87,12 @@ pub fn shared(
     spec: Spec,
     format: RowFormat,
     tokenizer: Box<dyn Tokenizer>,
-    plan: &Plan,
+    pages: PageFormat,
+    shard_bytes: u64,
 ) -> Result<(Shared, ShardOptions)> {
-    let properties = schema::properties(&spec, plan.pages())?;
+    let properties = schema::properties(&spec, pages)?;
     let encoder = RowGroupEncoder::new(format.clone(), properties.clone())?;
     let shared = Shared { fields: Fields::new(&spec), spec, tokenizer, encoder, scratches: Mutex::default() };
-    let options = ShardOptions { shard_bytes: plan.shard_bytes, format, properties };
+    let options = ShardOptions { shard_bytes, format, properties };
     Ok((shared, options))
 }

@@ -34,7 +34,7 @@ use crate::settings::error::SettingsError;
 use crate::settings::masking::Masking;
 use crate::settings::spec::resolve;
 pub use crate::settings::threads::{pool, workers};
-use crate::settings::tokenizer::{names, tokenizer, tokenizer_file};
+use crate::settings::tokenizer::tokenizer_file;
 use crate::store::Location;
 use crate::tokenize::file::BYTES;
 use crate::tokenize::{TokenizerNames, TokenizerPath};
@@ -81,13 +81,13 @@ impl Settings {
         } = args;
         let recipe = Recipe::find(recipe)?;
         let file = tokenizer_file(tokenizer.as_deref().unwrap_or(BYTES))?;
-        if *tokenizer_path == TokenizerPath::Oracle && file.as_ref().is_some_and(|file| !file.has_oracle()) {
+        if *tokenizer_path == TokenizerPath::Oracle && !file.has_oracle() {
             return Err(SettingsError::NoOracle.into());
         }
-        let spec = resolve(&recipe, names(file.as_ref()), spec)?;
+        let spec = resolve(&recipe, file.names(), spec)?;
         let mut warnings = alike_mode_tokens(spec.denoisers());
-        let mut notes = Vec::from_iter(switched_off(names(file.as_ref())));
-        spelled_mode_tokens(names(file.as_ref()), &recipe, &mut warnings, &mut notes)?;
+        let mut notes = Vec::from_iter(switched_off(file.names()));
+        spelled_mode_tokens(file.names(), &recipe, &mut warnings, &mut notes)?;
         if *strict_sentinels && let Some(shortening) = spec.shortenings().next() {
             return Err(SettingsError::TooFewSentinels {
                 denoiser: shortening.denoiser.clone(),
@@ -98,7 +98,7 @@ impl Settings {
             .into());
         }
         let tokenizer_place = tokenizer.as_deref().map(noted_place).transpose()?.flatten();
-        let tokenizer = self::tokenizer(file, &spec, *tokenizer_path);
+        let tokenizer = file.tokenizer(spec.vocabulary().clone(), *tokenizer_path);
         let format = RowFormat::new(&spec, columns.as_deref())?;
         warnings.extend(missing_columns(&format));
         let Discovered { sources, passed_over } = discover(sources)?;

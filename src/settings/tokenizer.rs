@@ -2,25 +2,21 @@
 
 use anyhow::{Context as _, Result};
 
-use crate::denoise::Spec;
 use crate::files::private::Spool;
 use crate::store::Location;
-use crate::tokenize::bytes::{ByteNames, ByteTokenizer};
 use crate::tokenize::config::CONFIG_NAME;
 use crate::tokenize::contents::MAX_FILE;
 use crate::tokenize::file::{BYTES, TokenizerFile, names_in_folder};
-use crate::tokenize::{Tokenizer, TokenizerNames, TokenizerPath};
 
-/// The file of a tokenizer given by name, path or URL; `None` for the embedded one. From a store, the tool downloads
-/// the file and its configuration.
+/// The file of a tokenizer given by name, path or URL. From a store, the tool downloads the file and its configuration.
 ///
 /// # Errors
 ///
 /// If there is no such file, or it cannot be used.
-pub fn tokenizer_file(name: &str) -> Result<Option<TokenizerFile>> {
+pub fn tokenizer_file(name: &str) -> Result<TokenizerFile> {
     let remote = match Location::parse(name)? {
-        Location::Local(_) if name == BYTES => return Ok(None),
-        Location::Local(path) => return Ok(Some(TokenizerFile::read(&path)?)),
+        Location::Local(_) if name == BYTES => return Ok(TokenizerFile::Bytes),
+        Location::Local(path) => return Ok(TokenizerFile::read(&path)?),
         Location::Remote(remote) => remote,
     };
     let spool = Spool::new()?;
@@ -43,23 +39,5 @@ pub fn tokenizer_file(name: &str) -> Result<Option<TokenizerFile>> {
     }
     let read =
         TokenizerFile::read(&if is_file { spool.path().join(remote.file_name()) } else { spool.path().to_owned() });
-    read.map(Some).with_context(|| format!("`{remote}`"))
-}
-
-/// The names of the tokenizer's tokens: from the file, or from the embedded tokenizer.
-#[must_use]
-pub fn names(file: Option<&TokenizerFile>) -> &dyn TokenizerNames {
-    match file {
-        Some(file) => file.names(),
-        None => &ByteNames,
-    }
-}
-
-/// The tokenizer of a file, or the embedded one, with the reserved ids of a spec.
-#[must_use]
-pub fn tokenizer(file: Option<TokenizerFile>, spec: &Spec, path: TokenizerPath) -> Box<dyn Tokenizer> {
-    match file {
-        None => Box::new(ByteTokenizer::new(spec.vocabulary().clone())),
-        Some(file) => file.into_tokenizer(spec.vocabulary().clone(), path),
-    }
+    read.with_context(|| format!("`{remote}`"))
 }

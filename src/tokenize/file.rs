@@ -1,9 +1,10 @@
-//! The file that `--tokenizer` names, of any kind.
+//! What `--tokenizer` names: a file of any kind, or the embedded tokenizer.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::denoise::Vocabulary;
+use crate::tokenize::bytes::{ByteNames, ByteTokenizer};
 use crate::tokenize::error::TokenizerFileError;
 use crate::tokenize::hf::JsonFile;
 use crate::tokenize::sentencepiece::{self, SentencePieceFile};
@@ -17,6 +18,8 @@ const JSON_NAME: &str = "tokenizer.json";
 
 /// A tokenizer's file, read.
 pub enum TokenizerFile {
+    /// The embedded tokenizer, which needs no file.
+    Bytes,
     /// A Hugging Face `tokenizer.json`.
     Json(JsonFile),
     /// A SentencePiece model.
@@ -49,23 +52,25 @@ impl TokenizerFile {
     #[must_use]
     pub fn names(&self) -> &dyn TokenizerNames {
         match self {
+            Self::Bytes => &ByteNames,
             Self::Json(file) => file,
             Self::SentencePiece(file) => file.as_ref(),
         }
     }
 
-    /// Whether more than one implementation makes its ids, to choose from.
+    /// Whether there is another implementation to compare its ids with. The embedded tokenizer is its own oracle.
     #[must_use]
     pub fn has_oracle(&self) -> bool {
-        matches!(self, Self::Json(_))
+        !matches!(self, Self::SentencePiece(_))
     }
 
-    /// The tokenizer with the reserved ids of `vocabulary`. A SentencePiece model has only one path.
+    /// The tokenizer with the reserved ids of `vocabulary`. Only a `tokenizer.json` has more than one path.
     #[must_use]
-    pub fn into_tokenizer(self, vocabulary: Vocabulary, path: TokenizerPath) -> Box<dyn Tokenizer> {
+    pub fn tokenizer(&self, vocabulary: Vocabulary, path: TokenizerPath) -> Box<dyn Tokenizer> {
         match self {
-            Self::Json(file) => Box::new(file.into_tokenizer(vocabulary, path)),
-            Self::SentencePiece(file) => Box::new(file.into_tokenizer(vocabulary)),
+            Self::Bytes => Box::new(ByteTokenizer::new(vocabulary)),
+            Self::Json(file) => Box::new(file.tokenizer(vocabulary, path)),
+            Self::SentencePiece(file) => Box::new(file.tokenizer(vocabulary)),
         }
     }
 }

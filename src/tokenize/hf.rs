@@ -81,7 +81,7 @@ impl JsonFile {
 
     /// The tokenizer with the reserved ids of `vocabulary`.
     #[must_use]
-    pub fn into_tokenizer(self, vocabulary: Vocabulary, path: TokenizerPath) -> HfTokenizer {
+    pub fn tokenizer(&self, vocabulary: Vocabulary, path: TokenizerPath) -> HfTokenizer {
         let reserved = |id: u32| id < vocabulary.size() && !vocabulary.is_ordinary(id);
         let (fast, path) = match path {
             TokenizerPath::Oracle => (None, format!("{LIBRARY}, as asked for")),
@@ -98,8 +98,15 @@ impl JsonFile {
                 Err(message) => (None, format!("{LIBRARY}: it panicked while the file was looked at: {message}")),
             },
         };
-        let Self { tokenizer, unknown_id, care, .. } = self;
-        HfTokenizer { tokenizer, unknown_id, without_reserved: OnceLock::new(), fast, care, path, vocabulary }
+        HfTokenizer {
+            tokenizer: self.tokenizer.clone(),
+            unknown_id: self.unknown_id,
+            without_reserved: OnceLock::new(),
+            fast,
+            care: self.care.clone(),
+            path,
+            vocabulary,
+        }
     }
 }
 

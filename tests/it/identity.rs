@@ -23,7 +23,7 @@ fn both(file: &Path) -> [Box<dyn Tokenizer>; 2] {
         let sentinels = (0..).map_while(|number: u32| names.id(&format!("<extra_id_{number}>"))).collect();
         let (eos, pad) = (names.id("</s>").or_else(|| names.id("<|endoftext|>")), names.id("<pad>"));
         let vocabulary = Vocabulary::new(names.size(), eos, pad, sentinels, vec![]).unwrap();
-        file.into_tokenizer(vocabulary, path)
+        file.tokenizer(vocabulary, path)
     })
 }
 

@@ -15,7 +15,6 @@ use serde_json::Value;
 use ul2_prep::denoise::{Decoded, NoisePattern, Segmenting, Spec, decode, split_causal};
 use ul2_prep::recipe::{BUILT_IN, schema};
 use ul2_prep::settings;
-use ul2_prep::tokenize::bytes::ByteTokenizer;
 
 use ul2_prep::tokenize::{Tokenizer, TokenizerPath};
 
@@ -35,10 +34,8 @@ fn tokenizers_of_the_repository() -> Vec<Named> {
 }
 
 fn tokenizer(spec: &Spec, argument: &str) -> Box<dyn Tokenizer> {
-    match settings::tokenizer::tokenizer_file(argument).unwrap() {
-        None => Box::new(ByteTokenizer::new(spec.vocabulary().clone())),
-        Some(file) => file.into_tokenizer(spec.vocabulary().clone(), TokenizerPath::Oracle),
-    }
+    let file = settings::tokenizer::tokenizer_file(argument).unwrap();
+    file.tokenizer(spec.vocabulary().clone(), TokenizerPath::Oracle)
 }
 
 /// The texts (and labels) of the lines of a source that are documents of a data set.

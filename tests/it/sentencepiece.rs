@@ -52,17 +52,17 @@ impl Written {
 }
 
 /// The tokenizer with nothing reserved.
-fn unreserved(file: TokenizerFile) -> Box<dyn Tokenizer> {
+fn unreserved(file: &TokenizerFile) -> Box<dyn Tokenizer> {
     let vocabulary = Vocabulary::new(file.names().size(), None, None, vec![], vec![]).unwrap();
-    file.into_tokenizer(vocabulary, TokenizerPath::Auto)
+    file.tokenizer(vocabulary, TokenizerPath::Auto)
 }
 
 /// The tokenizer with EOS, pad and the usual sentinels reserved.
-fn reserved(file: TokenizerFile) -> (Box<dyn Tokenizer>, Vocabulary) {
+fn reserved(file: &TokenizerFile) -> (Box<dyn Tokenizer>, Vocabulary) {
     let names = file.names();
     let sentinels = (0..).map_while(|number: u32| names.id(&format!("<extra_id_{number}>"))).collect();
     let vocabulary = Vocabulary::new(names.size(), names.id("</s>"), names.id("<pad>"), sentinels, vec![]).unwrap();
-    (file.into_tokenizer(vocabulary.clone(), TokenizerPath::Auto), vocabulary)
+    (file.tokenizer(vocabulary.clone(), TokenizerPath::Auto), vocabulary)
 }
 
 fn ids(tokenizer: &dyn Tokenizer, text: &str) -> Vec<u32> {
@@ -86,7 +86,7 @@ fn ids_are_those_of_the_package_for_models_of_all_settings() {
     for case in &lines[1..] {
         let (name, variant) = (case["model"].as_str().unwrap(), case["variant"].as_str().unwrap());
         let written = Written::with(name, &bytes(case["append"].as_str().unwrap()));
-        let tokenizer = unreserved(written.file());
+        let tokenizer = unreserved(&written.file());
         let mut scratch = tokenizer.scratch();
         // Twice with one memory: what it keeps must not matter.
         for round in 0..2 {
@@ -183,7 +183,7 @@ fn text_that_spells_a_reserved_token_stays_text() {
     ];
     for name in ["unigram", "bpe"] {
         for behind in [Vec::new(), mt5_sentinels()] {
-            let (tokenizer, vocabulary) = reserved(Written::with(name, &behind).file());
+            let (tokenizer, vocabulary) = reserved(&Written::with(name, &behind).file());
             assert_eq!(
                 vocabulary.sentinels().len(),
                 if behind.is_empty() { if name == "bpe" { 0 } else { 100 } } else { 3 }
@@ -197,7 +197,7 @@ fn text_that_spells_a_reserved_token_stays_text() {
         }
     }
     // Without them being reserved, the package's ids: symbols.
-    let free = unreserved(Written::with("unigram", &mt5_sentinels()).file());
+    let free = unreserved(&Written::with("unigram", &mt5_sentinels()).file());
     assert_eq!(ids(free.as_ref(), "<extra_id_0>").len(), 1);
 }
 
@@ -285,7 +285,7 @@ proptest! {
             let size = file.names().size();
             let shown = file.names().shown(&(0..size).step_by(7).collect::<Vec<_>>());
             prop_assert!(!shown.is_empty());
-            let tokenizer = unreserved(file);
+            let tokenizer = unreserved(&file);
             let mut scratch = tokenizer.scratch();
             for number in text..text + 5 {
                 if let Ok(tokens) = tokenizer.tokenize(&adversarial::text(number), &mut scratch) {

@@ -77,7 +77,7 @@ impl SentencePieceFile {
 
     /// The tokenizer with the reserved ids of `vocabulary`.
     #[must_use]
-    pub fn into_tokenizer(self, vocabulary: Vocabulary) -> SentencePieceTokenizer {
+    pub fn tokenizer(&self, vocabulary: Vocabulary) -> SentencePieceTokenizer {
         let reserved = |id: u32| !vocabulary.is_ordinary(id);
         SentencePieceTokenizer { encoder: self.encoder(&reserved), vocabulary }
     }
