@@ -1,15 +1,15 @@
-//! Bounds a store's answers other than files: listings, errors, replies to uploads. The library holds such an answer in
-//! memory as a whole; files are bounded where they are read.
+//! Bounds a store's answers other than files: listings, errors, replies to uploads, credentials. The library holds such
+//! an answer in memory as a whole; files are bounded where they are read.
 
 use std::future::Future;
 use std::pin::Pin;
 
 use futures_util::StreamExt as _;
-use object_store::ClientOptions;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
     ReqwestConnector,
 };
+use object_store::{ClientOptions, GetOptions};
 
 /// Bytes of one part of a listing. Stores send at most 5,000 names of at most 1,024 bytes in one.
 const MOST_LISTING: usize = 64 << 20;
@@ -54,12 +54,23 @@ impl HttpService for Bounded {
     }
 }
 
+/// Marks a request for a file. The library sends its own requests for credentials through the same connection.
+#[derive(Debug, Clone, Copy)]
+struct OfFile;
+
+/// The options of a request for a file or a part of one, whose reader bounds the answer.
+pub(super) fn of_file(mut options: GetOptions) -> GetOptions {
+    options.extensions.insert(OfFile);
+    options
+}
+
 /// The kind of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
-    /// A file or a part of one.
+    /// A file or a part of one, or what is known of it.
     File,
     Listing,
+    /// An upload, credentials.
     Other,
 }
 
@@ -70,7 +81,9 @@ impl Asked {
         let is_listing = query.any(|part| matches!(part, "list-type=2" | "comp=list"));
         match request.method().as_str() {
             "GET" if is_listing => Self::Listing,
-            "GET" | "HEAD" => Self::File,
+            // An answer to `HEAD` has no body.
+            "HEAD" => Self::File,
+            "GET" if request.extensions().get::<OfFile>().is_some() => Self::File,
             _ => Self::Other,
         }
     }

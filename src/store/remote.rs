@@ -25,7 +25,7 @@ use object_store::{
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-use crate::store::answer_limits::Connector;
+use crate::store::answer_limits::{Connector, of_file};
 use crate::store::error::without_secrets;
 use crate::store::web::{Web, hint, is_final};
 use crate::store::{Created, Object, SCHEMES, StoreError, is_stopped, tell};
@@ -180,7 +180,8 @@ impl Remote {
 
     /// The bytes of the object, at most `most`; `None` if there is none.
     pub(crate) fn read(&self, most: u64) -> io::Result<Option<Vec<u8>>> {
-        match self.ask(|| async { up_to(self.store.client.get(&self.key).await?, most).await }) {
+        let get = || self.store.client.get_opts(&self.key, of_file(GetOptions::default()));
+        match self.ask(|| async { up_to(get().await?, most).await }) {
             Ok(Some(bytes)) => Ok(Some(bytes)),
             Ok(None) => Err(StoreError::too_large(&self.to_string(), most).into()),
             Err(Error::NotFound { .. }) => Ok(None),
@@ -719,11 +720,11 @@ impl Remote {
     async fn piece(&self, range: Range<u64>, tag: Option<String>) -> Result<(Bytes, Seal), Error> {
         let (begin, mut wait) = (Instant::now(), WAIT.0);
         loop {
-            let options = GetOptions {
+            let options = of_file(GetOptions {
                 if_match: tag.as_ref().map(|tag| format!("\"{tag}\"")),
                 range: Some(GetRange::Bounded(range.clone())),
                 ..GetOptions::default()
-            };
+            });
             let got = async {
                 let answer = self.store.client.get_opts(&self.key, options).await?;
                 let seal =

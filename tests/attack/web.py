@@ -59,6 +59,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.endless(b"10000\r\n" + b"x" * 65536 + b"\r\n")
 
     def do_PUT(self):
+        if self.path == "/latest/api/token":
+            self.head(200, ("Content-Length", "1"))
+            return self.wfile.write(b"t")
         self.error()
 
     def do_POST(self):
@@ -79,6 +82,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         mode = self.server.mode
+        if mode == "endless credentials":
+            # Those of a container and of an instance; the role's name is a short answer of the latter.
+            self.head(200, ("Transfer-Encoding", "chunked"))
+            return self.endless(b"10000\r\n" + b"x" * 65536 + b"\r\n")
         first, last = 0, len(BODY) - 1
         if "bytes=" in self.headers.get("Range", ""):
             first, last = (int(place) for place in self.headers["Range"].split("=")[1].split("-"))
@@ -154,6 +161,7 @@ CASES = [
     ("an endless error", "more than 1048576 bytes where an error is expected", 20, 1),
     ("an endless compressed error", "more than 1048576 bytes where an error is expected", 20, 1),
     ("compressed", "sends more than the", 20, 1),
+    ("endless credentials", "more than 1048576 bytes where a short answer is expected", 20, 2),
     ("an endless listing", "more than 67108864 bytes where a part of a listing is expected", 40, 2),
 ]
 LONG = [("a slow drip", "", 90, 1)]
@@ -165,18 +173,26 @@ def attacked(tool, server, case, folder):
     url = f"http://127.0.0.1:{server.server_port}/a.jsonl"
     environment = {**os.environ, "UL2_PREP_RETRY_SECONDS": "8", "NO_PROXY": "127.0.0.1"}
     faults = []
-    commands = [["run", url, "--out", str(folder / mode.replace(" ", "-")), "--quiet", "--workers", "1"]]
-    stores = {"AWS_ENDPOINT_URL": url.removesuffix("/a.jsonl"), "AWS_ALLOW_HTTP": "true", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
-    if "endless" in mode and "head" not in mode and "compressed" not in mode:
-        environment |= stores
-        listing = ["run", "s3://bucket/in/", *commands[0][2:]]
-        commands = [listing] if "listing" in mode else [*commands, listing]
-    if mode == "more than the range":
-        commands.append(["recipes", "--tokenizer", url.replace("a.jsonl", "tokenizer.json")])
-    for command in commands:
+    options = ["--out", str(folder / mode.replace(" ", "-")), "--quiet", "--workers", "1"]
+    commands = [(["run", url, *options], {})]
+    listing = ["run", "s3://bucket/in/", *options]
+    endpoint = url.removesuffix("/a.jsonl")
+    store = {"AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true"}
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    if mode == "endless credentials":
+        (folder / "token").write_text("t")
+        pod = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": url, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(folder / "token")}
+        commands = [(listing, store | pod), (listing, store | {"AWS_METADATA_ENDPOINT": endpoint})]
+    elif mode == "an endless listing":
+        commands = [(listing, store | keys)]
+    elif mode == "an endless error":
+        commands.append((listing, store | keys))
+    elif mode == "more than the range":
+        commands.append((["recipes", "--tokenizer", url.replace("a.jsonl", "tokenizer.json")], {}))
+    for command, more in commands:
         begin = time.monotonic()
         limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
-        process = subprocess.Popen([tool, *command], env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, preexec_fn=limit)
+        process = subprocess.Popen([tool, *command], env=environment | more, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, preexec_fn=limit)
         killer = threading.Timer(seconds, process.kill)
         killer.start()
         said = process.stderr.read().decode()
