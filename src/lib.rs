@@ -20,6 +20,7 @@
 //! tokenize  recipe
 //! reject
 //! denoise  store  files  json  digest  numbers
+//! guidance
 //! ```
 //!
 //! - [`commands`] has a file for each command; [`settings`] turns arguments and recipes into a [`denoise::Spec`] and a job; [`report`] prints.
@@ -35,6 +36,7 @@ pub mod commands;
 pub mod denoise;
 pub mod digest;
 pub mod files;
+pub mod guidance;
 pub mod input;
 pub mod inspect;
 pub mod json;

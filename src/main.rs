@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use ul2_prep::cli::usage;
-use ul2_prep::commands::{self, hints};
+use ul2_prep::commands::{self, known_errors};
 use ul2_prep::report;
 
 #[global_allocator]
@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     match commands::execute(&cli) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            report::failure(&format!("{:#}", failure.error), hints::hint(&failure.error).as_deref());
+            report::failure(&format!("{:#}", failure.error), known_errors::hint(&failure.error).as_deref());
             ExitCode::from(failure.exit_code)
         }
     }

@@ -98,7 +98,7 @@ Exit codes:
   2    usage, recipe or environment
   64   of `run --plan`, `status` and `finalize`: another attempt would fail as well
   75   of the same: another attempt may go better
-  130  interrupted by Ctrl-C, 143 by a termination request; the same command goes on";
+  130  interrupted by Ctrl-C, 143 by a termination request; the same command resumes";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -109,7 +109,7 @@ Examples:
   ul2-prep run s3://corpus/pile/ --out s3://sets/pile-ul2 --tokenizer t5/tokenizer.json
   ul2-prep run --plan s3://sets/pile-ul2 --unit 3
 
-The same command again goes on where an interrupted run stopped.";
+The same command resumes an interrupted run.";
 
 const PLAN_EXAMPLES: &str = "\
 Examples:

@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::cli::masking::SpecArgs;
 use crate::cli::values::seed;
+use crate::guidance::Guidance;
 
 /// `ul2-prep recipes`.
 #[derive(Debug, Args)]
@@ -65,5 +66,11 @@ impl RecipesArgs {
             labels_length: self.labels_length,
             ..SpecArgs::default()
         }
+    }
+}
+
+impl Guidance for FlagOfNoUse {
+    fn hint(&self) -> Option<String> {
+        Some("`--example` shows a recipe with a tokenizer, `ul2-prep recipes` without a name the lengths of all".into())
     }
 }

@@ -7,7 +7,7 @@ use crate::cli::{Cli, refuse_empty};
 
 /// Flags that other tools have, and the flags that do the same here.
 const ELSEWHERE: [(&[&str], &str); 6] = [
-    (&["--resume", "--continue", "--restart"], "the same command again goes on where it stopped"),
+    (&["--resume", "--continue", "--restart"], "the same command again resumes where it stopped"),
     (
         &["--overwrite", "--force", "-f", "--clobber", "--replace"],
         "the tool never replaces a data set: name a new folder with `--out`",

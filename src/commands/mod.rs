@@ -3,8 +3,8 @@
 pub mod earlier_runs;
 pub mod exit;
 pub mod generate;
-pub mod hints;
 pub mod inspect;
+pub mod known_errors;
 pub mod plan;
 pub mod recipes;
 pub mod reproduce;

@@ -50,7 +50,7 @@ pub(crate) fn execute_plan(args: &PlanArgs) -> Result<()> {
     };
     let mut text = report::plan::plan(&settings);
     if goes_on {
-        text += "\nthe data set in the folder can go on with these settings\n";
+        text += "\na run with these settings resumes the data set in the folder\n";
     }
     // Print what is known at once, before the sample, which takes a second.
     report::data(&text)?;

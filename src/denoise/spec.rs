@@ -11,6 +11,7 @@ use crate::denoise::pattern::{NoisePattern, Parts};
 use crate::denoise::segmenting::{Segmenting, Window};
 use crate::denoise::stream::{Seed, Stream, StreamKey};
 use crate::denoise::vocabulary::Vocabulary;
+use crate::guidance::Guidance;
 
 /// The version of `docs/reference/masking.md`. Every change that changes a row increments it.
 pub const MASKING_VERSION: u32 = 1;
@@ -194,6 +195,29 @@ pub enum SpecError {
     /// Recorded segment lengths that differ from the computed ones.
     #[error("the recorded segment length of `{name}` is {recorded}, but the spec gives {computed}")]
     SegmentLength { name: String, recorded: u64, computed: u32 },
+}
+
+impl Guidance for SpecError {
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::SequenceLength { .. } => "`--sequence-length` alone lets inputs and labels be as long as the row",
+            Self::EmptyInputs { .. } => {
+                "`--layout causal` makes rows for decoder-only models; a mode token or `eos = \"both\"` fills the inputs"
+            }
+            Self::NoPad => "name it with `--pad-token`",
+            Self::NoEosBetween => "name it with `--eos-token`, or set `eos_between = false`",
+            Self::NoEos { .. } => "name it with `--eos-token`, or set `eos = \"none\"` in the recipe",
+            Self::NoSentinels { .. } => {
+                "name the sentinels with `sentinels = [\"…{n}…\"]` in the recipe, or use a tokenizer that has \
+                 `<extra_id_0>`, …"
+            }
+            Self::TooShort { .. } => {
+                "raise `--inputs-length` and `--labels-length`, or use a tokenizer with more sentinels"
+            }
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
 }
 
 /// The requirements of a pattern of labels.

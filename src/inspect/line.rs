@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::guidance::{Class, Guidance};
 use crate::input::InputError;
 use crate::input::batch::{Batch, BatchReader};
 use crate::input::reader::Limits;
@@ -38,6 +39,21 @@ pub enum LineError {
         "{source_name}:{line}: no row begins with this line: it is blank, too short, or joined with the lines before it"
     )]
     NoRow { source_name: String, line: u64 },
+}
+
+impl Guidance for LineError {
+    fn class(&self) -> Option<Class> {
+        Some(Class::Data)
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Input(error) => error.hint(),
+            Self::Unit(error) => error.hint(),
+            Self::Output(error) => error.hint(),
+            Self::NoLine { .. } | Self::Rejected { .. } | Self::NoRow { .. } => None,
+        }
+    }
 }
 
 impl LineError {

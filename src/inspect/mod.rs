@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use crate::denoise::{Address, Decoded, Seed, Spec};
+use crate::guidance::{Class, Guidance};
 use crate::output::commit::ShardFile;
 use crate::output::data_set::{DATA, DataSet};
 use crate::output::fetched::Fetched;
@@ -82,6 +83,15 @@ pub enum InspectError {
     /// Rows without the ids, or without the columns that tell examples apart.
     #[error("the data set has no column `{}`", .0.join("`, `"))]
     NoColumn(Vec<String>),
+}
+
+impl Guidance for InspectError {
+    fn class(&self) -> Option<Class> {
+        match self {
+            Self::Rows(error) => error.class(),
+            Self::NoColumn(_) => Some(Class::Usage),
+        }
+    }
 }
 
 impl Choice {

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::files::bounded::{self, MOST, MOST_RECORD};
 use crate::files::private::{Spool, new_file};
+use crate::output::error::NoNewNames;
 use crate::output::faults::{Faults, Step};
 use crate::output::fetched::{Fetched, missing};
 use crate::output::names;
@@ -578,23 +579,6 @@ impl DataSet {
 /// Most bytes of a file of the data set that is read as a whole.
 fn most(relative: &str) -> u64 {
     if relative.starts_with(COMMITS) { MOST_RECORD } else { MOST }
-}
-
-/// A file system that has no hard links, and no rename that keeps an existing file.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the file system of `{folder}` has neither hard links nor a rename that replaces nothing: a data set cannot be made there"
-)]
-pub struct NoNewNames {
-    folder: String,
-    #[source]
-    cause: io::Error,
-}
-
-impl From<NoNewNames> for io::Error {
-    fn from(error: NoNewNames) -> Self {
-        Self::new(ErrorKind::Unsupported, error)
-    }
 }
 
 /// Whether a failed link shows that the file system has no hard links.

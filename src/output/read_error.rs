@@ -22,7 +22,7 @@ pub enum ReadError {
 // The messages of both crates end with the system's message, which is also in the chain, so it would be printed twice.
 impl From<parquet::errors::ParquetError> for ReadError {
     fn from(error: parquet::errors::ParquetError) -> Self {
-        crate::output::system_cause(error).map_or_else(Self::Parquet, Self::Io)
+        crate::output::error::system_cause(error).map_or_else(Self::Parquet, Self::Io)
     }
 }
 

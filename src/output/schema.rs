@@ -9,6 +9,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::schema::types::ColumnPath;
 
 use crate::denoise::Spec;
+use crate::guidance::Guidance;
 use crate::output::encoding::PageFormat;
 
 /// A column of a shard.
@@ -192,6 +193,17 @@ pub enum ColumnError {
     /// A column that is named twice.
     #[error("the column `{0}` is asked for twice")]
     Twice(Column),
+}
+
+impl Guidance for ColumnError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotPacked(_) => Some("`--pack` puts several examples into a row".into()),
+            Self::NotCausal(_) => Some("`--layout causal` makes rows for decoder-only models".into()),
+            Self::Causal(_) => Some("use `input_segment_ids` and `input_positions` for the labels as well".into()),
+            Self::Twice(_) => None,
+        }
+    }
 }
 
 impl RowFormat {

@@ -1,11 +1,14 @@
 //! Why a unit or a run failed.
 
+use crate::guidance::{Class, Guidance};
 use crate::input::InputError;
+use crate::input::source::Compression;
 use crate::numbers::exact;
 use crate::output::OutputError;
 use crate::pipeline::first_reject::{Document, First, LinesRead};
 use crate::plan::error::PlanError;
 use crate::plan::state::ranges;
+use crate::reject::Reason;
 
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
@@ -43,10 +46,10 @@ pub enum RunError {
 /// The part of a run that is kept.
 fn kept(shards: Option<usize>) -> String {
     match shards {
-        None => "what is committed stays, the same command goes on from there".to_owned(),
-        Some(0) => "nothing is committed yet, the same command begins again".to_owned(),
-        Some(1) => "1 finished shard is kept, the same command goes on after it".to_owned(),
-        Some(shards) => format!("{shards} finished shards are kept, the same command goes on after them"),
+        None => "committed shards are kept, the same command resumes after them".to_owned(),
+        Some(0) => "no shard is finished yet, the same command starts over".to_owned(),
+        Some(1) => "1 finished shard is kept, the same command resumes after it".to_owned(),
+        Some(shards) => format!("{shards} finished shards are kept, the same command resumes after them"),
     }
 }
 
@@ -81,4 +84,85 @@ pub enum UnitError {
     /// The user or the system asked to stop, or another unit failed.
     #[error("stopped")]
     Stopped,
+}
+
+impl Guidance for RunError {
+    fn class(&self) -> Option<Class> {
+        match self {
+            // Transparent errors do not appear in the chain themselves.
+            Self::Plan(error) => error.class(),
+            Self::Interrupted { signal, .. } => Some(Class::Interrupted(*signal)),
+            Self::Missing { .. } => Some(Class::NotDone),
+            Self::OnlyUnit(_) | Self::Unit { .. } | Self::Output(_) => Some(Class::Data),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Output(error) => error.hint(),
+            Self::OnlyUnit(error) => error.hint(),
+            Self::Plan(error) => error.hint(),
+            Self::Missing { .. } => {
+                Some("make them with `ul2-prep run --plan DIR --unit K`, then finalize again".into())
+            }
+            Self::Interrupted { shards: Some(0), .. } => Some("a smaller `--shard-size` commits more often".into()),
+            _ => None,
+        }
+    }
+}
+
+impl Guidance for UnitError {
+    fn class(&self) -> Option<Class> {
+        Some(Class::Data)
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Input(error) => error.hint(),
+            Self::Output(error) => error.hint(),
+            Self::OneDocument { place, document, .. } => Some(as_lines(place, *document)),
+            Self::TooManyRejects { first, .. } | Self::NoDocument { first, .. } => {
+                let of_reason = match first.reason() {
+                    Some(Reason::MissingText) => "name the field that holds the text with `--text-field`",
+                    Some(Reason::MissingLabel) => "name the field that holds the label with `--label-field`",
+                    Some(Reason::NotAnObject) => "a source holds one JSON object a line",
+                    _ if matches!(self, Self::NoDocument { .. }) => "mend the source, or leave it out",
+                    _ => "mend the source, or allow more with `--max-rejects`",
+                };
+                Some(of_reason.into())
+            }
+            Self::SourceChanged { .. } => {
+                Some("put the old source back, or make the data set anew in another folder".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A command that turns a file with one JSON document into JSON lines.
+fn as_lines(place: &str, document: Document) -> String {
+    let filter = match document {
+        Document::Array => "'.[]'",
+        Document::Object => ".",
+    };
+    let file_name = place.rsplit('/').next().unwrap_or(place);
+    let stem = file_name.split('.').next().unwrap_or(file_name);
+    let (file, lines) = (quoted(place), quoted(&format!("{stem}.lines.jsonl")));
+    let command = match Compression::of(place) {
+        _ if place.contains("://") => format!("jq -c {filter} FILE > {lines}"),
+        Some(Compression::Zstd) => format!("zstd -dc {file} | jq -c {filter} > {lines}"),
+        Some(Compression::Gzip) => format!("gzip -dc {file} | jq -c {filter} > {lines}"),
+        _ => format!("jq -c {filter} {file} > {lines}"),
+    };
+    format!("`{command}` writes one record a line: give that file instead")
+}
+
+/// A word quoted for a shell.
+fn quoted(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+,:@%".contains(letter);
+    if word.chars().all(is_plain) && !word.starts_with('-') {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }

@@ -1,6 +1,7 @@
 //! Why the plans of a data set cannot be used.
 
-use crate::output::OutputError;
+use crate::guidance::{Class, Guidance};
+use crate::output::error::{OutputError, of_system};
 
 /// Why a data set's plans conflict with the plan asked for.
 #[derive(Debug, thiserror::Error)]
@@ -38,4 +39,35 @@ pub enum InputsError {
     /// An error of the system, or an invalid location.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+impl Guidance for PlanError {
+    fn class(&self) -> Option<Class> {
+        Some(match self {
+            Self::OtherPlan { .. } | Self::NotGiven { .. } | Self::NothingToExtend { .. } => Class::Usage,
+            Self::Output(_) => Class::Data,
+        })
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::OtherPlan { only_new_sources: true, .. } => "`--extend` adds the new sources to the data set".into(),
+            Self::OtherPlan { .. } => "use the same settings, or name another folder with `--out`".into(),
+            Self::NothingToExtend { .. } => "without `--extend` the run begins one".into(),
+            Self::NotGiven { .. } => "finish the data set first, or give all its sources".into(),
+            Self::Output(error) => return error.hint(),
+        })
+    }
+}
+
+impl Guidance for InputsError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Damaged { .. } => Some(
+                "name the sources and `--tokenizer`, or write it again with the same `ul2-prep plan … --write`".into(),
+            ),
+            Self::NotUtf8(_) => Some("rename the file or its folder".into()),
+            Self::Io(error) => of_system(error),
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use crate::denoise::Spec;
+use crate::guidance::{Class, Guidance};
 use crate::output::data_set::DataSet;
 use crate::output::fetched::Fetched;
 use crate::output::read::Shard;
@@ -29,6 +30,12 @@ pub enum RowsError {
         row: u64,
         reason: String,
     },
+}
+
+impl Guidance for RowsError {
+    fn class(&self) -> Option<Class> {
+        Some(Class::Data)
+    }
 }
 
 /// A shard of a data set, on this machine.

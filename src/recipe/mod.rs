@@ -18,6 +18,7 @@ use crate::denoise::{
     RandomSpans, SSentinel, Segmenting, Separate, SpecError, Suffix, Whole,
 };
 use crate::files::bounded;
+use crate::guidance::Guidance;
 
 /// The default recipe.
 pub const DEFAULT: &str = "ul2r";
@@ -116,6 +117,22 @@ pub enum RecipeError {
         line: usize,
         message: String,
     },
+}
+
+impl Guidance for RecipeError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unknown { nearest: Some(nearest), .. } => Some(format!("there is a recipe `{nearest}`")),
+            Self::Unknown { nearest: None, .. } => {
+                Some("`ul2-prep recipes` lists the built-in ones; a file's name ends in `.toml`".into())
+            }
+            Self::NoLabelField { .. } => {
+                Some("name the label's field with `--label-field`, or `label_field` in the recipe".into())
+            }
+            Self::At { .. } => Some("`ul2-prep recipes ul2r` prints a recipe with every key explained".into()),
+            Self::Read(_) => None,
+        }
+    }
 }
 
 /// A recipe: a mixture of denoisers and the rows it is meant for. Command-line flags of the same names win.

@@ -18,6 +18,7 @@ use std::io::{self, Write as _};
 use std::ops::ControlFlow;
 
 use crate::denoise::TokenizerId;
+use crate::guidance::{Class, Guidance};
 pub use crate::numbers::{counted, grouped};
 pub use crate::report::progress::{ProgressReport, clear};
 use crate::report::terminal::{one_line, visible};
@@ -26,6 +27,12 @@ use crate::report::terminal::{one_line, visible};
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output: {0}")]
 pub struct OutputClosed(io::Error);
+
+impl Guidance for OutputClosed {
+    fn class(&self) -> Option<Class> {
+        Some(Class::Data)
+    }
+}
 
 /// Prints data to standard output. A reader that has closed it is not an error.
 ///

@@ -31,9 +31,9 @@ pub fn goes_on(committed: &[usize], states: &[UnitState]) -> Option<String> {
         (0, 0) => None,
         (1, _) if states.len() == 1 => Some("note: the unit is finished, it is not made again".to_owned()),
         (done, _) if done == states.len() => Some(format!("note: all {units} are finished, none is made again")),
-        (0, 1) if states.len() == 1 => Some(format!("note: the run goes on after {shards}")),
+        (0, 1) if states.len() == 1 => Some(format!("note: the run resumes after {shards}")),
         (done, begun) => Some(format!(
-            "note: the run goes on: {} of {units} done, {shards} in {}",
+            "note: the run resumes: {} of {units} done, {shards} in {}",
             grouped(done as u64),
             counted(begun as u64, "other unit")
         )),
@@ -43,7 +43,7 @@ pub fn goes_on(committed: &[usize], states: &[UnitState]) -> Option<String> {
 /// The same for a single unit.
 #[must_use]
 pub fn goes_on_in_unit(committed: usize) -> Option<String> {
-    (committed > 0).then(|| format!("note: the unit goes on after {}", counted(committed as u64, "finished shard")))
+    (committed > 0).then(|| format!("note: the unit resumes after {}", counted(committed as u64, "finished shard")))
 }
 
 /// The message of a repeated command whose data set has been extended since.
@@ -54,7 +54,7 @@ pub fn covered(out: &str, more: usize, unfinished: usize) -> String {
         format!("note: the data set in `{out}` has these sources, finished, and {more} by `--extend`: nothing to do");
     if unfinished > 0 {
         let units = counted(unfinished as u64, "unit");
-        let _ = write!(text, "; {units} of the others not finished, the command with `--extend` goes on with them");
+        let _ = write!(text, "; {units} of the others not finished, the command with `--extend` resumes them");
     }
     text
 }

@@ -1,5 +1,6 @@
 //! Why settings do not go together.
 
+use crate::guidance::Guidance;
 use crate::tokenize::config::CONFIG_NAME;
 
 /// Why settings do not go together.
@@ -105,4 +106,47 @@ pub enum SettingsError {
     /// A folder with something else in it.
     #[error("`{0}` is not empty and holds no data set of `ul2-prep`")]
     ForeignFolder(String),
+}
+
+impl Guidance for SettingsError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoSuchToken { .. } | Self::NoSuchSentinel { .. } => {
+                Some("tokens are looked up by their exact name in the tokenizer file".into())
+            }
+            Self::NoConfiguredToken { flag, .. } => {
+                Some(format!("name a token that it has with `{flag}`, or put the files of one tokenizer together"))
+            }
+            Self::NoSuchSentinels { .. } => {
+                Some("`sentinels = [\"<extra_id_{n}>\"]` in a recipe names `<extra_id_0>`, `<extra_id_1>`, …".into())
+            }
+            Self::TooFewSentinels { .. } => Some(
+                "leave `--strict-sentinels` out to shorten the segments, or use a tokenizer with more sentinels".into(),
+            ),
+            Self::OnlyCausal { .. } => Some("`--layout causal` makes rows for decoder-only models".into()),
+            Self::TakenSeparator { .. } => Some("a separator is a token that nothing else uses, or EOS".into()),
+            Self::ForeignFolder(_) | Self::SameFolder(_) => Some("name a new or an empty folder with `--out`".into()),
+            Self::NoDataSet(_) => Some("DIR is what `--out` of `ul2-prep run` was".into()),
+            Self::Unfinished(_) => Some("the same `ul2-prep run` resumes it".into()),
+            Self::NoTarget(_) => Some("a line is named as `books.jsonl.zst:17`, counted from 1".into()),
+            Self::OtherTokenizer { .. } | Self::NoTokenizer(_) | Self::TokenizerGone { .. } => {
+                Some("name the file with `--tokenizer`".into())
+            }
+            Self::InDataSet(_) => Some("name a file outside its folder".into()),
+            Self::ForeignFile(_) => Some("name another file with `--html`, or move this one elsewhere".into()),
+            Self::NoSource { near: Some(near), .. } => Some(format!("there is a source `{near}`")),
+            Self::NoSource { near: None, .. } => Some("`manifest.json` lists the sources by their names".into()),
+            Self::NoPlan(_) => Some("`ul2-prep plan … --out DIR --write` writes one".into()),
+            Self::OtherVersion(_) | Self::OtherLibrary { .. } => {
+                Some("use the version of the tool that the plan was written by on all machines".into())
+            }
+            Self::NotGiven { .. } => {
+                Some("name the sources after the flags, as they were when the plan was written".into())
+            }
+            Self::NoDenoiser { .. } | Self::NoWorkers | Self::NoUnit { .. } | Self::NoIndex | Self::NoNumber { .. } => {
+                None
+            }
+            Self::NoOracle => Some("leave `--tokenizer-path` out, or name a `tokenizer.json`".into()),
+        }
+    }
 }

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
+use crate::guidance::Guidance;
+
 /// A store's error, or the lack of an answer. Inside an [`io::Error`], whose kind tells the usual cases apart.
 #[derive(Debug, thiserror::Error)]
 #[error("`{url}`: {what}")]
@@ -42,12 +44,6 @@ impl StoreError {
     pub(super) fn with_hint(self, hint: Option<&'static str>) -> Self {
         Self { hint, ..self }
     }
-
-    /// What to do about it, where that is known.
-    #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        self.hint
-    }
 }
 
 /// The text without the user names and passwords of its URLs.
@@ -61,6 +57,33 @@ pub(super) fn without_secrets(text: &str) -> String {
         rest = after[..end].rfind('@').map_or(after, |user| &after[user + 1..]);
     }
     shown + rest
+}
+
+impl Guidance for StoreError {
+    fn hint(&self) -> Option<String> {
+        self.hint.map(str::to_owned)
+    }
+}
+
+impl Guidance for io::Error {
+    fn hint(&self) -> Option<String> {
+        let of_store = self.get_ref().and_then(|error| error.downcast_ref::<StoreError>());
+        if let Some(hint) = of_store.and_then(StoreError::hint) {
+            return Some(hint);
+        }
+        match self.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::NotFound if of_store.is_some() => {
+                Some("credentials and end points come from the environment (`AWS_…`, `GOOGLE_…`, `AZURE_…`)".into())
+            }
+            _ if of_store.is_some() && is_transient(self) => Some(
+                "run the same command again when the store is back: it resumes after the last finished shard".into(),
+            ),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                Some("make room and run the same command again: it resumes after the last finished shard".into())
+            }
+            _ => None,
+        }
+    }
 }
 
 impl From<StoreError> for io::Error {

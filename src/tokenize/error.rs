@@ -1,7 +1,8 @@
 //! Why a tokenizer's file cannot be used.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::guidance::Guidance;
 use crate::tokenize::mistaken::Kind;
 
 /// Why a tokenizer's file cannot be used.
@@ -26,4 +27,33 @@ pub enum TokenizerFileError {
     /// The configuration next to the file is not JSON.
     #[error("`{}` cannot be read as JSON", path.display())]
     Config { path: PathBuf, source: serde_json::Error },
+}
+
+impl Guidance for TokenizerFileError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoFile(_) | Self::Invalid { .. } => Some(
+                "`--tokenizer` takes a Hugging Face `tokenizer.json` or a SentencePiece model, whose name ends in \
+                 `.model`"
+                    .to_owned(),
+            ),
+            Self::Mistaken { kind, .. } => Some(kind.hint().to_owned()),
+            Self::NoSuchFile(path) if is_hub_name(path) => Some(format!(
+                "`--tokenizer` takes a file, a folder, or `bytes`; if `{0}` is a name of the Hugging Face Hub, \
+                 `hf download {0} --include \"tokenizer*\" \"*.model\" --local-dir FOLDER` fetches its files",
+                path.display()
+            )),
+            Self::NoSuchFile(_) | Self::Read(_) => Some("`--tokenizer` takes a file, a folder, or `bytes`".to_owned()),
+            Self::Config { .. } => None,
+        }
+    }
+}
+
+/// Whether a path could be a name on the Hub: `OWNER/MODEL`, or `MODEL`, without an ending.
+fn is_hub_name(path: &Path) -> bool {
+    let of_name = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    let is_part =
+        |part: &str| part.starts_with(|letter: char| letter.is_ascii_alphanumeric()) && part.chars().all(of_name);
+    let is_file = path.extension().is_some_and(|ending| ["json", "model", "txt"].iter().any(|file| ending == *file));
+    path.to_str().is_some_and(|name| !is_file && name.split('/').count() <= 2 && name.split('/').all(is_part))
 }

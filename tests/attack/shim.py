@@ -2,7 +2,7 @@
 """Calls of the C library that go wrong under the tool, one at a time and many at once (`shim.c`).
 
 What does no harm (interruptions, short reads and writes, slow names) may not be noticed. Everything else may end a command, but only with one
-message that names the cause once; what is said to be done is done; and the same command goes on to the bytes of an undisturbed run.
+message that names the cause once; what is said to be done is done; and the same command resumes to the bytes of an undisturbed run.
 """
 
 import sys

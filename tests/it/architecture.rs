@@ -85,7 +85,7 @@ fn first_word(text: &str) -> &str {
 }
 
 /// The floors of the house, from the roof down: a module imports modules of lower floors alone. Modules of one floor do not know each other.
-const FLOORS: [&[&str]; 10] = [
+const FLOORS: [&[&str]; 11] = [
     &["commands"],
     &["report"],
     &["settings"],
@@ -96,6 +96,7 @@ const FLOORS: [&[&str]; 10] = [
     &["tokenize", "recipe"],
     &["reject"],
     &["denoise", "store", "files", "json", "digest", "numbers"],
+    &["guidance"],
 ];
 
 fn floor(module: &str) -> usize {

@@ -1,6 +1,6 @@
 //! What goes wrong: bad lines, damaged sources, a full disk, a stop at any moment.
 //!
-//! Nothing is dropped silently, nothing half-written has a final name, and the same command goes on to the bytes of a run that was
+//! Nothing is dropped silently, nothing half-written has a final name, and the same command resumes to the bytes of a run that was
 //! never stopped. Stops come at moments that depend on the machine; what is asserted holds for every moment.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -489,8 +489,8 @@ fn an_interrupted_run_ends_with_its_signal_and_the_same_command_goes_on_to_the_s
         let (out, ran) = interrupted.unwrap();
         let data_set = fixture.data_set(&out);
         let kept = match data_set.commits().len() {
-            1 => "1 finished shard is kept, the same command goes on after it".to_owned(),
-            count => format!("{count} finished shards are kept, the same command goes on after them"),
+            1 => "1 finished shard is kept, the same command resumes after it".to_owned(),
+            count => format!("{count} finished shards are kept, the same command resumes after them"),
         };
         assert_eq!(ran.failed(code), format!("error: interrupted: {kept}\n"));
         assert_nothing_half_written(&data_set);
@@ -548,7 +548,7 @@ fn a_run_that_goes_on_says_so_and_from_where() {
     let kept = data_set.commits().len();
     let command = format!("run {ARGUMENTS} --out masked");
     let ran = fixture.ran(&command).succeeded();
-    let expected = format!("note: the run goes on after {kept} finished shards");
+    let expected = format!("note: the run resumes after {kept} finished shards");
     assert_eq!(ran.stderr.lines().next(), Some(expected.as_str()));
     assert_eq!(data_set.digests(), *UNINTERRUPTED);
     let again = fixture.ran(&command).succeeded();

@@ -409,7 +409,7 @@ class Tests:
         _, job = scene.submit()
         scene.finalized(job)
         scene.is_the_whole()
-        yield "an array is cancelled: the tools at work stop by themselves, and the same command goes on"
+        yield "an array is cancelled: the tools at work stop by themselves, and the same command resumes"
 
     def lost_node(self):
         scene = Scene(self, "lost_node")

@@ -134,7 +134,7 @@ fn a_flag_of_other_tools_is_answered_with_what_does_the_same_here() {
     assert_snapshot!(refused("--resume"), @r"
     error: unexpected argument '--resume' found
 
-      tip: the same command again goes on where it stopped
+      tip: the same command again resumes where it stopped
 
     For more information, try '--help'.
     ");

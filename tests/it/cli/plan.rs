@@ -52,11 +52,11 @@ fn plan_says_whether_a_data_set_can_go_on() {
     let fixture = small();
     fixture.run("masked", "a.jsonl --seed 7");
     let plan = fixture.ran("plan a.jsonl --no-estimate --seed 7 --out masked").succeeded();
-    assert_eq!(plan.stdout.lines().last(), Some("the data set in the folder can go on with these settings"));
+    assert_eq!(plan.stdout.lines().last(), Some("a run with these settings resumes the data set in the folder"));
     let other = "plan b.jsonl --no-estimate --seed 7 --out masked";
     fixture.write("b.jsonl", record("another source"));
     let plan = fixture.ran(&format!("{other} --extend")).succeeded();
-    assert_eq!(plan.stdout.lines().last(), Some("the data set in the folder can go on with these settings"));
+    assert_eq!(plan.stdout.lines().last(), Some("a run with these settings resumes the data set in the folder"));
     fixture.ran(other).failed(2);
     fixture.ran("plan a.jsonl --no-estimate --seed 8 --out masked").failed(2);
 }
