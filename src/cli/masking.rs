@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::values::{MAX_LINE, Split, column, seed, size, split, window};
-use crate::input::reader::Limits;
+use crate::input::limits::Limits;
 use crate::output::encoding::{Compression, TokenEncoding};
 use crate::output::schema::Column;
 use crate::recipe::RowLayout;

@@ -1,6 +1,6 @@
 //! Parsers for the values of flags.
 
-use crate::input::reader::Limits;
+use crate::input::limits::Limits;
 use crate::output::schema::Column;
 use crate::recipe::nearest;
 

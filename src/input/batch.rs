@@ -18,9 +18,11 @@ use memchr::{memchr, memchr_iter, memrchr};
 use crate::files::aside::{AsideBytes, AsideFile};
 use crate::input::InputError;
 use crate::input::buffers::{Buffer, Buffers};
+use crate::input::compression::Compression;
 use crate::input::frames::{dictionary, window_above};
-use crate::input::reader::{FileDigest, Limits, SourceFile, SourceReader};
-use crate::input::source::{Compression, Source};
+use crate::input::limits::Limits;
+use crate::input::reader::{FileDigest, SourceFile, SourceReader};
+use crate::input::source::Source;
 
 /// Decompressed bytes at which a block or a batch ends: a row group of 8 to 80 MB of ids, with any tokenizer.
 pub const BLOCK_BYTES: usize = 8 << 20;

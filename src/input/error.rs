@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use crate::guidance::{Class, Guidance};
-use crate::input::reader::Limits;
-use crate::input::source;
+use crate::input::compression::ENDINGS;
+use crate::input::limits::Limits;
 use crate::store::StoreError;
 
 /// What can go wrong with a source as a whole. A bad line is not an error but a [`Reject`](crate::reject::Reject).
@@ -99,7 +99,7 @@ pub enum DiscoverError {
     #[error("no source in `{argument}`; passed over: {passed_over}")]
     PassedOver { argument: String, passed_over: String },
     /// A file given by its path, with an unknown ending.
-    #[error("`{}` is not a source: its name has none of the endings {ENDINGS}", .0.display(), ENDINGS = source::ENDINGS)]
+    #[error("`{}` is not a source: its name has none of the endings {ENDINGS}", .0.display())]
     Ending(PathBuf),
     /// A pipe, a device or a socket.
     #[error("`{}` is not a source: it is neither a file nor a folder", .0.display())]
@@ -206,7 +206,7 @@ fn is_of_a_store(error: &std::io::Error) -> bool {
 impl Guidance for DiscoverError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Nothing(_) | Self::PassedOver { .. } => Some(format!("sources end in {}", source::ENDINGS)),
+            Self::Nothing(_) | Self::PassedOver { .. } => Some(format!("sources end in {ENDINGS}")),
             Self::SameName { .. } => {
                 Some("a source's name is its path below the SOURCE that found it: name a folder above both".into())
             }

@@ -5,10 +5,12 @@
 
 pub mod batch;
 pub mod buffers;
+pub mod compression;
 pub mod error;
 pub mod frames;
 pub mod jsonl;
 mod leading_text;
+pub mod limits;
 pub mod reader;
 pub mod source;
 

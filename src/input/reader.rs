@@ -7,38 +7,13 @@ use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 
 use crate::input::InputError;
-use crate::input::source::{Compression, Source};
+use crate::input::compression::Compression;
+use crate::input::limits::Limits;
+use crate::input::source::Source;
 use crate::store::{Location, Object, Pieces};
 
 /// Bytes requested from the file at a time.
 const FILE_BUFFER: usize = 1 << 17;
-
-/// Limits on what a source may ask for. They decide no row, only whether a source is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Largest window of a Zstandard frame, in bytes: the decompressor holds one. It is rounded up to a power of two.
-    pub window: u64,
-    /// Most decompressed bytes for each byte of the file, beyond the first [`FREE_EXPANSION`].
-    pub expansion: u64,
-}
-
-impl Limits {
-    /// The smallest limit on the window: the format's smallest window.
-    pub const LEAST_WINDOW: u64 = 1 << 10;
-    /// The largest limit on the window: the window of `zstd --long=31`.
-    pub const MOST_WINDOW: u64 = 1 << 31;
-
-    fn window_log(self) -> u32 {
-        self.window.clamp(Self::LEAST_WINDOW, Self::MOST_WINDOW).next_power_of_two().ilog2()
-    }
-}
-
-impl Default for Limits {
-    /// The window of `zstd -22 --ultra` and `--long`, and an expansion that text never comes near.
-    fn default() -> Self {
-        Self { window: 128 << 20, expansion: 1000 }
-    }
-}
 
 /// Decompressed bytes that any source may have, however small its file is.
 pub const FREE_EXPANSION: u64 = 1 << 30;

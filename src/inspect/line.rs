@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::guidance::{Class, Guidance};
 use crate::input::InputError;
 use crate::input::batch::{Batch, BatchReader};
-use crate::input::reader::Limits;
+use crate::input::limits::Limits;
 use crate::input::source::Source;
 use crate::output::OutputError;
 use crate::output::rebuild::write_aside;

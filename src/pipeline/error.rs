@@ -2,7 +2,7 @@
 
 use crate::guidance::{Class, Guidance};
 use crate::input::InputError;
-use crate::input::source::Compression;
+use crate::input::compression::Compression;
 use crate::numbers::exact;
 use crate::output::OutputError;
 use crate::pipeline::first_reject::{Document, First, LinesRead};

@@ -9,7 +9,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use crate::input::batch::{Batch, BatchReader};
-use crate::input::reader::Limits;
+use crate::input::limits::Limits;
 use crate::input::source::Source;
 use crate::output::counts::{DenoiserCounts, SourceCounts};
 use crate::pipeline::documents::Shared;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use rayon::ThreadPool;
 
 use crate::input::buffers::Buffers;
-use crate::input::reader::Limits;
+use crate::input::limits::Limits;
 use crate::input::source::Source;
 use crate::output::data_set::DataSet;
 use crate::output::unit_writer::ShardOptions;

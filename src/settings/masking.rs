@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::Result;
 
 use crate::denoise::Spec;
-use crate::input::reader::Limits;
+use crate::input::limits::Limits;
 use crate::input::source::Source;
 use crate::output::data_set::DataSet;
 use crate::output::encode::RowGroupEncoder;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::input::reader::Limits;
+use crate::input::limits::Limits;
 use crate::input::source::Source;
 use crate::output::unit_writer::ShardOptions;
 use crate::pipeline::documents::Shared;
