@@ -11,8 +11,10 @@ use ul2_prep::denoise::Vocabulary;
 use ul2_prep::tokenize::file::TokenizerFile;
 use ul2_prep::tokenize::{Scratch, Tokenizer, TokenizerPath};
 
-/// The shapes that have a fast path: Unigram of T5's, BPE of GPT-2's and of Llama-2's, characters as in ByT5's.
-const SHAPES: [&str; 4] = ["unigram", "byte-level BPE", "BPE", "characters"];
+/// The shapes that have a fast path: Unigram of T5's, BPE of GPT-2's and of Llama-2's, characters as in ByT5's, and those of models of today.
+const SHAPES: [&str; 12] = [
+    "unigram", "byte-level BPE", "BPE", "characters", "llama3", "qwen3", "o200k", "deepseek", "neox", "starcoder", "gemma3", "mistral",
+];
 
 /// Merges of the third shape. None reaches over a place where something that is no `▁` stands in front of a `▁`.
 const MERGES: [&str; 18] = [
@@ -47,7 +49,8 @@ fn file(shape: &str) -> Vec<u8> {
             let normalizers = json!([{ "type": "Prepend", "prepend": "▁" }, spaces]);
             bpe(&MERGES, json!({ "type": "Sequence", "normalizers": normalizers })).to_string().into()
         }
-        _ => bpe(&[], Value::Null).to_string().into(),
+        "characters" => bpe(&[], Value::Null).to_string().into(),
+        name => fixture(&format!("shapes/{name}/tokenizer.json")),
     }
 }
 
@@ -92,7 +95,7 @@ impl Paths {
 }
 
 thread_local! {
-    static PATHS: RefCell<[Paths; 4]> = RefCell::new(SHAPES.map(Paths::of));
+    static PATHS: RefCell<[Paths; 12]> = RefCell::new(SHAPES.map(Paths::of));
 }
 
 fuzz_target!(|data: &[u8]| {

@@ -30,6 +30,8 @@ pub const LIBRARY: &str = "tokenizers 0.23.2";
 
 /// A `tokenizer.json`, read.
 pub struct JsonFile {
+    /// The file's bytes: the crate does not expose all that they say.
+    json: Vec<u8>,
     tokenizer: Arc<tokenizers::Tokenizer>,
     /// The model's id of unknown text, which the crate does not expose.
     unknown_id: Option<u32>,
@@ -76,7 +78,7 @@ impl JsonFile {
         let unknown_id = serde_json::from_slice::<FileFields>(&json).ok().and_then(|file| file.model.unk_id);
         let tokenizer = Arc::new(tokenizer);
         let sha256 = crate::digest::hex(&Sha256::digest(&json));
-        Ok(Self { tokenizer, unknown_id, sha256, config, switched_off, care })
+        Ok(Self { json, tokenizer, unknown_id, sha256, config, switched_off, care })
     }
 
     /// The tokenizer with the reserved ids of `vocabulary`.
@@ -88,15 +90,17 @@ impl JsonFile {
             TokenizerPath::Auto if self.care.is_some() => {
                 (None, format!("{LIBRARY}: the file may make much of a text, so each is looked at first"))
             }
-            TokenizerPath::Auto => match guarded(|| Fast::new(&self.tokenizer, self.unknown_id, reserved)) {
-                Ok(Ok(fast)) => {
-                    let name = fast.name().to_owned();
-                    (Some(fast), name)
+            TokenizerPath::Auto => {
+                match guarded(|| Fast::new(&self.tokenizer, &self.json, self.unknown_id, reserved)) {
+                    Ok(Ok(fast)) => {
+                        let name = fast.name();
+                        (Some(fast), name)
+                    }
+                    Ok(Err(reason)) => (None, format!("{LIBRARY}: {reason}")),
+                    // The library still decides on each text.
+                    Err(message) => (None, format!("{LIBRARY}: it panicked while the file was looked at: {message}")),
                 }
-                Ok(Err(reason)) => (None, format!("{LIBRARY}: {reason}")),
-                // The library still decides on each text.
-                Err(message) => (None, format!("{LIBRARY}: it panicked while the file was looked at: {message}")),
-            },
+            }
         };
         HfTokenizer {
             tokenizer: self.tokenizer.clone(),

@@ -107,8 +107,21 @@ fn files_below(folder: &Path, ending: &str) -> Vec<PathBuf> {
     files
 }
 
-fn fixtures() -> [PathBuf; 2] {
-    ["fixtures/tokenizer", "fixtures/tokenizer-bpe"].map(|folder| repository(folder).join("tokenizer.json"))
+/// The files of all shapes: T5's, GPT-2's, and those of models of today.
+fn fixtures() -> Vec<PathBuf> {
+    let mut files = files_below(&repository("fixtures/shapes"), "tokenizer.json");
+    files.extend(
+        ["fixtures/tokenizer", "fixtures/tokenizer-bpe"].map(|folder| repository(folder).join("tokenizer.json")),
+    );
+    files
+}
+
+/// The added tokens of a file, and a few things that stand next to them.
+fn added_tokens(file: &Path) -> Vec<String> {
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    let added = json["added_tokens"].as_array().unwrap();
+    let contents = added.iter().map(|token| token["content"].as_str().unwrap().to_owned());
+    contents.chain(["  <", "> </", "\n\n", "a\u{301}\u{327}"].map(str::to_owned)).collect()
 }
 
 #[test]
@@ -118,8 +131,10 @@ fn documents_of_the_fixtures_have_the_same_ids_on_both_paths() {
     let cases = json_lines(repository("fixtures/ids/unigram.jsonl"));
     let picked = cases.iter().map(|case| case["text"].as_str().unwrap().to_owned());
     let texts: Vec<String> = texts.into_iter().chain(picked).collect();
+    assert_eq!(fixtures().len(), 10);
     for file in fixtures() {
-        assert!(both(&file)[0].path().starts_with("fast"), "{}", both(&file)[0].path());
+        let path = both(&file)[0].path();
+        assert!(path.starts_with("fast") && !path.contains("crate"), "{}: {path}", file.display());
         assert!(assert_identical(&file, texts.iter().cloned()).bytes > 1_000_000);
     }
 }
@@ -127,7 +142,9 @@ fn documents_of_the_fixtures_have_the_same_ids_on_both_paths() {
 #[test]
 fn adversarial_texts_have_the_same_ids_on_both_paths() {
     for file in fixtures() {
-        assert_identical(&file, (0..5_000).map(adversarial::text));
+        assert_identical(&file, (0..2_500).map(adversarial::text));
+        let tokens = added_tokens(&file);
+        assert_identical(&file, (0..2_500).map(|number| adversarial::text_with(number, &tokens)));
     }
 }
 
@@ -151,6 +168,8 @@ fn every_document_of_a_corpus_has_the_same_ids_on_both_paths() {
     for file in files_below(&tokenizers, "tokenizer.json") {
         println!("{}", serde_json::json!({ "tokenizer": file, "path": both(&file)[0].path() }));
         compared(&texts, assert_identical(&file, (0..adversarial).map(adversarial::text)));
+        let tokens = added_tokens(&file);
+        assert_identical(&file, (0..adversarial).map(|number| adversarial::text_with(number, &tokens)));
         for shard in &shards {
             compared(shard, assert_identical(&file, documents(shard).into_iter()));
         }

@@ -2,364 +2,293 @@
 //! own merge code.
 //!
 //! ```text
-//! byte-level (GPT-2)   raw text ──GPT-2's expression, by the classes of characters──▶ words ──▶ cache, else bytes ──▶ merges
-//! Llama-2              raw text ──before each run of spaces──────────────────────────▶ words ──▶ cache, else characters ──▶ merges
+//! text ──added tokens──▶ parts ──normalizer──▶ normal text ──pre-tokenizer──▶ words ──▶ cache, else symbols ──▶ merges
 //! ```
+//!
+//! Each step is the file's own, done where nothing has to be done to most of the text; what a step does not know is given
+//! to the crate (`Normal::Crate`, `Words::Crate`, [`Symbols`]).
 
-use std::convert::Infallible;
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::Deserialize;
-use tokenizers::pre_tokenizers::PreTokenizerWrapper;
-use tokenizers::{ModelWrapper, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer as _, Tokenizer};
+use tokenizers::{
+    Model as _, ModelWrapper, NormalizedString, Normalizer as _, OffsetReferential, OffsetType, PreTokenizer as _,
+    Tokenizer,
+};
 
+use crate::tokenize::fast::added::{AddedTokens, Part};
 use crate::tokenize::fast::cache::{Ahead, Cache, Key};
-use crate::tokenize::fast::conditions::{self, METASPACE, NotFast};
-use crate::tokenize::fast::merges::{Merge, Merger, Merges};
-use crate::tokenize::fast::words::{ByteLevelWords, Classes, Kind};
+use crate::tokenize::fast::conditions::{self, NotFast};
+use crate::tokenize::fast::forms::FormState;
+use crate::tokenize::fast::merge_list;
+use crate::tokenize::fast::merges::{Merger, Merges};
+use crate::tokenize::fast::scanner::Scanner;
+use crate::tokenize::fast::shape::{Front, Normal, Shape, Words};
+use crate::tokenize::fast::symbols::{Symbols, byte_character};
 
 /// The fast path of one tokenizer file. Shared by all workers, each with its own [`BpeState`].
 pub struct FastBpe {
-    /// The tokenizer that the probes and the self-check ask.
+    /// The tokenizer that the probes, the self-check and the steps of the crate ask.
     tokenizer: Arc<Tokenizer>,
+    /// Added tokens that are looked for in the text, and in what the normalizer makes of it.
+    in_text: Option<AddedTokens>,
+    in_normal: Option<AddedTokens>,
+    shape: Shape,
+    symbols: Symbols,
     merges: Merges,
-    words: Words,
-}
-
-/// How text is split into words, and words into symbols.
-enum Words {
-    /// GPT-2's expression; a symbol for each byte.
-    ByteLevel { bytes: [u32; 256], ascii: [Kind; 128] },
-    /// A `▁` before the text and for each space; a symbol for each character.
-    Metaspace(Characters),
-    /// One word, and no merges: a symbol for each character.
-    Characters(Characters),
+    /// A word that is a token is that token, whatever the merges say.
+    ignores_merges: bool,
 }
 
 /// A worker's state between documents.
 pub struct BpeState {
+    forms: FormState,
+    scanners: Vec<Scanner>,
+    lookup: Lookup,
+}
+
+/// A worker's words on their way to ids.
+struct Lookup {
     cache: Cache,
     /// Words, as byte ranges.
     ahead: Ahead<(usize, usize)>,
-    classes: Classes,
     merger: Merger,
+    error: Option<tokenizers::Error>,
 }
-
-/// Fields of the model that the crate does not expose.
-#[derive(Deserialize)]
-struct ModelFields {
-    merges: Vec<(String, String)>,
-    #[serde(default)]
-    dropout: Option<f32>,
-    continuing_subword_prefix: Option<String>,
-    end_of_word_suffix: Option<String>,
-    #[serde(default)]
-    byte_fallback: bool,
-    #[serde(default)]
-    ignore_merges: bool,
-}
-
-/// No symbol for this character.
-const NO_SYMBOL: u32 = u32::MAX;
 
 impl FastBpe {
-    /// The fast path for a file, if words are provably independent in a file of this shape.
+    /// The fast path for a file, whose bytes are `json`.
     ///
     /// # Errors
     ///
     /// [`NotFast`] with the reason.
-    pub fn new(tokenizer: &Arc<Tokenizer>) -> Result<Self, NotFast> {
-        let not = |reason: &str| NotFast(reason.to_owned());
-        let ModelWrapper::BPE(model) = tokenizer.get_model() else { return Err(not("the model is not BPE")) };
-        conditions::check_added_tokens(tokenizer)?;
-        let json = serde_json::to_value(model).map_err(|error| NotFast(error.to_string()))?;
-        let fields: ModelFields = serde_json::from_value(json).map_err(|error| NotFast(error.to_string()))?;
-        if fields.dropout.is_some() || fields.ignore_merges {
-            return Err(not("the BPE model has dropout or ignores merges"));
+    pub fn new(tokenizer: &Arc<Tokenizer>, json: &[u8]) -> Result<Self, NotFast> {
+        let ModelWrapper::BPE(model) = tokenizer.get_model() else {
+            return Err(NotFast("the model is not BPE".to_owned()));
+        };
+        if model.dropout.is_some_and(|dropout| dropout > 0.0) {
+            return Err(NotFast("the BPE model has dropout".to_owned()));
         }
-        if fields.continuing_subword_prefix.is_some() || fields.end_of_word_suffix.is_some() {
-            return Err(not("the BPE model marks pieces by their place in a word"));
-        }
-        let id = |token: &str| tokenizer.get_model_id(token);
-        let words = Words::new(tokenizer, &fields)?;
-        let merges = (0..).zip(&fields.merges).map(|(rank, (left, right))| {
-            let both = format!("{left}{right}");
-            Some((id(left)?, id(right)?, Merge { rank, id: id(&both)? }))
-        });
-        let merges: Option<Vec<_>> = merges.collect();
-        let merges = Merges::new(&merges.ok_or_else(|| not("a merge of the BPE model has no token"))?);
-        let fast = Self { tokenizer: Arc::clone(tokenizer), merges, words };
-        conditions::check_itself(tokenizer, |text, ids| {
-            let mut state = fast.state();
-            fast.encode(text, &mut state, ids);
-            Ok(())
-        })?;
+        let list = merge_list::of_file(json).map_err(NotFast)?;
+        let merges = Merges::new(&merge_list::ids(model, &list).map_err(NotFast)?);
+        let in_text = AddedTokens::new(tokenizer, false).map_err(NotFast)?;
+        let in_normal = AddedTokens::new(tokenizer, true).map_err(NotFast)?;
+        let (shape, symbols) = Shape::new(tokenizer, model, &list, in_normal.is_some());
+        let ignores_merges = model.ignore_merges;
+        let fast =
+            Self { tokenizer: Arc::clone(tokenizer), in_text, in_normal, shape, symbols, merges, ignores_merges };
+        conditions::check_itself(tokenizer, |text, ids| fast.encode(text, &mut fast.state(), ids))?;
         Ok(fast)
     }
 
     /// The name of the path.
     #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self.words {
-            Words::ByteLevel { .. } => "fast byte-level BPE",
-            Words::Metaspace(_) => "fast BPE",
-            Words::Characters(_) => "fast characters",
+    pub fn name(&self) -> String {
+        let name = match (&self.shape.words, &self.symbols) {
+            (Words::Split(_), Symbols::Bytes(_)) => "fast byte-level BPE",
+            (Words::Characters, _) => "fast characters",
+            _ => "fast BPE",
+        };
+        match &self.shape.by_crate {
+            Some(reason) => format!("{name}, words by the `tokenizers` crate: {reason}"),
+            None => name.to_owned(),
         }
     }
 
     /// A worker's state.
     #[must_use]
     pub fn state(&self) -> BpeState {
-        let ascii = match &self.words {
-            Words::ByteLevel { ascii, .. } => *ascii,
-            Words::Metaspace(_) | Words::Characters(_) => [Kind::Unknown; 128],
+        let scanners = match &self.shape.words {
+            Words::Split(splits) => splits.scanners(),
+            _ => Vec::new(),
         };
-        BpeState { cache: Cache::new(), ahead: Ahead::new(), classes: Classes::new(ascii), merger: Merger::default() }
+        let lookup = Lookup { cache: Cache::new(), ahead: Ahead::new(), merger: Merger::default(), error: None };
+        BpeState { forms: FormState::default(), scanners, lookup }
     }
 
     /// Appends the ids of `text` to `ids`.
-    pub fn encode(&self, text: &str, state: &mut BpeState, ids: &mut Vec<u32>) {
-        let BpeState { cache, ahead, classes, merger } = state;
-        match &self.words {
-            Words::ByteLevel { .. } => {
-                let ask = |character: char| kind(&self.tokenizer, character);
-                for word in ByteLevelWords::new(text, classes, ask) {
-                    self.word(text, word, cache, ahead, merger, ids);
-                }
+    ///
+    /// # Errors
+    ///
+    /// The crate's error, where a part of the text is given to it.
+    pub fn encode(&self, text: &str, state: &mut BpeState, ids: &mut Vec<u32>) -> Result<(), tokenizers::Error> {
+        if let Words::Crate = self.shape.words {
+            return self.encode_by_crate(text, state, ids);
+        }
+        let Some(added) = &self.in_text else { return self.normalize(text, true, state, ids) };
+        added.parts(text, |part| match part {
+            Part::Token(id) => {
+                ids.push(id);
+                Ok(())
             }
-            Words::Metaspace(_) => {
+            Part::Text(start, end) => self.normalize(&text[start..end], start == 0, state, ids),
+        })
+    }
+
+    /// Appends the ids of a part of the text without added tokens in it. `is_first` if the text begins with it.
+    fn normalize(
+        &self,
+        text: &str,
+        is_first: bool,
+        state: &mut BpeState,
+        ids: &mut Vec<u32>,
+    ) -> Result<(), tokenizers::Error> {
+        let normal = match &self.shape.normal {
+            Normal::Same => Cow::Borrowed(text),
+            Normal::Form(form, normalizer) => form.normalize(normalizer, text, &mut state.forms)?,
+            Normal::Crate(normalizer) => {
+                let mut made = NormalizedString::from(text);
+                normalizer.normalize(&mut made)?;
+                Cow::Owned(made.get().to_owned())
+            }
+        };
+        let text: &str = &normal;
+        let Some(added) = &self.in_normal else { return self.words(text, is_first, state, ids) };
+        added.parts(text, |part| match part {
+            Part::Token(id) => {
+                ids.push(id);
+                Ok(())
+            }
+            Part::Text(start, end) => self.words(&text[start..end], is_first && start == 0, state, ids),
+        })
+    }
+
+    /// Appends the ids of a normal text.
+    fn words(
+        &self,
+        text: &str,
+        is_first: bool,
+        state: &mut BpeState,
+        ids: &mut Vec<u32>,
+    ) -> Result<(), tokenizers::Error> {
+        let BpeState { scanners, lookup, .. } = state;
+        match &self.shape.words {
+            Words::Split(splits) => {
+                let front = if splits.adds_space && !text.starts_with(' ') && !text.is_empty() { " " } else { "" };
+                let text = if front.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(format!("{front}{text}")) };
+                let text: &str = &text;
+                splits.words(scanners, text, &mut |start, end| self.word(text, (start, end), lookup, ids));
+                self.look_up(text, lookup, ids);
+            }
+            Words::Cut(junctions, front) => {
+                let begins = text.starts_with([' ', '▁']);
+                let has_front = match front {
+                    Front::Nothing => false,
+                    Front::Metaspace => !text.is_empty(),
+                    Front::MetaspaceUnlessThere => !begins && !text.is_empty(),
+                    Front::MetaspaceFirst => is_first && !begins && !text.is_empty(),
+                };
                 let mut start = 0;
+                if has_front {
+                    // The `▁` before the text is one more character of the first word than its bytes show.
+                    start = if junctions.joins_metaspace(text) { junctions.word_end(text.as_bytes(), 0) } else { 0 };
+                    self.merged(text, (0, start), true, lookup, ids);
+                }
                 while start < text.len() {
-                    let end = metaspace_word_end(text.as_bytes(), start);
-                    self.word(text, (start, end), cache, ahead, merger, ids);
+                    let end = junctions.word_end(text.as_bytes(), start);
+                    self.word(text, (start, end), lookup, ids);
                     start = end;
                 }
+                self.look_up(text, lookup, ids);
             }
-            Words::Characters(_) => self.merged(text, (0, text.len()), merger, ids),
+            Words::Characters | Words::Crate => self.merged(text, (0, text.len()), false, lookup, ids),
         }
-        self.look_up(text, cache, ahead, merger, ids);
+        lookup.error.take().map_or(Ok(()), Err)
+    }
+
+    /// Appends the ids of a text whose words the crate makes.
+    fn encode_by_crate(&self, text: &str, state: &mut BpeState, ids: &mut Vec<u32>) -> Result<(), tokenizers::Error> {
+        let added = self.tokenizer.get_added_vocabulary();
+        let mut pieces = added.extract_and_normalize(self.tokenizer.get_normalizer(), text);
+        if let Some(pre_tokenizer) = self.tokenizer.get_pre_tokenizer() {
+            pre_tokenizer.pre_tokenize(&mut pieces)?;
+        }
+        for (word, _, tokens) in pieces.get_splits(OffsetReferential::Normalized, OffsetType::None) {
+            if let Some(tokens) = tokens {
+                ids.extend(tokens.iter().map(|token| token.id));
+            } else if !word.is_empty() {
+                self.word(word, (0, word.len()), &mut state.lookup, ids);
+                self.look_up(word, &mut state.lookup, ids);
+            }
+        }
+        state.lookup.error.take().map_or(Ok(()), Err)
     }
 
     /// Takes the next word and queues it for lookup with others.
     #[inline]
-    fn word(
-        &self,
-        text: &str,
-        word: (usize, usize),
-        cache: &mut Cache,
-        ahead: &mut Ahead<(usize, usize)>,
-        merger: &mut Merger,
-        ids: &mut Vec<u32>,
-    ) {
-        let (start, end) = word;
-        // The first word of Llama-2's shape has one more `▁` than its bytes show.
-        let is_local = start > 0 || matches!(self.words, Words::ByteLevel { .. });
-        let key = if is_local { Key::new(text.as_bytes(), start, end) } else { None };
-        match key {
-            Some(key) if ahead.add(key, word) => self.look_up(text, cache, ahead, merger, ids),
-            Some(_) => {}
-            None => {
-                self.look_up(text, cache, ahead, merger, ids);
-                self.merged(text, word, merger, ids);
-            }
+    fn word(&self, text: &str, word: (usize, usize), lookup: &mut Lookup, ids: &mut Vec<u32>) {
+        let Some(key) = Key::new(text.as_bytes(), word.0, word.1) else {
+            self.look_up(text, lookup, ids);
+            return self.merged(text, word, false, lookup, ids);
+        };
+        if lookup.ahead.add(key, word) {
+            self.look_up(text, lookup, ids);
         }
     }
 
     /// Appends the ids of the queued words.
     #[inline]
-    fn look_up(
+    fn look_up(&self, text: &str, lookup: &mut Lookup, ids: &mut Vec<u32>) {
+        let Lookup { cache, ahead, merger, error } = lookup;
+        let looked_up = cache.look_up(ahead, ids, |word, ids| self.ids(text, word, false, merger, ids));
+        if let Err(first) = looked_up {
+            error.get_or_insert(first);
+        }
+    }
+
+    /// Appends the ids of a word that is not looked up.
+    fn merged(&self, text: &str, word: (usize, usize), has_front: bool, lookup: &mut Lookup, ids: &mut Vec<u32>) {
+        if let Err(first) = self.ids(text, word, has_front, &mut lookup.merger, ids) {
+            lookup.error.get_or_insert(first);
+        }
+    }
+
+    /// Appends the ids of a word by merging. With `has_front` a `▁` stands before it.
+    fn ids(
         &self,
         text: &str,
-        cache: &mut Cache,
-        ahead: &mut Ahead<(usize, usize)>,
+        (start, end): (usize, usize),
+        has_front: bool,
         merger: &mut Merger,
         ids: &mut Vec<u32>,
-    ) {
-        let miss = |word, ids: &mut Vec<u32>| {
-            self.merged(text, word, merger, ids);
-            Ok::<(), Infallible>(())
-        };
-        let Ok(()) = cache.look_up(ahead, ids, miss);
-    }
-
-    /// Appends the ids of a word by merging.
-    fn merged(&self, text: &str, (start, end): (usize, usize), merger: &mut Merger, ids: &mut Vec<u32>) {
+    ) -> Result<(), tokenizers::Error> {
+        let word = &text[start..end];
         let symbols = &mut merger.symbols;
         symbols.clear();
-        match &self.words {
-            Words::ByteLevel { bytes, .. } => {
-                symbols.extend(text.as_bytes()[start..end].iter().map(|&byte| bytes[usize::from(byte)]));
-            }
-            Words::Metaspace(characters) => {
-                if start == 0 {
-                    characters.push('▁', symbols);
+        let spaces = matches!(&self.shape.words, Words::Cut(junctions, _) if junctions.spaces());
+        let mut is_complete = true;
+        if self.ignores_merges
+            && let Some(id) = self.tokenizer.get_model().token_to_id(&self.token(word))
+        {
+            ids.push(id);
+            return Ok(());
+        }
+        match &self.symbols {
+            Symbols::Bytes(bytes) => is_complete = bytes.push(word.as_bytes(), symbols),
+            Symbols::Characters(characters) => {
+                if has_front {
+                    is_complete &= characters.push('▁', symbols);
                 }
-                for character in text[start..end].chars() {
-                    characters.push(if character == ' ' { '▁' } else { character }, symbols);
+                for character in word.chars() {
+                    let character = if spaces && character == ' ' { '▁' } else { character };
+                    is_complete &= characters.push(character, symbols);
                 }
             }
-            Words::Characters(characters) => text.chars().for_each(|character| characters.push(character, symbols)),
         }
-        merger.merge(&self.merges, ids);
-    }
-}
-
-/// The symbols of characters, or of their bytes where a character has none.
-struct Characters {
-    symbols: Vec<u32>,
-    bytes: [u32; 256],
-}
-
-impl Characters {
-    /// The symbols of a model that falls back to all 256 bytes.
-    fn new(tokenizer: &Tokenizer, fields: &ModelFields) -> Result<Self, NotFast> {
-        let mut bytes = [0; 256];
-        for (byte, symbol) in (0..=255_u8).zip(&mut bytes) {
-            let found = tokenizer.get_model_id(&format!("<0x{byte:02X}>")).filter(|_| fields.byte_fallback);
-            *symbol = found.ok_or_else(|| NotFast(format!("the BPE model does not fall back to the byte {byte}")))?;
+        if is_complete {
+            merger.merge(&self.merges, ids);
+        } else {
+            let tokens = self.tokenizer.get_model().tokenize(&self.token(word))?;
+            ids.extend(tokens.iter().map(|token| token.id));
         }
-        let mut symbols = Vec::new();
-        for (token, id) in tokenizers::Model::get_vocab(tokenizer.get_model()) {
-            let mut all = token.chars();
-            if let (Some(character), None) = (all.next(), all.next()) {
-                let place = character as usize;
-                if symbols.len() <= place {
-                    symbols.resize(place + 1, NO_SYMBOL);
-                }
-                symbols[place] = id;
-            }
-        }
-        Ok(Self { symbols, bytes })
+        Ok(())
     }
 
-    fn has(&self, character: char) -> bool {
-        self.symbols.get(character as usize).is_some_and(|&symbol| symbol != NO_SYMBOL)
-    }
-
-    #[inline]
-    fn push(&self, character: char, symbols: &mut Vec<u32>) {
-        match self.symbols.get(character as usize) {
-            Some(&symbol) if symbol != NO_SYMBOL => symbols.push(symbol),
-            _ => {
-                let mut buffer = [0; 4];
-                let encoded = character.encode_utf8(&mut buffer);
-                symbols.extend(encoded.bytes().map(|byte| self.bytes[usize::from(byte)]));
-            }
+    /// A word as the model's vocabulary spells it.
+    fn token<'a>(&self, word: &'a str) -> Cow<'a, str> {
+        match &self.symbols {
+            Symbols::Bytes(_) => word.bytes().map(byte_character).collect::<String>().into(),
+            Symbols::Characters(_) => word.into(),
         }
     }
-}
-
-/// The end of the word that starts at `start`: before the next space (or `▁`) that follows something else.
-fn metaspace_word_end(text: &[u8], start: usize) -> usize {
-    let is_space = |place: usize| -> usize {
-        match text[place] {
-            b' ' => 1,
-            _ if text[place..].starts_with(METASPACE.as_bytes()) => METASPACE.len(),
-            _ => 0,
-        }
-    };
-    let mut place = start;
-    while place < text.len() && is_space(place) > 0 {
-        place += is_space(place);
-    }
-    while place < text.len() && is_space(place) == 0 {
-        place += 1;
-    }
-    place
-}
-
-impl Words {
-    fn new(tokenizer: &Tokenizer, fields: &ModelFields) -> Result<Self, NotFast> {
-        match (tokenizer.get_normalizer(), tokenizer.get_pre_tokenizer()) {
-            (None, Some(PreTokenizerWrapper::ByteLevel(level))) if level.use_regex && !level.add_prefix_space => {
-                Self::byte_level(tokenizer)
-            }
-            (Some(_), None) => Self::metaspace(tokenizer, fields),
-            (None, None) if fields.merges.is_empty() => Characters::new(tokenizer, fields).map(Self::Characters),
-            (_, pre_tokenizer) => {
-                let found = if pre_tokenizer.is_some() { "a pre-tokenizer" } else { "no normalizer" };
-                Err(NotFast(format!("a BPE model with {found} that is neither GPT-2's nor Llama-2's")))
-            }
-        }
-    }
-
-    fn byte_level(tokenizer: &Tokenizer) -> Result<Self, NotFast> {
-        let mut bytes = [0; 256];
-        for (byte, symbol) in (0..=255_u8).zip(&mut bytes) {
-            let name = byte_character(byte).to_string();
-            *symbol = tokenizer
-                .get_model_id(&name)
-                .ok_or_else(|| NotFast(format!("the BPE model has no token for the byte {byte}")))?;
-        }
-        let mut ascii = [Kind::Unknown; 128];
-        for (byte, found) in (0..128_u8).zip(&mut ascii) {
-            *found = kind(tokenizer, char::from(byte));
-        }
-        if ascii[usize::from(b' ')] != Kind::Space || ascii[usize::from(b'\'')] != Kind::Other {
-            return Err(NotFast("the pre-tokenizer does not split as GPT-2's".to_owned()));
-        }
-        Ok(Self::ByteLevel { bytes, ascii })
-    }
-
-    /// Llama-2's shape: `▁` is added before the text and replaces each space, and nothing splits it.
-    fn metaspace(tokenizer: &Tokenizer, fields: &ModelFields) -> Result<Self, NotFast> {
-        let normalizer = serde_json::to_value(tokenizer.get_normalizer()).unwrap_or_default();
-        let expected = serde_json::json!({"type": "Sequence", "normalizers": [
-            {"type": "Prepend", "prepend": METASPACE},
-            {"type": "Replace", "pattern": {"String": " "}, "content": METASPACE},
-        ]});
-        if normalizer != expected {
-            return Err(NotFast("the normalizer is not Llama-2's".to_owned()));
-        }
-        // A token with a `▁` after something else could join two words.
-        let joins = |(left, right): &(String, String)| right.starts_with(METASPACE) && !left.ends_with(METASPACE);
-        if let Some((left, right)) = fields.merges.iter().find(|merge| joins(merge)) {
-            return Err(NotFast(format!("the merge of {left:?} and {right:?} may join two words")));
-        }
-        let characters = Characters::new(tokenizer, fields)?;
-        if !characters.has('▁') {
-            return Err(NotFast("the BPE model has no token `▁`".to_owned()));
-        }
-        Ok(Self::Metaspace(characters))
-    }
-}
-
-/// An id of the model itself, regardless of added tokens.
-trait ModelId {
-    fn get_model_id(&self, token: &str) -> Option<u32>;
-}
-
-impl ModelId for Tokenizer {
-    fn get_model_id(&self, token: &str) -> Option<u32> {
-        tokenizers::Model::token_to_id(self.get_model(), token)
-    }
-}
-
-/// The class of a character in GPT-2's expression, as the file's own pre-tokenizer treats it.
-fn kind(tokenizer: &Tokenizer, character: char) -> Kind {
-    let joins = |first: char| {
-        let Some(pre_tokenizer) = tokenizer.get_pre_tokenizer() else { return false };
-        let mut text = PreTokenizedString::from(format!("{first}{character}"));
-        pre_tokenizer.pre_tokenize(&mut text).is_ok()
-            && text.get_splits(OffsetReferential::Original, OffsetType::None).len() == 1
-    };
-    // The classes exclude each other: letters join letters, numbers join numbers, and characters that are neither, nor
-    // white space, join each other.
-    match (joins('a'), joins('1'), joins('!')) {
-        (true, false, false) => Kind::Letter,
-        (false, true, false) => Kind::Number,
-        (false, false, true) => Kind::Other,
-        _ => Kind::Space,
-    }
-}
-
-/// The character that stands for a byte in byte-level vocabularies (GPT-2's `bytes_to_unicode`).
-fn byte_character(byte: u8) -> char {
-    let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
-    if printable(byte) {
-        return char::from(byte);
-    }
-    // The others follow in order, from U+0100 on.
-    let before = (0..byte).filter(|&byte| !printable(byte)).count();
-    u32::try_from(before).ok().and_then(|before| char::from_u32(0x100 + before)).unwrap_or('\u{FFFD}')
 }

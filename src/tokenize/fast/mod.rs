@@ -5,14 +5,22 @@
 //! about a file without asking its own normalizer and pre-tokenizer, and pass to these whatever they cannot prove local
 //! (docs/internals/tokenization.md).
 
+mod added;
 mod bpe;
 pub(in crate::tokenize) mod cache;
 mod characters;
 pub mod conditions;
+mod forms;
+mod junctions;
+mod merge_list;
 mod merges;
+mod scanner;
+mod shape;
+mod splits;
+mod symbols;
+mod syntax;
 pub(in crate::tokenize) mod trie;
 mod unigram;
-mod words;
 
 use std::sync::Arc;
 
@@ -26,7 +34,7 @@ use crate::tokenize::fast::unigram::{FastUnigram, UnigramState};
 pub enum Fast {
     /// Unigram of T5's shape.
     Unigram(Box<FastUnigram>),
-    /// Byte-level BPE of GPT-2's shape, or BPE of Llama-2's.
+    /// BPE, byte-level or not.
     Bpe(Box<FastBpe>),
 }
 
@@ -39,14 +47,15 @@ pub enum State {
 }
 
 impl Fast {
-    /// The fast path for a file, if there is one for its shape. A Unigram file's text never gives `reserved` ids;
-    /// `unknown_id` is its id of unknown text.
+    /// The fast path for a file, whose bytes are `json`, if there is one for its shape. A Unigram file's text never
+    /// gives `reserved` ids; `unknown_id` is its id of unknown text.
     ///
     /// # Errors
     ///
     /// [`NotFast`] with the reason.
     pub fn new(
         tokenizer: &Arc<Tokenizer>,
+        json: &[u8],
         unknown_id: Option<u32>,
         reserved: impl Fn(u32) -> bool,
     ) -> Result<Self, NotFast> {
@@ -54,16 +63,16 @@ impl Fast {
             ModelWrapper::Unigram(_) => {
                 FastUnigram::new(tokenizer, unknown_id, reserved).map(Box::new).map(Self::Unigram)
             }
-            ModelWrapper::BPE(_) => FastBpe::new(tokenizer).map(Box::new).map(Self::Bpe),
+            ModelWrapper::BPE(_) => FastBpe::new(tokenizer, json).map(Box::new).map(Self::Bpe),
             _ => Err(NotFast("the model is neither Unigram nor BPE".to_owned())),
         }
     }
 
     /// The name of the path.
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> String {
         match self {
-            Self::Unigram(_) => "fast Unigram",
+            Self::Unigram(_) => "fast Unigram".to_owned(),
             Self::Bpe(fast) => fast.name(),
         }
     }
@@ -85,10 +94,7 @@ impl Fast {
     pub fn encode(&self, text: &str, state: &mut State, ids: &mut Vec<u32>) -> Result<(), tokenizers::Error> {
         match (self, state) {
             (Self::Unigram(fast), State::Unigram(state)) => fast.encode(text, state, ids),
-            (Self::Bpe(fast), State::Bpe(state)) => {
-                fast.encode(text, state, ids);
-                Ok(())
-            }
+            (Self::Bpe(fast), State::Bpe(state)) => fast.encode(text, state, ids),
             _ => Err("the state of another tokenizer".into()),
         }
     }

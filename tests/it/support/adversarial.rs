@@ -124,3 +124,18 @@ pub(crate) fn text(number: u64) -> String {
     }
     text
 }
+
+/// Text `number` with up to six of these tokens put into it, at any places.
+pub(crate) fn text_with(number: u64, tokens: &[String]) -> String {
+    let mut text = text(number);
+    let mut choice = Choice(number ^ 0x5DEE_CE66);
+    for _ in 0..choice.below(7) {
+        let Some(token) = tokens.get(choice.below(tokens.len().max(1))) else { break };
+        let mut place = choice.below(text.len() + 1);
+        while !text.is_char_boundary(place) {
+            place -= 1;
+        }
+        text.insert_str(place, token);
+    }
+    text
+}

@@ -1,0 +1,376 @@
+//! Runs a [`Program`] over text as a deterministic automaton that is made while it is used.
+//!
+//! A state is what the backtracking engine may still try at a place, in its order. One step takes the class of the next
+//! character: what can still match goes on, and what matches right here ends all that the engine would try after it. So
+//! the last match seen when nothing goes on is the engine's match.
+
+use std::collections::BTreeMap;
+
+use crate::tokenize::fast::syntax::{Instruction, Program};
+
+/// States before the automaton is made anew.
+const MAX_STATES: usize = 2_000;
+
+/// What a step holds: where the steps of the next state begin, whether there is a match before the character, and whether
+/// the step is not known yet. A dead end and an unknown step have no next state.
+const NEXT: u32 = (1 << 30) - 1;
+const MATCHED: u32 = 1 << 31;
+const UNKNOWN: u32 = 1 << 30;
+
+/// The state in which nothing goes on, and the first one.
+const DEAD: u32 = 0;
+const START: u32 = 1;
+
+/// The class of the end of a text, and of characters that no atom holds: both match nothing.
+const NO_CLASS: u16 = 0;
+
+/// A worker's automaton of one program.
+pub(super) struct Scanner {
+    /// The classes of ASCII characters.
+    ascii: [u16; 128],
+    /// One more than the classes of characters by their scalar value; 0 where it is not known yet.
+    others: Vec<u16>,
+    /// For each class, the atoms that hold its characters, as bits.
+    masks: Vec<u64>,
+    classes: BTreeMap<u64, u16>,
+    /// For each state, what may still be tried.
+    states: Vec<Vec<u32>>,
+    numbers: BTreeMap<Vec<u32>, u32>,
+    /// The steps, by `state << shift | class`.
+    steps: Vec<u32>,
+    shift: u32,
+    /// For each state, ASCII characters known to lead back to it, with a match before them.
+    loops: Vec<[bool; 128]>,
+}
+
+impl Scanner {
+    pub(super) fn new(program: &Program) -> Self {
+        let mut scanner = Self {
+            ascii: [NO_CLASS; 128],
+            others: Vec::new(),
+            masks: vec![0],
+            classes: BTreeMap::from([(0, NO_CLASS)]),
+            states: Vec::new(),
+            numbers: BTreeMap::new(),
+            steps: Vec::new(),
+            shift: 5,
+            loops: Vec::new(),
+        };
+        scanner.forget(program);
+        for byte in 0..128_u8 {
+            scanner.ascii[usize::from(byte)] = scanner.class(program, char::from(byte));
+        }
+        scanner
+    }
+
+    /// Forgets all states.
+    fn forget(&mut self, program: &Program) {
+        self.states.clear();
+        self.numbers.clear();
+        self.steps.clear();
+        self.loops.clear();
+        self.state(Vec::new());
+        self.state(vec![program.start]);
+    }
+
+    /// The number of a state.
+    fn state(&mut self, tries: Vec<u32>) -> u32 {
+        if let Some(&number) = self.numbers.get(&tries) {
+            return number;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "at most `MAX_STATES` and one")]
+        let number = self.states.len() as u32;
+        self.states.push(tries.clone());
+        self.numbers.insert(tries, number);
+        self.steps.resize(self.states.len() << self.shift, UNKNOWN);
+        self.loops.push([false; 128]);
+        number
+    }
+
+    /// The class of a character, as the file's own engine has it.
+    fn class(&mut self, program: &Program, character: char) -> u16 {
+        let bits = program.atoms.iter().enumerate().map(|(bit, atom)| u64::from(atom.holds(character)) << bit);
+        let mask = bits.fold(0, |mask, bit| mask | bit);
+        if let Some(&class) = self.classes.get(&mask) {
+            return class;
+        }
+        // There are at most 2^16 - 2 of them: fewer than kinds of characters.
+        let class = u16::try_from(self.masks.len()).unwrap_or(NO_CLASS);
+        self.masks.push(mask);
+        self.classes.insert(mask, class);
+        if self.masks.len() > 1 << self.shift {
+            self.shift += 1;
+            self.forget(program);
+        }
+        class
+    }
+
+    /// The class of a character beyond ASCII, and whether the states are still the same.
+    #[inline]
+    fn other(&mut self, program: &Program, scalar: u32) -> (u16, bool) {
+        match self.others.get(scalar as usize) {
+            Some(&class) if class > 0 => (class - 1, true),
+            _ => self.ask(program, scalar),
+        }
+    }
+
+    #[cold]
+    fn ask(&mut self, program: &Program, scalar: u32) -> (u16, bool) {
+        let shift = self.shift;
+        let class = char::from_u32(scalar).map_or(NO_CLASS, |character| self.class(program, character));
+        let place = scalar as usize;
+        if self.others.len() <= place {
+            // The table grows in steps, so that text in one script does not pay for all of Unicode.
+            self.others.resize((place + 1).next_multiple_of(1 << 12), 0);
+        }
+        self.others[place] = class + 1;
+        (class, self.shift == shift)
+    }
+
+    /// The end of the match that begins at `start`; `None` if there is none.
+    #[inline]
+    pub(super) fn matched(&mut self, program: &Program, text: &[u8], start: usize) -> Option<usize> {
+        let mut found = usize::MAX;
+        let (mut state, mut place) = (START << self.shift, start);
+        loop {
+            let (class, next) = match text.get(place) {
+                Some(&byte) if byte < 0x80 => (self.ascii[usize::from(byte)], place + 1),
+                Some(_) => {
+                    let (scalar, width) = scalar(text, place);
+                    let (class, is_same) = self.other(program, scalar);
+                    if !is_same {
+                        // The states have new numbers.
+                        return self.matched(program, text, start);
+                    }
+                    (class, place + width)
+                }
+                None => (NO_CLASS, place),
+            };
+            let mut step = self.steps[state as usize + usize::from(class)];
+            if step & UNKNOWN > 0 {
+                match self.step(program, state >> self.shift, class) {
+                    Some(made) => step = made,
+                    None => return self.matched(program, text, start),
+                }
+            }
+            if step & MATCHED > 0 {
+                found = place;
+            }
+            if step & NEXT == DEAD {
+                return (found != usize::MAX).then_some(found);
+            }
+            place = next;
+            if step & NEXT == state {
+                // Most characters are inside of runs.
+                let loops = &self.loops[(state >> self.shift) as usize];
+                let first = place;
+                while let Some(&byte) = text.get(place)
+                    && byte < 0x80
+                    && loops[usize::from(byte)]
+                {
+                    place += 1;
+                }
+                if place > first {
+                    found = place - 1;
+                }
+            }
+            state = step & NEXT;
+        }
+    }
+
+    /// Whether no match begins with the character at `place`; if so, where the next one is.
+    #[inline]
+    pub(super) fn skipped(&self, text: &[u8], place: usize) -> Option<usize> {
+        let byte = *text.get(place)?;
+        let (class, next) = if byte < 0x80 {
+            (self.ascii[usize::from(byte)], place + 1)
+        } else {
+            let (scalar, width) = scalar(text, place);
+            (self.others.get(scalar as usize)?.checked_sub(1)?, place + width)
+        };
+        (self.steps[(START as usize) << self.shift | usize::from(class)] == DEAD).then_some(next)
+    }
+
+    /// Makes the step of a state; `None` if the states have been made anew for it.
+    #[cold]
+    fn step(&mut self, program: &Program, state: u32, class: u16) -> Option<u32> {
+        if self.states.len() > MAX_STATES {
+            self.forget(program);
+            return None;
+        }
+        let mask = self.masks[usize::from(class)];
+        let mut tries = Tries { program, mask, seen: vec![false; program.instructions.len()], next: Vec::new() };
+        let mut matched = false;
+        for &first in &self.states[state as usize] {
+            if tries.follow(first) {
+                matched = true;
+                break;
+            }
+        }
+        let next = tries.next;
+        let next = self.state(next);
+        let step = next << self.shift | if matched { MATCHED } else { 0 };
+        self.steps[(state as usize) << self.shift | usize::from(class)] = step;
+        if next == state && matched {
+            let of_class = self.ascii.iter().map(|&other| other == class);
+            self.loops[state as usize].iter_mut().zip(of_class).for_each(|(loops, of_class)| *loops |= of_class);
+        }
+        Some(step)
+    }
+}
+
+/// What the engine tries at a place, before the next character is known to go on.
+struct Tries<'a> {
+    program: &'a Program,
+    /// Atoms that hold the next character.
+    mask: u64,
+    seen: Vec<bool>,
+    next: Vec<u32>,
+}
+
+impl Tries<'_> {
+    /// Follows an instruction up to the characters that it takes. Returns whether the expression has matched, so that
+    /// nothing is tried any more.
+    fn follow(&mut self, first: u32) -> bool {
+        let mut stack = vec![first];
+        while let Some(place) = stack.pop() {
+            if std::mem::replace(&mut self.seen[place as usize], true) {
+                continue;
+            }
+            match self.program.instructions[place as usize] {
+                Instruction::Character { atom, next } => {
+                    if self.mask >> atom & 1 == 1 && !self.next.contains(&next) {
+                        self.next.push(next);
+                    }
+                }
+                Instruction::Either(first, second) => stack.extend([second, first]),
+                Instruction::Ahead { atom, is_in, next } => {
+                    if (self.mask >> atom & 1 == 1) == is_in {
+                        stack.push(next);
+                    }
+                }
+                Instruction::Match => return true,
+            }
+        }
+        false
+    }
+}
+
+/// The scalar value of the character at `place`, which is beyond ASCII, and its bytes.
+#[inline]
+pub(super) fn scalar(text: &[u8], place: usize) -> (u32, usize) {
+    let byte = |offset: usize| u32::from(text[place + offset]);
+    let rest = |offset: usize| byte(offset) & 0x3F;
+    match text[place] {
+        0..0xE0 => ((byte(0) & 0x1F) << 6 | rest(1), 2),
+        0xE0..0xF0 => ((byte(0) & 0x0F) << 12 | rest(1) << 6 | rest(2), 3),
+        0xF0.. => ((byte(0) & 0x07) << 18 | rest(1) << 12 | rest(2) << 6 | rest(3), 4),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use onig::Regex;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Matches by the automaton, as the crate's `find_iter` has them.
+    fn matches(pattern: &str, text: &str) -> Result<Vec<(usize, usize)>, String> {
+        let program = Program::of_expression(pattern)?;
+        let mut scanner = Scanner::new(&program);
+        let (mut place, mut found) = (0, Vec::new());
+        while place < text.len() {
+            if let Some(next) = scanner.skipped(text.as_bytes(), place) {
+                place = next;
+            } else if let Some(next) = scanner.matched(&program, text.as_bytes(), place) {
+                found.push((place, next));
+                place = next;
+            } else {
+                place += text[place..].chars().next().map_or(1, char::len_utf8);
+            }
+        }
+        Ok(found)
+    }
+
+    fn assert_same(pattern: &str, text: &str) {
+        let expected: Vec<_> = Regex::new(pattern).unwrap().find_iter(text).collect();
+        assert_eq!(matches(pattern, text).unwrap(), expected, "{pattern} in {text:?}");
+    }
+
+    #[test]
+    fn expressions_of_files_in_use_match_what_the_engine_matches() {
+        let text = "It's 12345 o'clock, WE'LL 'Re'ſ  \r\n\r\n \n x\u{301}! //\n\u{a0}٣٤½ ÉCOLE Straße漢字かな\u{2028}🇩🇪'' 's\t\t ";
+        let patterns = crate::tokenize::expression::KNOWN;
+        for pattern in patterns.into_iter().chain(["[一-龥぀-ゟ゠-ヿ]+", "[0-9][0-9][0-9]", r"[\r\n]", r"a|ab|abc"])
+        {
+            assert_same(pattern, text);
+            for (start, _) in text.char_indices() {
+                assert_same(pattern, &text[start..]);
+                assert_same(pattern, &text[..start]);
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_automaton_cannot_do_is_refused() {
+        let refused = [
+            r"\bа",
+            "^a",
+            "a$",
+            "a*?b",
+            "a++b",
+            "(a)\\1",
+            "(?<=a)b",
+            "(?=ab)a",
+            "(?i:ss)",
+            "(?i:[a-z])",
+            "a{2}{3}",
+            "(a*)*",
+            "a*",
+            "",
+            "(?>a)b",
+            r"\X",
+            r"\R",
+            "a|",
+            "(?:a|b)?",
+            "a{,2}b",
+            "a{0}b",
+            "(a",
+            "a)",
+            "[a",
+            r"\p{L",
+            "*a",
+            "a{1001}",
+        ];
+        for pattern in refused {
+            assert!(Program::of_expression(pattern).is_err(), "{pattern}");
+        }
+    }
+
+    /// Expressions of the kind that is read.
+    fn patterns() -> impl Strategy<Value = String> {
+        let one = prop::sample::select(vec![
+            "a", "b", "ab", ".", r"\s", r"\S", "[ab]", "[^a]", "[]b]", r"\p{L}", r"\p{Lu}", r"\{", " ", r"(?!\S)",
+            "(?=a)", "(?i:a)",
+        ]);
+        one.prop_map(str::to_owned).prop_recursive(4, 16, 3, |inner| {
+            let times = prop::sample::select(vec!["*", "+", "?", "{2}", "{1,2}", "{2,}", ""]);
+            prop_oneof![
+                (inner.clone(), inner.clone()).prop_map(|(a, b)| a + &b),
+                (inner.clone(), inner.clone()).prop_map(|(a, b)| a + "|" + &b),
+                (inner, times).prop_map(|(inner, times)| format!("(?:{inner}){times}")),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_automaton_matches_what_the_engine_matches(pattern in patterns(), text in "[abA é漢\n{]{0,12}") {
+            if let Ok(found) = matches(&pattern, &text) {
+                let expected: Vec<_> = Regex::new(&pattern).unwrap().find_iter(&text).collect();
+                prop_assert_eq!(found, expected);
+            }
+        }
+    }
+}
