@@ -142,6 +142,18 @@ fn tiny_lines_stay_below_the_figure_whatever_the_name() {
     }
 }
 
+/// 12 MiB of lines become 0.7 GB of rejects. With `UL2_PREP_LONG`, 24 MiB and all numbers of workers.
+#[test]
+fn tiny_lines_that_are_all_kept_as_rejects_stay_below_the_figure() {
+    let is_long = std::env::var_os("UL2_PREP_LONG").is_some();
+    let (mebibytes, crews) = if is_long { (24, vec![1, 2, 8]) } else { (12, vec![8]) };
+    let fixture = Fixture::new();
+    fixture.write("in/a.jsonl.zst", repeated(&b"1\n".repeat(1 << 19), mebibytes));
+    for workers in crews {
+        holds(&fixture, Lines::Usual, 0, "in", &format!("--workers {workers} --max-rejects 100%"));
+    }
+}
+
 #[test]
 fn ten_thousand_sources_stay_below_the_figure_whatever_their_names() {
     let fixture = Fixture::new();
