@@ -159,7 +159,7 @@ fn draw_encode_and_compress(bencher: Bencher<'_, '_>) {
 fn mask(bencher: Bencher<'_, '_>) {
     let names = names();
     bencher.counter(text_bytes()).with_inputs(batches).bench_local_values(|batches| {
-        let mask = |batch| BatchMasker::new(&JOB.shared, 0).unwrap().mask(batch, &names, |_| u64::MAX).unwrap();
+        let mask = |batch| BatchMasker::new(&JOB.shared, 0).unwrap().mask(&batch, &names, |_| u64::MAX).unwrap();
         batches.into_iter().map(mask).collect::<Vec<_>>()
     });
 }

@@ -89,7 +89,7 @@ impl LineMasker<'_> {
     pub fn mask(&self, line: u64, shard: &Path) -> Result<(), LineError> {
         let batch = self.batch(line)?;
         let Masked { row_groups, rejects, counts: _ } =
-            BatchMasker::new(self.shared, self.epoch)?.mask(batch, &[&self.source.name], |_| u64::MAX)?;
+            BatchMasker::new(self.shared, self.epoch)?.mask(&batch, &[&self.source.name], |_| u64::MAX)?;
         if let Some(reject) = rejects.iter().find(|reject| reject.line == line) {
             return Err(LineError::Rejected {
                 source_name: self.source.name.clone(),

@@ -14,8 +14,12 @@
 //! queue.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use rayon::ThreadPool;
 
 use crate::pipeline::error::UnitError;
 
@@ -67,6 +71,43 @@ impl<'a, Batch: Send, Output: Send> Crew<'a, Batch, Output> {
         Self { desk: Mutex::new(desk), changed: Condvar::new(), permits, weigh: Box::new(weigh), work: Box::new(work) }
     }
 
+    /// Has the threads of `pool` do all of `units`, and returns what `unit` returns for each, in their order. The first
+    /// threads are the lanes: each takes the next unit until there is none. A unit that panics returns what `panicked`
+    /// returns, and its lane goes on to the next.
+    pub fn do_units<T: Send>(
+        &self,
+        pool: &ThreadPool,
+        units: Range<usize>,
+        unit: impl Fn(usize) -> T + Sync,
+        panicked: impl Fn(usize) -> T + Sync,
+    ) -> Vec<T> {
+        let next = AtomicUsize::new(units.start);
+        let lanes = self.desk().lanes;
+        let lane = || {
+            let mut done = Vec::new();
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= units.end {
+                    return done;
+                }
+                let result = catch_unwind(AssertUnwindSafe(|| unit(index)));
+                done.push((index, result.unwrap_or_else(|_| panicked(index))));
+            }
+        };
+        let done = pool.broadcast(|thread| {
+            let mut done = Vec::new();
+            if thread.index() < lanes {
+                done = lane();
+                self.leave();
+            }
+            self.help();
+            done
+        });
+        let mut done: Vec<(usize, T)> = done.into_iter().flatten().collect();
+        done.sort_by_key(|(index, _)| *index);
+        done.into_iter().map(|(_, result)| result).collect()
+    }
+
     /// For a lane: reads batch after batch with `next`, has them worked on, and passes the results to `commit` in the
     /// order of reading.
     ///
@@ -98,12 +139,12 @@ impl<'a, Batch: Send, Output: Send> Crew<'a, Batch, Output> {
     }
 
     /// For any thread: works on the lanes' batches until all lanes have left.
-    pub fn help(&self) {
+    fn help(&self) {
         self.until(|desk| (desk.lanes == 0 && desk.waiting.is_empty()).then_some(()));
     }
 
     /// For a lane that has nothing more to read.
-    pub fn leave(&self) {
+    fn leave(&self) {
         self.desk().lanes -= 1;
         self.changed.notify_all();
     }
@@ -318,6 +359,27 @@ mod tests {
         assert!(crew.in_order(|| Ok(numbers.next()), |_| Ok(())).is_ok());
         let desk = crew.desk();
         assert_eq!((desk.permits, desk.queue.len(), desk.waiting.len(), desk.ready.len()), (4, 0, 0, 0));
+    }
+
+    #[test]
+    fn a_unit_that_panics_is_known_by_its_number_and_its_lane_goes_on() {
+        for (threads, lanes) in [(1, 1), (3, 2)] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let crew = Crew::new(lanes, 4, |_: &u64| 1, Ok);
+            let sum = |unit: usize| {
+                let (mut numbers, mut sum) = (0..unit as u64, 0);
+                let sum_up = |number| {
+                    assert!(number < 5, "on purpose");
+                    sum += number;
+                    Ok(())
+                };
+                crew.in_order(|| Ok(numbers.next()), sum_up).unwrap();
+                (unit, Some(sum))
+            };
+            let sums = crew.do_units(&pool, 3..9, sum, |unit| (unit, None));
+            assert_eq!(sums, [(3, Some(3)), (4, Some(6)), (5, Some(10)), (6, None), (7, None), (8, None)]);
+            assert_eq!(crew.desk().permits, 4, "all permits are given back");
+        }
     }
 
     #[test]

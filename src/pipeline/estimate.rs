@@ -236,7 +236,7 @@ impl Estimator<'_> {
         batch.thin(MASKED / BATCHES);
         sum.masked += batch.text_bytes() as u64;
         sum.masked_lines += lines(&batch);
-        let Masked { row_groups, rejects, counts } = BatchMasker::new(self.shared, 0)?.mask(batch, &[name], |_| 1)?;
+        let Masked { row_groups, rejects, counts } = BatchMasker::new(self.shared, 0)?.mask(&batch, &[name], |_| 1)?;
         let of_source = counts.sources.get(name).cloned().unwrap_or_default();
         sum.counts += &of_source;
         if sum.first.is_none() && sum.documents == 0 {

@@ -1,19 +1,17 @@
-//! A worker's part: turns the lines of a batch into rows.
+//! A worker's part: masks the lines of a batch and makes rows of them.
 
-use crate::denoise::record::{Choices, Composed, Record, compose, record_rows};
 use crate::denoise::{
-    Address, Concat, Cut, Denoiser, LineStart, Masker, Parts, Segmenting, SourceKeys, Stream, Window, encode,
+    Address, Choices, Composed, Cut, Denoiser, Masker, Parts, Record, Stream, compose, encode, record_rows,
 };
-use crate::input::batch::{Batch, LongLine, Piece};
-use crate::input::jsonl;
+use crate::input::batch::Batch;
 use crate::output::counts::{Counts, DenoiserCounts, SourceCounts};
 use crate::output::digest::Provenance;
 use crate::output::encode::RowGroup;
-use crate::pipeline::documents::{Shared, too_long};
+use crate::pipeline::documents::Shared;
 use crate::pipeline::error::UnitError;
+use crate::pipeline::lines::{Block, Lines, Made, Sequence, blocks, length};
 use crate::pipeline::row_order::Arranger;
-use crate::reject::{Rejected, Rejects};
-use crate::tokenize::Scratch;
+use crate::reject::Rejects;
 
 /// The result of a batch.
 pub struct Masked {
@@ -29,21 +27,18 @@ pub struct Masked {
 pub struct BatchMasker<'a> {
     shared: &'a Shared,
     epoch: u16,
-    scratch: Scratch,
     masker: Masker,
     rows: Arranger<'a>,
     denoisers: Vec<DenoiserCounts>,
-    rejects: Rejects,
-    /// How many more rejects of the current source to keep.
-    room: u64,
 }
 
-/// A block: consecutive lines of one source, which alone decide its rows.
-struct Block<'a> {
-    /// Its index in the unit.
-    index: usize,
-    source: &'a str,
-    keys: SourceKeys,
+/// One mask to draw.
+struct Draw {
+    address: Address,
+    /// Index of the denoiser in the spec.
+    denoiser: usize,
+    parts: Parts,
+    stream: Stream,
 }
 
 impl<'a> BatchMasker<'a> {
@@ -56,12 +51,9 @@ impl<'a> BatchMasker<'a> {
         Ok(Self {
             shared,
             epoch,
-            scratch: shared.take_scratch(),
             masker: Masker::default(),
             rows: Arranger::new(&shared.spec, &shared.encoder)?,
             denoisers: vec![DenoiserCounts::default(); shared.spec.denoisers().len()],
-            rejects: Rejects::default(),
-            room: 0,
         })
     }
 
@@ -71,155 +63,70 @@ impl<'a> BatchMasker<'a> {
     /// # Errors
     ///
     /// [`UnitError`] if the rows cannot be encoded.
-    pub fn mask(mut self, batch: Batch, names: &[&'a str], room: impl Fn(usize) -> u64) -> Result<Masked, UnitError> {
+    pub fn mask(
+        mut self,
+        batch: &'a Batch,
+        names: &[&'a str],
+        room: impl Fn(usize) -> u64,
+    ) -> Result<Masked, UnitError> {
         let mut counts = Counts::default();
-        // A full block ends its batch, so the pieces of one source are one block.
-        for pieces in batch.pieces.chunk_by(|a, b| a.source == b.source) {
-            let source = names[pieces[0].source];
-            self.room = room(pieces[0].source);
-            *counts.source(source) += &self.mask_block(source, &batch, pieces)?;
+        let mut lines = Lines::new(self.shared, self.epoch, room);
+        for mut block in blocks(&self.shared.spec, batch, names) {
+            lines.read(&mut block, &mut |block, made| self.mask_made(block, made))?;
+            block.counts.rows = self.rows.end_block();
+            *counts.source(block.source) += &block.counts;
         }
-        self.shared.give_back(self.scratch);
-        for LongLine { source, line, bytes, file } in batch.long_lines {
-            let of_source = counts.source(names[source]);
-            of_source.lines += 1;
-            let rejected = too_long(bytes, self.shared.spec.fields().max_line);
-            *of_source.rejects.entry(rejected.reason).or_default() += 1;
-            if room(source) > 0 {
-                self.rejects.push_aside(source, names[source], line, rejected, file);
-            }
-        }
+        let rejects = lines.finish(batch, names, &mut counts);
         for (denoiser, counted) in self.shared.spec.denoisers().iter().zip(&self.denoisers) {
             if counted.examples > 0 {
                 *counts.denoiser(&denoiser.name) += counted;
             }
         }
-        Ok(Masked { row_groups: self.rows.finish()?, rejects: self.rejects, counts })
+        Ok(Masked { row_groups: self.rows.finish()?, rejects, counts })
     }
 
-    /// Masks the lines of one block: document by document, or all of them together.
-    fn mask_block(&mut self, source: &'a str, batch: &Batch, pieces: &[Piece]) -> Result<SourceCounts, UnitError> {
-        let spec = &self.shared.spec;
-        let block = Block { index: pieces[0].source, source, keys: spec.source_keys(source) };
-        let mut counts =
-            SourceCounts { lines: pieces.iter().map(|piece| piece.lines).sum(), ..SourceCounts::default() };
-        let lines = pieces.iter().flat_map(|piece| batch.lines(piece));
-        match spec.fields().segmenting {
-            Segmenting::Document if spec.is_of_labels() => self.mask_records(&block, lines, &mut counts)?,
-            Segmenting::Document => self.mask_documents(&block, lines, None, &mut counts)?,
-            Segmenting::Window(window) => self.mask_documents(&block, lines, Some(window), &mut counts)?,
-            Segmenting::Concat(concat) => self.mask_joined(&block, lines, concat, &mut counts)?,
-        }
-        counts.rows = self.rows.end_block();
-        Ok(counts)
-    }
-
-    /// Masks each document, or a window of it, by itself.
-    fn mask_documents<'b>(
-        &mut self,
-        block: &Block<'a>,
-        lines: impl Iterator<Item = (u64, &'b [u8])>,
-        window: Option<Window>,
-        counts: &mut SourceCounts,
-    ) -> Result<(), UnitError> {
-        let spec = &self.shared.spec;
-        let mut tokens = Vec::new();
-        for (line, bytes) in lines {
-            tokens.clear();
-            if !self.take_document(block, line, bytes, &mut tokens, counts) {
-                continue;
-            }
-            let used = match window {
-                None => &tokens[..],
-                Some(window) => {
-                    let place = window.place(spec, &block.keys, line, self.epoch, length(&tokens));
-                    &tokens[place.start as usize..place.end as usize]
+    fn mask_made(&mut self, block: &mut Block<'a>, made: Made<'_>) -> Result<(), UnitError> {
+        match made {
+            Made::Sequence(sequence) => self.mask_sequence(block, &sequence),
+            Made::Records(records) => {
+                let mut segment = Vec::new();
+                for (line, record) in records.iter() {
+                    self.mask_record(block, line, record, records.choices, &mut segment)?;
                 }
-            };
-            counts.left_out_tokens += (tokens.len() - used.len()) as u64;
-            let cut = Cut::new(spec, &block.keys, line, self.epoch, length(used));
-            if self.mask_segments(block, cut, used, counts)? == 0 {
-                counts.short_documents += 1;
-                counts.short_tokens += used.len() as u64;
+                Ok(())
             }
+            Made::Blank(_) | Made::Reject(..) => Ok(()),
         }
-        Ok(())
     }
 
-    /// Masks the joined documents of a block.
-    fn mask_joined<'b>(
-        &mut self,
-        block: &Block<'a>,
-        lines: impl Iterator<Item = (u64, &'b [u8])>,
-        concat: Concat,
-        counts: &mut SourceCounts,
-    ) -> Result<(), UnitError> {
-        let spec = &self.shared.spec;
-        let between = spec.vocabulary().eos().filter(|_| concat.eos_between);
-        let (mut tokens, mut starts) = (Vec::new(), Vec::new());
-        for (line, bytes) in lines {
-            let end = tokens.len();
-            tokens.extend(between.filter(|_| end > 0));
-            let start = length(&tokens);
-            if self.take_document(block, line, bytes, &mut tokens, counts) {
-                starts.push(LineStart { start, line });
-            } else {
-                tokens.truncate(end);
-            }
+    /// Masks the segments of a sequence of tokens.
+    fn mask_sequence(&mut self, block: &mut Block<'a>, sequence: &Sequence<'_>) -> Result<(), UnitError> {
+        let Sequence { tokens, lines, eos_between } = *sequence;
+        let before = block.counts.examples;
+        let keys = &block.keys;
+        for segment in Cut::joined(&self.shared.spec, keys, lines, self.epoch, length(tokens)) {
+            let stream = keys.denoise[segment.denoiser].stream(segment.address);
+            let parts = segment.length.into();
+            let draw = Draw { address: segment.address, denoiser: segment.denoiser, parts, stream };
+            self.mask_segment(block.source, draw, &tokens[segment.range()], &mut block.counts)?;
         }
-        let eos_between = if between.is_some() { starts.len().saturating_sub(1) } else { 0 };
-        let cut = Cut::joined(spec, &block.keys, &starts, self.epoch, length(&tokens));
-        if self.mask_segments(block, cut, &tokens, counts)? == 0 {
-            counts.short_documents += starts.len() as u64;
-            counts.short_tokens += (tokens.len() - eos_between) as u64;
+        if block.counts.examples == before {
+            block.counts.short_documents += lines.len() as u64;
+            block.counts.short_tokens += tokens.len() as u64 - eos_between;
         } else {
-            counts.eos_between += eos_between as u64;
+            block.counts.eos_between += eos_between;
         }
         Ok(())
     }
 
-    /// Masks records of two fields. The masker tokenizes all records of a block first: one may be offered the labels of
-    /// all others.
-    fn mask_records<'b>(
-        &mut self,
-        block: &Block<'a>,
-        lines: impl Iterator<Item = (u64, &'b [u8])>,
-        counts: &mut SourceCounts,
-    ) -> Result<(), UnitError> {
-        let (mut ids, mut records, mut choices) = (Vec::new(), Vec::new(), Choices::default());
-        for (line, bytes) in lines {
-            if self.is_blank(bytes) {
-                counts.blank_lines += 1;
-                continue;
-            }
-            let start = ids.len();
-            match self.shared.append_record(line, bytes, &mut self.scratch, &mut ids) {
-                Ok(middle) => {
-                    let choice = choices.add(&ids[middle..]);
-                    counts.documents += 1;
-                    counts.tokens += (ids.len() - start) as u64;
-                    records.push((line, start..middle, middle..ids.len(), choice));
-                }
-                Err(rejected) => self.reject(block, line, bytes, rejected, counts),
-            }
-        }
-        let mut segment = Vec::new();
-        for (line, text, label, choice) in records {
-            let record = Record { text: &ids[text], label: &ids[label], choice };
-            self.mask_record(block, line, record, &choices, &mut segment, counts)?;
-        }
-        Ok(())
-    }
-
-    /// Makes the rows of one record.
+    /// Makes the rows of one record. `segment` is memory for its tokens.
     fn mask_record(
         &mut self,
-        block: &Block<'a>,
+        block: &mut Block<'a>,
         line: u64,
         record: Record<'_>,
         choices: &Choices,
         segment: &mut Vec<u32>,
-        counts: &mut SourceCounts,
     ) -> Result<(), UnitError> {
         let spec = &self.shared.spec;
         let first = Address { line, epoch: self.epoch, segment: 0 };
@@ -233,46 +140,27 @@ impl<'a> BatchMasker<'a> {
                 continue;
             };
             if row == 0 {
-                counts.left_out_tokens += u64::from(left_out);
+                block.counts.left_out_tokens += u64::from(left_out);
             }
-            self.mask_segment(block, address, denoiser, Parts { row, ..parts }, segment, stream, counts)?;
+            let draw = Draw { address, denoiser, parts: Parts { row, ..parts }, stream };
+            self.mask_segment(block.source, draw, segment, &mut block.counts)?;
         }
         Ok(())
     }
 
-    /// Masks the segments of a sequence of tokens. Returns their number.
-    fn mask_segments(
-        &mut self,
-        block: &Block<'a>,
-        cut: Cut<'_>,
-        tokens: &[u32],
-        counts: &mut SourceCounts,
-    ) -> Result<u64, UnitError> {
-        let before = counts.examples;
-        for segment in cut {
-            let stream = block.keys.denoise[segment.denoiser].stream(segment.address);
-            let (parts, window) = (segment.length.into(), &tokens[segment.range()]);
-            self.mask_segment(block, segment.address, segment.denoiser, parts, window, stream, counts)?;
-        }
-        Ok(counts.examples - before)
-    }
-
     /// One segment: draw its mask, encode it as an example.
-    #[expect(clippy::too_many_arguments, reason = "what, whose, where; a type for them would be used once")]
     fn mask_segment(
         &mut self,
-        block: &Block<'a>,
-        address: Address,
-        denoiser: usize,
-        parts: Parts,
+        source: &'a str,
+        draw: Draw,
         tokens: &[u32],
-        mut stream: Stream,
         counts: &mut SourceCounts,
     ) -> Result<(), UnitError> {
+        let Draw { address, denoiser, parts, mut stream } = draw;
         let Denoiser { name, pattern, .. } = &self.shared.spec.denoisers()[denoiser];
         let mask = self.masker.draw(pattern, parts, &mut stream);
         let form = self.shared.spec.form(denoiser);
-        let from = Provenance { denoiser: name, source: block.source, address };
+        let from = Provenance { denoiser: name, source, address };
         let size = self.rows.add(from, |inputs, labels| encode(tokens, mask, form, inputs, labels))?;
         counts.examples += 1;
         self.denoisers[denoiser] += &DenoiserCounts {
@@ -285,50 +173,4 @@ impl<'a> BatchMasker<'a> {
         };
         Ok(())
     }
-
-    /// Appends the tokens of the document on a line. Returns whether it has any: a line may be blank, or a reject.
-    fn take_document(
-        &mut self,
-        block: &Block<'a>,
-        line: u64,
-        bytes: &[u8],
-        tokens: &mut Vec<u32>,
-        counts: &mut SourceCounts,
-    ) -> bool {
-        if self.is_blank(bytes) {
-            counts.blank_lines += 1;
-            return false;
-        }
-        let before = tokens.len();
-        match self.shared.append_document(line, bytes, &mut self.scratch, tokens) {
-            Ok(()) => {
-                counts.documents += 1;
-                counts.tokens += (tokens.len() - before) as u64;
-                true
-            }
-            Err(rejected) => {
-                self.reject(block, line, bytes, rejected, counts);
-                false
-            }
-        }
-    }
-
-    /// Whether a line is blank rather than a record. A line that is too long always counts as a record.
-    fn is_blank(&self, bytes: &[u8]) -> bool {
-        bytes.len() as u64 <= self.shared.spec.fields().max_line && jsonl::is_blank(bytes)
-    }
-
-    fn reject(&mut self, block: &Block<'a>, line: u64, bytes: &[u8], rejected: Rejected, counts: &mut SourceCounts) {
-        *counts.rejects.entry(rejected.reason).or_default() += 1;
-        if let Some(room) = self.room.checked_sub(1) {
-            self.room = room;
-            self.rejects.push(block.index, block.source, line, rejected, bytes);
-        }
-    }
-}
-
-/// A line has at most 2^30 bytes, and a token at least one.
-#[expect(clippy::cast_possible_truncation, reason = "a block has fewer than 2^31 tokens")]
-fn length(tokens: &[u32]) -> u32 {
-    tokens.len() as u32
 }

@@ -17,6 +17,7 @@ pub mod estimate;
 pub mod finish;
 pub mod first_reject;
 pub mod job;
+pub mod lines;
 pub mod masker;
 pub mod memory;
 pub mod progress;

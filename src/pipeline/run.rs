@@ -1,8 +1,7 @@
 //! Runs the units of a plan and finishes the data set.
 
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use crate::output::OutputError;
 use crate::output::data_set::SUMS;
@@ -45,42 +44,24 @@ pub fn run_alone(job: &Job, unit: usize) -> Result<(), RunError> {
     run_units(job, unit..unit + 1)
 }
 
-/// Each lane takes the next unit until there is none. The run returns the error of the lowest unit.
+/// Makes units until one fails. The run returns the error of the lowest one.
 fn run_units(job: &Job, wanted: Range<usize>) -> Result<(), RunError> {
-    let next = AtomicUsize::new(wanted.start);
     let units = job.plan().units.len();
-    let lanes = job.lanes.min(wanted.len());
-    let crew = Crew::new(lanes, job.permits, UnitBatch::weight, |batch| mask_batch(job, batch));
-    let lane = || {
-        loop {
-            let unit = next.fetch_add(1, Ordering::Relaxed);
-            if unit >= wanted.end || job.failed.load(Ordering::Relaxed) {
-                return None;
-            }
-            if let Err(error) = run_unit(job, &crew, unit) {
-                job.failed.store(true, Ordering::Relaxed);
-                return Some((unit, error));
-            }
-        }
+    let crew = Crew::new(job.lanes.min(wanted.len()), job.permits, UnitBatch::weight, |batch| mask_batch(job, batch));
+    let failed = |unit, error| {
+        job.failed.store(true, Ordering::Relaxed);
+        Some((unit, error))
     };
-    let failures: Vec<(usize, UnitError)> = job
-        .pool
-        .broadcast(|worker| {
-            let mut failure = None;
-            if worker.index() < lanes {
-                let panicked = Some((usize::MAX, UnitError::WorkerPanicked));
-                failure = catch_unwind(AssertUnwindSafe(lane)).unwrap_or(panicked);
-                crew.leave();
-            }
-            crew.help();
-            failure
-        })
-        .into_iter()
-        .flatten()
-        .collect();
+    let unit = |unit| {
+        if job.failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        run_unit(job, &crew, unit).err().and_then(|error| failed(unit, error))
+    };
+    let failures = crew.do_units(&job.pool, wanted.clone(), unit, |unit| failed(unit, UnitError::WorkerPanicked));
     let signal = job.interrupted.load(Ordering::Relaxed);
     let stopped = |failure: &(usize, UnitError)| matches!(failure.1, UnitError::Stopped);
-    match failures.into_iter().filter(|failure| !stopped(failure)).min_by_key(|failure| failure.0) {
+    match failures.into_iter().flatten().filter(|failure| !stopped(failure)).min_by_key(|failure| failure.0) {
         // A unit that waits for a store when a signal comes reports a failure of the store.
         _ if signal != 0 => Err(RunError::Interrupted {
             signal,

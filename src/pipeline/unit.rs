@@ -88,7 +88,7 @@ pub fn mask_batch(job: &Job, UnitBatch { unit, batch }: UnitBatch) -> Result<(Ba
     let room = |source| if unit.epoch == 0 { room(source) } else { 0 };
     #[expect(clippy::cast_possible_truncation, reason = "a spec has at most 2^16 epochs")]
     let epoch = unit.epoch as u16;
-    let Masked { row_groups, rejects, counts } = BatchMasker::new(&job.shared, epoch)?.mask(batch, &names, room)?;
+    let Masked { row_groups, rejects, counts } = BatchMasker::new(&job.shared, epoch)?.mask(&batch, &names, room)?;
     let sum = |count: fn(&crate::output::counts::SourceCounts) -> u64| counts.sources.values().map(count).sum();
     let progress = Snapshot {
         file_bytes,

@@ -2,24 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use crate::denoise::{Address, Segmenting, Spec};
-use crate::input::batch::{Batch, LongLine, Piece};
-use crate::input::jsonl;
+use crate::denoise::{Address, Spec};
+use crate::input::batch::Batch;
 use crate::numbers::{counted, exact};
-use crate::output::counts::SourceCounts;
+use crate::output::counts::Counts;
 use crate::output::data_set::DataSet;
 use crate::output::digest::{Provenance, RowHash, RowsDigest};
 use crate::output::encode::RowGroup;
 use crate::output::read::Shard;
 use crate::output::read_error::ReadError;
 use crate::output::rebuild::ShardAgain;
-use crate::pipeline::documents::too_long;
 use crate::pipeline::error::UnitError;
+use crate::pipeline::lines::{Block, Lines, Made, Sequence, blocks, length};
 use crate::pipeline::masker::{BatchMasker, Masked};
 use crate::reading::Described;
 use crate::reading::decode::{self, Reach};
-use crate::reject::{Rejected, Rejects};
-use crate::tokenize::Scratch;
+use crate::reject::Rejects;
 use crate::verify::findings::Findings;
 use crate::verify::recomputation::{Again, RowGroupPlace, RowsAgain};
 
@@ -66,7 +64,7 @@ pub struct Outcome {
     /// The rows made again, if all are.
     pub row_groups: Vec<RowGroup>,
     /// Lines, documents and tokens of each source.
-    pub counts: BTreeMap<String, SourceCounts>,
+    pub counts: Counts,
     /// The lines that make no rows.
     pub rejects: Rejects,
     /// Sources that ended in it, with their digests.
@@ -121,37 +119,33 @@ impl BatchLaws<'_> {
             });
             held.digests.push(digest);
         }
-        let mut counts: BTreeMap<String, SourceCounts> = BTreeMap::new();
-        let scratch = self.again.shared.tokenizer.scratch();
-        let mut comparison = Comparison { laws: self, epoch, held: held.tokens, scratch, rejects: Rejects::default() };
-        for pieces in batch.pieces.chunk_by(|a, b| a.source == b.source) {
-            let mut of_source = Findings::new(names[pieces[0].source]);
-            let counted = comparison.block(&batch, pieces, names[pieces[0].source], &mut of_source);
-            *counts.entry(names[pieces[0].source].to_owned()).or_default() += &counted;
+        let mut counts = Counts::default();
+        let mut left = held.tokens;
+        // The rejects of epoch 0 are kept.
+        let mut lines = Lines::new(self.again.shared, epoch, |_| if epoch == 0 { u64::MAX } else { 0 });
+        for mut block in blocks(&self.described.spec, &batch, &names) {
+            let mut of_source = Findings::new(block.source);
+            lines.read(&mut block, &mut |block, made| {
+                self.compare_tokens(block, &made, &mut left, &mut of_source);
+                Ok(())
+            })?;
+            *counts.source(block.source) += &block.counts;
             findings.push(of_source);
         }
-        let Comparison { held: left, mut rejects, .. } = comparison;
-        for LongLine { source, line, bytes, file } in &batch.long_lines {
-            let name = names[*source];
-            counts.entry(name.to_owned()).or_default().lines += 1;
-            if epoch == 0 {
-                let rejected = too_long(*bytes, self.described.spec.fields().max_line);
-                rejects.push_aside(*source, name, *line, rejected, file.clone());
-            }
-        }
+        let rejects = lines.finish(&batch, &names, &mut counts);
         for ((source, line), _) in left {
             let mut of_source = Findings::new(names[source]);
             of_source.at_line(line, "has rows, but no text for them");
             findings.push(of_source);
         }
-        let lines = counts.values().map(|counts| counts.lines).sum();
+        let lines = counts.sources.values().map(|counts| counts.lines).sum();
         let hex = |sha256: &[u8; 32]| crate::digest::hex(sha256);
         let finished = batch.finished.iter();
         let finished = finished.map(|one| (names[one.source].to_owned(), hex(&one.file.sha256))).collect();
         let mut row_groups = Vec::new();
         if is_masked {
             let Masked { row_groups: again, .. } =
-                BatchMasker::new(self.again.shared, epoch)?.mask(batch, &names, |_| 0)?;
+                BatchMasker::new(self.again.shared, epoch)?.mask(&batch, &names, |_| 0)?;
             if self.reach.addresses {
                 self.compare_rows(&again, &places, &held.digests, &mut findings);
             }
@@ -232,6 +226,38 @@ impl BatchLaws<'_> {
         self.reach.decodes && self.reach.addresses && !self.described.spec.is_of_labels()
     }
 
+    /// Compares the tokens that a line, or a block, becomes with those that its rows hold, which it takes out of `held`.
+    fn compare_tokens(&self, block: &Block<'_>, made: &Made<'_>, held: &mut Tokens, findings: &mut Findings) {
+        if !self.compares_tokens() {
+            return;
+        }
+        let mut of_line = |line| held.remove(&(block.index, line)).map(BTreeMap::into_values);
+        let difference = match made {
+            Made::Blank(line) => of_line(*line).map(|_| (*line, "has rows, but is blank".to_owned())),
+            Made::Reject(line, rejected) => {
+                of_line(*line).map(|_| (*line, format!("has rows, but is a reject: {}", rejected.detail)))
+            }
+            Made::Sequence(Sequence { tokens, lines, .. }) => {
+                let rows: Vec<_> = lines.iter().filter_map(|start| of_line(start.line)).collect();
+                let is_held = !rows.is_empty();
+                let rows: Vec<u32> = rows.into_iter().flatten().flatten().collect();
+                let difference = compare(&self.described.spec, is_held.then_some(rows.as_slice()), tokens);
+                match (difference, *lines) {
+                    (Some(what), [only]) => Some((only.line, what)),
+                    (Some(what), [first, .., last]) => {
+                        Some((first.line, format!("in the lines from here to {}, {what}", last.line)))
+                    }
+                    _ => None,
+                }
+            }
+            // `compares_tokens` says no to them.
+            Made::Records(_) => None,
+        };
+        if let Some((line, what)) = difference {
+            findings.at_line(line, &what);
+        }
+    }
+
     fn compare_rows(
         &self,
         again: &[RowGroup],
@@ -277,115 +303,13 @@ impl BatchLaws<'_> {
     }
 }
 
-/// Compares tokens made again with the tokens of the rows.
-struct Comparison<'a, 'b> {
-    laws: &'a BatchLaws<'b>,
-    epoch: u16,
-    held: Tokens,
-    scratch: Scratch,
-    /// The rejects of epoch 0, which are kept.
-    rejects: Rejects,
-}
-
-impl Comparison<'_, '_> {
-    /// Compares the lines of one source in the batch: each by itself, or joined.
-    fn block(&mut self, batch: &Batch, pieces: &[Piece], name: &str, findings: &mut Findings) -> SourceCounts {
-        let spec = &self.laws.described.spec;
-        let source = pieces[0].source;
-        let mut counts =
-            SourceCounts { lines: pieces.iter().map(|piece| piece.lines).sum(), ..SourceCounts::default() };
-        let compares = self.laws.compares_tokens();
-        let keys = spec.source_keys(name);
-        let between = match spec.fields().segmenting {
-            Segmenting::Concat(concat) => Some(spec.vocabulary().eos().filter(|_| concat.eos_between)),
-            Segmenting::Document | Segmenting::Window(_) => None,
-        };
-        let (mut tokens, mut joined) = (Vec::new(), Vec::new());
-        for (line, bytes) in pieces.iter().flat_map(|piece| batch.lines(piece)) {
-            tokens.clear();
-            let made = self.tokens(line, bytes, &mut tokens);
-            match &made {
-                Made::Tokens => {
-                    counts.documents += 1;
-                    counts.tokens += tokens.len() as u64;
-                }
-                Made::Reject(rejected) if self.epoch == 0 => {
-                    self.rejects.push(source, name, line, rejected.clone(), bytes);
-                }
-                Made::Reject(_) | Made::Blank => {}
-            }
-            if !compares {
-                continue;
-            }
-            match (between, spec.fields().segmenting) {
-                (Some(between), _) => {
-                    if let Made::Tokens = made {
-                        joined.extend(between.filter(|_| !joined.is_empty()));
-                        joined.append(&mut tokens);
-                    }
-                }
-                (None, segmenting) => {
-                    let used = match segmenting {
-                        Segmenting::Window(window) if !tokens.is_empty() => {
-                            let place = window.place(spec, &keys, line, self.epoch, length(&tokens));
-                            &tokens[place.start as usize..place.end as usize]
-                        }
-                        _ => &tokens[..],
-                    };
-                    let rows = self.held.remove(&(source, line));
-                    let rows = rows.map(|segments| segments.into_values().flatten().collect::<Vec<u32>>());
-                    if let Some(what) = compare(spec, rows.as_deref(), used, &made) {
-                        findings.at_line(line, &what);
-                    }
-                }
-            }
-        }
-        if between.is_some() && compares {
-            let first = pieces[0].first_line;
-            let last = pieces.last().map_or(first, |piece| piece.first_line + piece.lines - 1);
-            let lines: Vec<u64> = self.held.range((source, first)..=(source, last)).map(|(place, _)| place.1).collect();
-            let rows = lines.iter().filter_map(|line| self.held.remove(&(source, *line)));
-            let rows: Vec<u32> = rows.flat_map(BTreeMap::into_values).flatten().collect();
-            let rows = (!lines.is_empty()).then_some(rows.as_slice());
-            if let Some(what) = compare(spec, rows, &joined, &Made::Tokens) {
-                findings.at_line(first, &format!("in the lines from here to {last}, {what}"));
-            }
-        }
-        counts
-    }
-
-    /// Appends the tokens of a line.
-    fn tokens(&mut self, line: u64, bytes: &[u8], tokens: &mut Vec<u32>) -> Made {
-        let shared = self.laws.again.shared;
-        if bytes.len() as u64 <= shared.spec.fields().max_line && jsonl::is_blank(bytes) {
-            return Made::Blank;
-        }
-        let made = if shared.spec.is_of_labels() {
-            shared.append_record(line, bytes, &mut self.scratch, tokens).map(|_| ())
-        } else {
-            shared.append_document(line, bytes, &mut self.scratch, tokens)
-        };
-        made.map_or_else(Made::Reject, |()| Made::Tokens)
-    }
-}
-
-/// The result of a line.
-enum Made {
-    Blank,
-    Reject(Rejected),
-    Tokens,
-}
-
-/// How the rows of a line, or of a block, differ from its tokens.
-fn compare(spec: &Spec, rows: Option<&[u32]>, tokens: &[u32], made: &Made) -> Option<String> {
-    match (rows, made) {
-        (None, Made::Blank | Made::Reject(_)) => None,
-        (Some(_), Made::Blank) => Some("has rows, but is blank".to_owned()),
-        (Some(_), Made::Reject(rejected)) => Some(format!("has rows, but is a reject: {}", rejected.detail)),
-        (None, Made::Tokens) if length(tokens) < spec.min_segment() => None,
-        (None, Made::Tokens) => Some(format!("{} in no row", counted(tokens.len() as u64, "token"))),
-        (Some(rows), Made::Tokens) if rows == tokens => None,
-        (Some(rows), Made::Tokens) => {
+/// How the rows of a sequence differ from its tokens. `rows` is `None` if there are no rows.
+fn compare(spec: &Spec, rows: Option<&[u32]>, tokens: &[u32]) -> Option<String> {
+    match rows {
+        None if length(tokens) < spec.min_segment() => None,
+        None => Some(format!("{} in no row", counted(tokens.len() as u64, "token"))),
+        Some(rows) if rows == tokens => None,
+        Some(rows) => {
             let same = rows.iter().zip(tokens).take_while(|(a, b)| a == b).count();
             Some(format!(
                 "the rows hold {}, the source gives {}; they differ from token {same} on",
@@ -394,10 +318,4 @@ fn compare(spec: &Spec, rows: Option<&[u32]>, tokens: &[u32], made: &Made) -> Op
             ))
         }
     }
-}
-
-/// A line has at most 2^30 bytes, and a token at least one.
-#[expect(clippy::cast_possible_truncation, reason = "a block has fewer than 2^31 tokens")]
-fn length(tokens: &[u32]) -> u32 {
-    tokens.len() as u32
 }

@@ -7,10 +7,15 @@
 //! sources ─────▶ tokens, rows made again ─┘
 //! ```
 //!
-//! It writes and repairs nothing. [`pipeline`](crate::pipeline) makes the rows and rejects of records again;
-//! [`decode`](crate::denoise::decode()) decodes rows. [`batches`] repeats three small choices of the worker: which
-//! lines are blank, whether a line is a document or a record, and which part of a document is used, by itself or
-//! joined. If the two ever disagreed, every data set would have findings.
+//! It writes and repairs nothing. What a run does with lines it does by the same code: [`pipeline::lines`] turns them
+//! into tokens and rejects, [`pipeline::masker`] into rows, and [`pipeline::crew`] shares them out. The checks of rows
+//! are independent of it: [`decode`](crate::denoise::decode()) gets the tokens back from the rows alone, and
+//! [`batches`] compares these with the tokens of the source, so that what masking, arranging and encoding lose or
+//! change is found.
+//!
+//! [`pipeline::lines`]: crate::pipeline::lines
+//! [`pipeline::masker`]: crate::pipeline::masker
+//! [`pipeline::crew`]: crate::pipeline::crew
 
 pub mod batches;
 pub mod files;

@@ -4,8 +4,6 @@
 //! are in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::ThreadPool;
@@ -145,7 +143,6 @@ struct Checker<'a> {
 /// The result of a unit.
 #[derive(Default)]
 struct UnitReport {
-    unit: usize,
     findings: Vec<Findings>,
     not_checked: Option<String>,
     is_whole: bool,
@@ -154,45 +151,22 @@ struct UnitReport {
 }
 
 impl UnitReport {
-    fn panicked() -> Self {
+    fn panicked(unit: usize) -> Self {
         let mut findings = Findings::new(DATA);
-        findings.add("cannot be compared with the sources: a worker panicked");
-        Self { unit: usize::MAX, findings: vec![findings], ..Self::default() }
+        findings.add(&format!("unit {unit} cannot be compared with the sources: a worker panicked"));
+        Self { findings: vec![findings], ..Self::default() }
     }
 }
 
 impl Checker<'_> {
     fn check_units(&self, pool: &ThreadPool, report: &mut Report) {
-        let next = AtomicUsize::new(0);
         let lanes = pool.current_num_threads().min(self.units).max(1);
         let crew = Crew::new(lanes, self.laws.again.permits, Task::weight, |task| self.laws.check(task));
-        let lane = || {
-            let mut reports = Vec::new();
-            loop {
-                let unit = next.fetch_add(1, Ordering::Relaxed);
-                if unit >= self.units {
-                    return reports;
-                }
-                reports.push(self.check_unit(&crew, unit));
-            }
-        };
-        let reports = pool.broadcast(|worker| {
-            let mut reports = Vec::new();
-            if worker.index() < lanes {
-                // A file with the right digest and invalid contents may make a library panic; the others must not wait
-                // for it.
-                reports = catch_unwind(AssertUnwindSafe(lane)).unwrap_or_else(|_| vec![UnitReport::panicked()]);
-                crew.leave();
-            }
-            crew.help();
-            reports
-        });
-        let mut reports: Vec<UnitReport> = reports.into_iter().flatten().collect();
-        reports.sort_by_key(|report| report.unit);
+        // A file with the right digest and invalid contents may make a library panic.
+        let reports = crew.do_units(pool, 0..self.units, |unit| self.check_unit(&crew, unit), UnitReport::panicked);
         let (mut whole, mut missed) = (BTreeSet::new(), BTreeSet::new());
-        for unit in reports {
-            // A lane that panicked has no unit.
-            if let Some(of) = self.laws.described.manifest.plan.units.get(unit.unit).filter(|unit| unit.epoch == 0) {
+        for (of, unit) in self.laws.described.manifest.plan.units.iter().zip(reports) {
+            if of.epoch == 0 {
                 // A source in parts is whole only if all its parts are.
                 if unit.is_whole { &mut whole } else { &mut missed }.extend(of.range());
             }
@@ -214,7 +188,7 @@ impl Checker<'_> {
     }
 
     fn check_unit(&self, crew: &Crew<'_, Task, Outcome>, index: usize) -> UnitReport {
-        let mut report = UnitReport { unit: index, ..UnitReport::default() };
+        let mut report = UnitReport::default();
         let manifest = &self.laws.described.manifest;
         let unit = manifest.plan.units[index];
         let shards = self.shards[index].clone();
@@ -267,7 +241,7 @@ impl Checker<'_> {
                         }
                     }
                     let mut all = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-                    for (name, counts) in counts {
+                    for (name, counts) in counts.sources {
                         *all.entry(name).or_default() += &counts;
                     }
                     for (name, sha256) in finished {

@@ -1,0 +1,258 @@
+//! What the lines of a batch become: tokens, rejects, or nothing. A run masks the tokens ([`masker`]); `verify`
+//! compares them with the rows.
+//!
+//! [`masker`]: crate::pipeline::masker
+
+use std::ops::Range;
+
+use crate::denoise::{Choices, Concat, LineStart, Record, Segmenting, SourceKeys, Spec, Window};
+use crate::input::batch::{Batch, LongLine, Piece};
+use crate::input::jsonl;
+use crate::output::counts::{Counts, SourceCounts};
+use crate::pipeline::documents::{Shared, too_long};
+use crate::pipeline::error::UnitError;
+use crate::reject::{Rejected, Rejects};
+use crate::tokenize::Scratch;
+
+/// A block: consecutive lines of one source, which alone decide its rows.
+pub struct Block<'a> {
+    /// Index of its source in the unit.
+    pub index: usize,
+    /// The name of its source.
+    pub source: &'a str,
+    /// The stream keys of its source.
+    pub keys: SourceKeys,
+    /// Its counts: [`Lines`] counts lines, documents and rejects; who takes the tokens counts what becomes of them.
+    pub counts: SourceCounts,
+    batch: &'a Batch,
+    pieces: &'a [Piece],
+}
+
+/// The blocks of a batch. `names` are the sources of its unit.
+pub fn blocks<'a>(spec: &Spec, batch: &'a Batch, names: &[&'a str]) -> impl Iterator<Item = Block<'a>> {
+    // A full block ends its batch, so the pieces of one source are one block.
+    batch.pieces.chunk_by(|a, b| a.source == b.source).map(|pieces| {
+        let index = pieces[0].source;
+        let lines = pieces.iter().map(|piece| piece.lines).sum();
+        let counts = SourceCounts { lines, ..SourceCounts::default() };
+        Block { index, source: names[index], keys: spec.source_keys(names[index]), counts, batch, pieces }
+    })
+}
+
+impl<'a> Block<'a> {
+    /// Its lines with their numbers.
+    fn lines(&self) -> impl Iterator<Item = (u64, &'a [u8])> + use<'a> {
+        let Self { batch, pieces, .. } = *self;
+        pieces.iter().flat_map(|piece| batch.lines(piece))
+    }
+}
+
+/// What a line becomes, or the lines of a block together.
+pub enum Made<'t> {
+    /// Nothing: the line with this number is blank.
+    Blank(u64),
+    /// A reject: the line with this number, and the reason.
+    Reject(u64, &'t Rejected),
+    /// The tokens of a document, of a window of it, or of the joined documents of a block.
+    Sequence(Sequence<'t>),
+    /// The records of a block, if they have two fields: one may be offered the labels of all others.
+    Records(Records<'t>),
+}
+
+/// Tokens to cut into segments.
+pub struct Sequence<'t> {
+    /// The tokens.
+    pub tokens: &'t [u32],
+    /// Where the tokens of each of its lines begin, in order; there is at least one line.
+    pub lines: &'t [LineStart],
+    /// How many of the tokens are EOS between two documents.
+    pub eos_between: u64,
+}
+
+/// The records of a block, if they have two fields.
+pub struct Records<'t> {
+    /// The different labels of the block.
+    pub choices: &'t Choices,
+    ids: &'t [u32],
+    places: &'t [RecordPlace],
+}
+
+/// Where a record's ids are among those of its block.
+struct RecordPlace {
+    line: u64,
+    text: Range<usize>,
+    label: Range<usize>,
+    choice: usize,
+}
+
+impl<'t> Records<'t> {
+    /// The records in order, each with its line.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, Record<'t>)> + use<'t> {
+        let Self { ids, places, .. } = *self;
+        places.iter().map(|RecordPlace { line, text, label, choice }| {
+            let (text, label) = (&ids[text.clone()], &ids[label.clone()]);
+            (*line, Record { text, label, choice: *choice })
+        })
+    }
+}
+
+/// Takes what the lines of a block become.
+pub type Take<'t, 'a> = dyn FnMut(&mut Block<'a>, Made<'_>) -> Result<(), UnitError> + 't;
+
+/// Turns the lines of one batch into tokens, and keeps its rejects.
+pub struct Lines<'a, Room> {
+    shared: &'a Shared,
+    epoch: u16,
+    scratch: Scratch,
+    room: Room,
+    /// How many more rejects of the current source to keep.
+    left: u64,
+    rejects: Rejects,
+}
+
+impl<'a, Room: Fn(usize) -> u64> Lines<'a, Room> {
+    /// The lines of a batch in this epoch. All rejects are counted; of each source at most `room` are kept, besides
+    /// lines in files, which are kept if there is any room.
+    pub fn new(shared: &'a Shared, epoch: u16, room: Room) -> Self {
+        Self { shared, epoch, scratch: shared.take_scratch(), room, left: 0, rejects: Rejects::default() }
+    }
+
+    /// Passes to `take` what the lines of a block become: in their order, and joined tokens and records at the end.
+    ///
+    /// # Errors
+    ///
+    /// Those of `take`.
+    pub fn read(&mut self, block: &mut Block<'a>, take: &mut Take<'_, 'a>) -> Result<(), UnitError> {
+        self.left = (self.room)(block.index);
+        let spec = &self.shared.spec;
+        match spec.fields().segmenting {
+            Segmenting::Document if spec.is_of_labels() => self.read_records(block, take),
+            Segmenting::Document => self.read_documents(block, None, take),
+            Segmenting::Window(window) => self.read_documents(block, Some(window), take),
+            Segmenting::Concat(concat) => self.read_joined(block, concat, take),
+        }
+    }
+
+    /// Ends the batch: counts and keeps the lines that were moved into files. Returns all rejects.
+    pub fn finish(mut self, batch: &Batch, names: &[&str], counts: &mut Counts) -> Rejects {
+        self.shared.give_back(self.scratch);
+        for LongLine { source, line, bytes, file } in &batch.long_lines {
+            let of_source = counts.source(names[*source]);
+            of_source.lines += 1;
+            let rejected = too_long(*bytes, self.shared.spec.fields().max_line);
+            *of_source.rejects.entry(rejected.reason).or_default() += 1;
+            if (self.room)(*source) > 0 {
+                self.rejects.push_aside(*source, names[*source], *line, rejected, file.clone());
+            }
+        }
+        self.rejects
+    }
+
+    /// Each document, or a window of it, by itself.
+    fn read_documents(
+        &mut self,
+        block: &mut Block<'a>,
+        window: Option<Window>,
+        take: &mut Take<'_, 'a>,
+    ) -> Result<(), UnitError> {
+        let spec = &self.shared.spec;
+        let mut tokens = Vec::new();
+        for (line, bytes) in block.lines() {
+            tokens.clear();
+            let append = |scratch: &mut _, ids: &mut _| self.shared.append_document(line, bytes, scratch, ids);
+            if self.read_line(block, line, bytes, append, &mut tokens, take)?.is_none() {
+                continue;
+            }
+            let used = match window {
+                None => &tokens[..],
+                Some(window) => {
+                    let place = window.place(spec, &block.keys, line, self.epoch, length(&tokens));
+                    &tokens[place.start as usize..place.end as usize]
+                }
+            };
+            block.counts.left_out_tokens += (tokens.len() - used.len()) as u64;
+            let lines = &[LineStart { start: 0, line }];
+            take(block, Made::Sequence(Sequence { tokens: used, lines, eos_between: 0 }))?;
+        }
+        Ok(())
+    }
+
+    /// The documents of a block, joined.
+    fn read_joined(&mut self, block: &mut Block<'a>, concat: Concat, take: &mut Take<'_, 'a>) -> Result<(), UnitError> {
+        let between = self.shared.spec.vocabulary().eos().filter(|_| concat.eos_between);
+        let (mut tokens, mut lines, mut eos_between) = (Vec::new(), Vec::new(), 0);
+        for (line, bytes) in block.lines() {
+            let end = tokens.len();
+            tokens.extend(between.filter(|_| end > 0));
+            let start = length(&tokens);
+            let append = |scratch: &mut _, ids: &mut _| self.shared.append_document(line, bytes, scratch, ids);
+            if self.read_line(block, line, bytes, append, &mut tokens, take)?.is_some() {
+                lines.push(LineStart { start, line });
+                eos_between += u64::from(start) - end as u64;
+            } else {
+                tokens.truncate(end);
+            }
+        }
+        if lines.is_empty() {
+            return Ok(());
+        }
+        take(block, Made::Sequence(Sequence { tokens: &tokens, lines: &lines, eos_between }))
+    }
+
+    /// The records of two fields of a block.
+    fn read_records(&mut self, block: &mut Block<'a>, take: &mut Take<'_, 'a>) -> Result<(), UnitError> {
+        let (mut ids, mut places, mut choices) = (Vec::new(), Vec::new(), Choices::default());
+        for (line, bytes) in block.lines() {
+            let start = ids.len();
+            let append = |scratch: &mut _, ids: &mut _| self.shared.append_record(line, bytes, scratch, ids);
+            if let Some(middle) = self.read_line(block, line, bytes, append, &mut ids, take)? {
+                let choice = choices.add(&ids[middle..]);
+                places.push(RecordPlace { line, text: start..middle, label: middle..ids.len(), choice });
+            }
+        }
+        take(block, Made::Records(Records { choices: &choices, ids: &ids, places: &places }))
+    }
+
+    /// Has the ids of a line appended, unless it is blank. Returns what `append` returns; `None` if the line gives no
+    /// ids, which `take` has been told then.
+    fn read_line<T>(
+        &mut self,
+        block: &mut Block<'a>,
+        line: u64,
+        bytes: &[u8],
+        append: impl FnOnce(&mut Scratch, &mut Vec<u32>) -> Result<T, Rejected>,
+        ids: &mut Vec<u32>,
+        take: &mut Take<'_, 'a>,
+    ) -> Result<Option<T>, UnitError> {
+        // A line that is too long always counts as a record.
+        if bytes.len() as u64 <= self.shared.spec.fields().max_line && jsonl::is_blank(bytes) {
+            block.counts.blank_lines += 1;
+            take(block, Made::Blank(line))?;
+            return Ok(None);
+        }
+        let before = ids.len();
+        match append(&mut self.scratch, ids) {
+            Ok(appended) => {
+                block.counts.documents += 1;
+                block.counts.tokens += (ids.len() - before) as u64;
+                Ok(Some(appended))
+            }
+            Err(rejected) => {
+                *block.counts.rejects.entry(rejected.reason).or_default() += 1;
+                take(block, Made::Reject(line, &rejected))?;
+                if let Some(left) = self.left.checked_sub(1) {
+                    self.left = left;
+                    self.rejects.push(block.index, block.source, line, rejected, bytes);
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// The number of tokens of a sequence. A line has at most 2^30 bytes, and a token at least one.
+#[expect(clippy::cast_possible_truncation, reason = "a block has fewer than 2^31 tokens")]
+#[must_use]
+pub fn length(tokens: &[u32]) -> u32 {
+    tokens.len() as u32
+}
