@@ -1,12 +1,18 @@
 //! Flags of `inspect`, and which of them apply to a data set or to a line.
 
-use clap::Args;
+use std::collections::BTreeSet;
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Id};
 
 use crate::cli::masking::{LimitArgs, SpecArgs};
 
 /// `ul2-prep inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
+    // First: reading another argument takes its value out of what clap has matched.
+    #[command(flatten)]
+    given: Given,
     /// The folder of a data set, or a line of a source, counted from 1; or the URL of either.
     #[arg(value_name = "DIR|SOURCE:LINE")]
     pub target: String,
@@ -88,60 +94,57 @@ pub enum When {
     Never,
 }
 
+/// The arguments that stand on the command line, by their ids: a default value is not among them.
+#[derive(Debug, Clone, Default)]
+pub struct Given(BTreeSet<String>);
+
+impl FromArgMatches for Given {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let is_given = |id: &&str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        Ok(Self(matches.ids().map(Id::as_str).filter(is_given).map(str::to_owned).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// It adds no argument.
+impl Args for Given {
+    fn augment_args(command: Command) -> Command {
+        command
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        command
+    }
+}
+
 impl InspectArgs {
-    /// Refuses flags that apply only to the other target: a data set or a line of a source.
+    /// Refuses flags that this target does not use. A flag that is new is refused until a list of [`Target`] names it.
     ///
     /// # Errors
     ///
     /// [`FlagElsewhere`] for the first such flag.
     pub fn refuse_for(&self, target: Target) -> Result<(), FlagElsewhere> {
-        let SpecArgs {
-            text_field,
-            label_field,
-            eos_token,
-            pad_token,
-            max_line,
-            seed,
-            epochs,
-            inputs_length,
-            labels_length,
-            layout,
-            sequence_length,
-            pack,
-            shuffle,
-            pad,
-        } = &self.spec;
-        let default = SpecArgs::default();
-        let of_lines = [
-            ("--recipe", self.recipe.is_some()),
-            ("--name", self.name.is_some()),
-            ("--text-field", text_field.is_some()),
-            ("--label-field", label_field.is_some()),
-            ("--eos-token", eos_token.is_some()),
-            ("--pad-token", pad_token.is_some()),
-            ("--max-line", *max_line != default.max_line),
-            ("--inputs-length", inputs_length.is_some()),
-            ("--labels-length", labels_length.is_some()),
-            ("--layout", layout.is_some()),
-            ("--sequence-length", sequence_length.is_some()),
-            ("--pack", pack.is_some()),
-            ("--shuffle", shuffle.is_some()),
-            ("--pad", pad.is_some()),
-            ("--max-window", self.limits.max_window != LimitArgs::default().max_window),
-            ("--max-expansion", self.limits.max_expansion != LimitArgs::default().max_expansion),
-            ("--tokenizer` with `--ids", self.ids && self.tokenizer.is_some()),
-            ("--seed` without `--sample", *seed != default.seed && self.sample.is_none()),
+        let command = Self::augment_args(Command::new("inspect"));
+        let is_given = |arg: &&Arg| self.given.0.contains(arg.get_id().as_str());
+        for arg in command.get_arguments().filter(is_given) {
+            let id = arg.get_id().as_str();
+            if !target.uses().contains(&id) {
+                let flag = arg.get_long().unwrap_or(id);
+                return Err(FlagElsewhere { flag: format!("--{flag}"), other: target.other_for(id) });
+            }
+        }
+        let combinations = [
+            ("--tokenizer` with `--ids", self.ids && self.given.0.contains("tokenizer")),
+            ("--seed` without `--sample", self.sample.is_none() && self.given.0.contains("seed")),
         ];
-        let of_data_sets =
-            [("--source", self.source.is_some()), ("--line", self.line.is_some()), ("--sample", self.sample.is_some())];
-        let (flags, other) = match target {
-            Target::DataSet => (&of_lines[..], "a line of a source, as `SOURCE:LINE`"),
-            Target::Line => (&of_data_sets[..], "a data set"),
-        };
-        // A line is masked once; `--epoch` chooses the epoch.
-        let epochs = (*epochs != default.epochs).then_some(FlagElsewhere { flag: "--epochs", other: "`run`" });
-        let found = flags.iter().find(|(_, given)| *given).map(|(flag, _)| FlagElsewhere { flag, other });
-        found.or(epochs).map_or(Ok(()), Err)
+        match combinations.into_iter().find(|(_, given)| target == Target::DataSet && *given) {
+            Some((flag, _)) => Err(FlagElsewhere { flag: flag.to_owned(), other: Target::Line.name() }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -154,12 +157,83 @@ pub enum Target {
     Line,
 }
 
+impl Target {
+    /// The arguments that it uses, by their ids.
+    fn uses(self) -> &'static [&'static str] {
+        match self {
+            Self::DataSet => &[
+                "target",
+                "denoiser",
+                "source",
+                "line",
+                "segment",
+                "epoch",
+                "min_span",
+                "rows",
+                "sample",
+                "inline",
+                "json",
+                "ids",
+                "width",
+                "color",
+                "tokenizer",
+                "seed",
+            ],
+            Self::Line => &[
+                "target",
+                "denoiser",
+                "segment",
+                "epoch",
+                "min_span",
+                "rows",
+                "inline",
+                "json",
+                "ids",
+                "width",
+                "color",
+                "tokenizer",
+                "recipe",
+                "name",
+                "text_field",
+                "label_field",
+                "eos_token",
+                "pad_token",
+                "max_line",
+                "seed",
+                "inputs_length",
+                "labels_length",
+                "layout",
+                "sequence_length",
+                "pack",
+                "shuffle",
+                "pad",
+                "max_window",
+                "max_expansion",
+            ],
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::DataSet => "a data set",
+            Self::Line => "a line of a source, as `SOURCE:LINE`",
+        }
+    }
+
+    /// What an argument is for that this target does not use.
+    fn other_for(self, id: &str) -> &'static str {
+        let other = [Self::DataSet, Self::Line].into_iter().find(|other| *other != self && other.uses().contains(&id));
+        // A line is masked once; `--epoch` chooses the epoch.
+        other.map_or("`run`", Self::name)
+    }
+}
+
 /// A flag that has no effect on this target.
 #[derive(Debug, thiserror::Error)]
 #[error("`{flag}` is for {other}")]
 pub struct FlagElsewhere {
     /// The flag.
-    pub flag: &'static str,
+    pub flag: String,
     /// The target that it applies to.
     pub other: &'static str,
 }

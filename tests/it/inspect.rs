@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use clap::CommandFactory as _;
 use fs_err as fs;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
@@ -81,6 +82,67 @@ fn all_rows_are_shown_as_they_are_whatever_their_arrangement() {
             let noise = parts.iter().filter(|part| part["noise"] == true).count();
             assert_eq!(noise, example["spans"].as_array().unwrap().len(), "{arguments}");
         }
+    }
+}
+
+/// A value of a flag that changes what `inspect` shows, or what it says.
+fn telling_value(id: &str) -> &'static str {
+    match id {
+        "denoiser" => "x-64",
+        "source" => "a.jsonl",
+        "line" => "20",
+        "segment" | "epoch" | "rows" | "max_line" | "max_expansion" => "1",
+        "min_span" => "60",
+        "sample" | "epochs" => "3",
+        "width" | "inputs_length" | "labels_length" | "sequence_length" => "70",
+        "color" => "always",
+        "tokenizer" | "text_field" | "label_field" | "eos_token" | "pad_token" | "name" => "other",
+        "recipe" => "t5",
+        "seed" => "9",
+        "layout" => "causal",
+        "max_window" => "1KiB",
+        _ => panic!("`{id}` is new: a value for it belongs here, and its name into a list of `src/cli/inspect.rs`"),
+    }
+}
+
+#[test]
+fn each_flag_is_used_or_refused_for_a_data_set_for_a_line_and_for_a_file() {
+    let fixture = sources();
+    fixture.run("out", "in --seed 5 --recipe ul2 --epochs 2 --max-rejects 10");
+    let ran = |arguments: &str| {
+        let ran = fixture.ran(&format!("inspect {arguments}"));
+        (ran.code, ran.stdout, ran.stderr)
+    };
+    let mut command = ul2_prep::cli::Cli::command();
+    command.build();
+    let inspect = command.find_subcommand("inspect").unwrap();
+    let flags = inspect.get_arguments().filter(|arg| !arg.is_positional());
+    let flags: Vec<&clap::Arg> = flags.filter(|arg| arg.get_id() != "help" && arg.get_id() != "version").collect();
+    for (target, most_refused) in [("out", 18), ("in/deep/b.jsonl.zst:20", 4), ("in/a.jsonl", flags.len())] {
+        let mut refused = 0;
+        for arg in &flags {
+            let id = arg.get_id().as_str();
+            let is_switch = arg.get_num_args().is_some_and(|values| values.min_values() == 0);
+            let long = arg.get_long().unwrap();
+            let flag = if is_switch { format!("--{long}") } else { format!("--{long}={}", telling_value(id)) };
+            let (code, stdout, stderr) = ran(&format!("{target} {flag}"));
+            if stderr.contains("is for") || target == "in/a.jsonl" {
+                assert_eq!((code, stdout.as_str()), (Some(2), ""), "{target} {flag}: {stderr}");
+                refused += 1;
+            } else if ["pad", "max_expansion"].contains(&id) {
+                // Padding is not shown, and the first GiB of a source may unfold as it likes.
+                assert_eq!((code, stdout, stderr), ran(target), "{target} {flag}");
+            } else {
+                assert_ne!((code, stdout, stderr), ran(target), "{target} {flag} changes nothing");
+            }
+        }
+        assert_eq!(refused, most_refused, "{target}");
+    }
+    assert_ne!(ran("out --sample=3 --seed=9"), ran("out --sample=3"));
+    // A value that is the default is given all the same.
+    for flag in ["--max-line=64MiB", "--max-window=128MiB", "--epochs=1", "--seed=0"] {
+        let (code, _, stderr) = ran(&format!("out {flag}"));
+        assert!(code == Some(2) && stderr.contains("is for"), "{flag}: {stderr}");
     }
 }
 
