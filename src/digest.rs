@@ -1,6 +1,9 @@
 //! Digests of files and rows.
 
 use std::fmt::Write as _;
+use std::io;
+
+use sha2::{Digest as _, Sha256};
 
 /// Lower-case hex.
 #[must_use]
@@ -16,7 +19,6 @@ pub fn hex(bytes: &[u8]) -> String {
 /// The first eight hex digits of the SHA-256, for names.
 #[must_use]
 pub fn short(bytes: &[u8]) -> String {
-    use sha2::{Digest as _, Sha256};
     hex(&Sha256::digest(bytes)[..4])
 }
 
@@ -31,6 +33,32 @@ pub fn from_hex(text: &str) -> Option<Vec<u8>> {
 /// SHA-256 of a JSON value in its compact form with sorted keys, in hex.
 #[must_use]
 pub fn fingerprint(json: &serde_json::Value) -> String {
-    use sha2::{Digest as _, Sha256};
-    hex(&Sha256::digest(json.to_string()))
+    sha256(json.to_string().as_bytes())
+}
+
+/// SHA-256 in hex.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// The number of bytes to the end of a reader, and their SHA-256.
+///
+/// # Errors
+///
+/// If they cannot be read.
+pub fn read(mut reader: impl io::Read) -> io::Result<(u64, [u8; 32])> {
+    let (mut sha256, mut bytes) = (Sha256::new(), 0);
+    let mut buffer = vec![0; 1 << 17];
+    loop {
+        let read = match reader.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        if read == 0 {
+            return Ok((bytes, sha256.finalize().into()));
+        }
+        sha256.update(&buffer[..read]);
+        bytes += read as u64;
+    }
 }

@@ -10,7 +10,7 @@ use crate::cli::ReproduceArgs;
 use crate::commands::exit::{EXIT_DATA, EXIT_DONE, Failure};
 use crate::commands::signals::interruption;
 use crate::input::batch::BLOCK_BYTES;
-use crate::input::source::{Source, discover};
+use crate::input::source::{Source, discover, named};
 use crate::json::difference::differences;
 use crate::output::data_set::DataSet;
 use crate::output::manifest::{Manifest, SourceEntry};
@@ -136,8 +136,7 @@ pub fn compare(said: &Manifest, made: &Manifest) -> Vec<String> {
 fn matching(entries: &[SourceEntry], found: Vec<Source>, differ: &mut Vec<String>) -> (Vec<Source>, Vec<String>) {
     let mut sources = Vec::new();
     for entry in entries {
-        // Found sources are sorted by name.
-        match found.binary_search_by(|source| source.name.cmp(&entry.name)).ok().map(|place| &found[place]) {
+        match named(&found, &entry.name) {
             None => differ.push(format!("the source `{}` of the manifest is not among those given", entry.name)),
             Some(source) if source.bytes != entry.bytes => differ.push(format!(
                 "the source `{}` has {} bytes in the manifest, but {} here",

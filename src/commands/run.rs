@@ -12,7 +12,7 @@ use crate::commands::stored_plan::{self, Ready};
 use crate::pipeline::error::RunError;
 use crate::pipeline::job::Job;
 use crate::pipeline::run::{run, run_alone};
-use crate::plan::state::{committed, states};
+use crate::plan::state::{committed, states_of};
 use crate::report;
 use crate::settings::Settings;
 use crate::store::Location;
@@ -44,10 +44,10 @@ fn say_where_it_begins(job: &Job, unit: Option<usize>) -> Result<(), RunError> {
     if job.plans.replace_others() {
         report::message(REPLACED);
     }
-    let units = job.plan().units.len();
+    let shards = committed(&job.data_set, job.plan().units.len())?;
     let text = match unit {
-        Some(unit) => report::units::goes_on_in_unit(committed(&job.data_set, units)?[unit]),
-        None => report::units::goes_on(&committed(&job.data_set, units)?, &states(&job.data_set, units)?),
+        Some(unit) => report::units::goes_on_in_unit(shards[unit]),
+        None => report::units::goes_on(&shards, &states_of(&job.data_set, &shards)?),
     };
     if let Some(text) = text {
         report::message(&text);

@@ -156,6 +156,12 @@ pub fn discover(arguments: &[String]) -> Result<Discovered, DiscoverError> {
     Ok(Discovered { sources, passed_over })
 }
 
+/// The source of that name among those found, which are sorted by name.
+#[must_use]
+pub fn named<'a>(found: &'a [Source], name: &str) -> Option<&'a Source> {
+    found.binary_search_by(|source| source.name.as_str().cmp(name)).ok().map(|place| &found[place])
+}
+
 /// The first few names of many.
 #[must_use]
 pub fn listed(names: &[String]) -> String {
@@ -230,7 +236,7 @@ fn find(remote: &Remote, found: &mut Found) -> Result<(), DiscoverError> {
     if remote.is_of_the_web() {
         return Err(DiscoverError::Nothing(remote.to_string()));
     }
-    let (root, pattern) = if is_pattern { (remote.before(is_glob), Some(remote)) } else { (remote.clone(), None) };
+    let root = if is_pattern { remote.before(is_glob) } else { remote.clone() };
     let objects = root.list()?;
     let private = |name: &str| name.match_indices(".ul2-prep/").map(|(place, _)| place).next();
     let in_folder = |name: &str, place: usize| place == 0 || name[..place].ends_with('/');
@@ -242,10 +248,12 @@ fn find(remote: &Remote, found: &mut Found) -> Result<(), DiscoverError> {
         })
         .collect();
     let in_data_set = |name: &str| data_sets.iter().any(|folder| name.starts_with(folder));
-    let matches = pattern.map(|pattern| Matches::new(&root, pattern)).transpose()?;
+    let below = remote.key().strip_prefix(root.key()).unwrap_or_default().trim_start_matches('/');
+    // A folder is everything in it.
+    let glob = Glob::new(if is_pattern { below } else { "*" });
+    let has = glob.matcher().map_err(|source| DiscoverError::Pattern { pattern: remote.to_string(), source })?;
     for Object { name, bytes, tag } in &objects {
-        let hidden = name.split('/').any(is_hidden) && !matches.as_ref().is_some_and(|matches| matches.names_hidden);
-        if hidden || in_data_set(name) || !matches.as_ref().is_none_or(|matches| matches.has(name)) {
+        if glob.hides(name.split('/')) || in_data_set(name) || !has(name) {
             continue;
         }
         let place = root.join(name);
@@ -259,27 +267,38 @@ fn find(remote: &Remote, found: &mut Found) -> Result<(), DiscoverError> {
     Ok(())
 }
 
-/// The objects below a glob's root that it matches.
-struct Matches {
-    pattern: glob::Pattern,
+/// A glob, on a disk or in a store: what it matches is used, and all files in the folders that it matches.
+struct Glob {
+    searched: String,
     names_hidden: bool,
 }
 
-impl Matches {
-    fn new(root: &Remote, pattern: &Remote) -> Result<Self, DiscoverError> {
-        let below = pattern.key().strip_prefix(root.key()).unwrap_or_default().trim_start_matches('/');
-        // As on a disk, a `**` at the end matches files as well.
-        let searched = below.strip_suffix("**").map_or_else(|| below.to_owned(), |folder| format!("{folder}**/*"));
-        let compiled = glob::Pattern::new(&searched)
-            .map_err(|source| DiscoverError::Pattern { pattern: pattern.to_string(), source })?;
-        Ok(Self { pattern: compiled, names_hidden: below.split('/').any(is_hidden) })
+impl Glob {
+    fn new(pattern: &str) -> Self {
+        // A `**` at the end matches only folders; with everything in the first of them, it matches files as well.
+        let searched = pattern.strip_suffix("**").map_or_else(|| pattern.to_owned(), |folder| format!("{folder}*"));
+        Self { searched, names_hidden: pattern.split('/').any(is_hidden) }
     }
 
-    /// Whether the glob matches an object, or a folder that it is in.
-    fn has(&self, name: &str) -> bool {
+    /// Whether a name with these parts is left out. As in a shell, and as in the search of folders, only a pattern with
+    /// a leading dot matches such a name.
+    fn hides<'a>(&self, mut parts: impl Iterator<Item = &'a str>) -> bool {
+        !self.names_hidden && parts.any(is_hidden)
+    }
+
+    /// The files and folders on this machine that it matches.
+    fn paths(&self) -> Result<glob::Paths, glob::PatternError> {
+        glob::glob(&self.searched)
+    }
+
+    /// Tells whether it matches an object, or a folder that the object is in.
+    fn matcher(&self) -> Result<impl Fn(&str) -> bool + use<>, glob::PatternError> {
+        let pattern = glob::Pattern::new(&self.searched)?;
         let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::default() };
-        let folders = name.match_indices('/').map(|(end, _)| &name[..end]);
-        folders.chain([name]).any(|name| self.pattern.matches_with(name, options))
+        Ok(move |name: &str| {
+            let folders = name.match_indices('/').map(|(end, _)| &name[..end]);
+            folders.chain([name]).any(|name| pattern.matches_with(name, options))
+        })
     }
 }
 
@@ -306,18 +325,14 @@ fn expand(pattern: &str, found: &mut Found) -> Result<(), DiscoverError> {
         .take_while(|component| !is_glob(&component.as_os_str().to_string_lossy()))
         .filter(|component| *component != Component::CurDir)
         .collect();
-    // As in a shell, and as in the search of folders, only a pattern with a leading dot matches such a name.
-    let names_hidden = pattern.split('/').any(is_hidden);
-    // A `**` at the end matches only folders; with everything in the first of them, it matches files as well.
-    let searched = pattern.strip_suffix("**").map_or_else(|| pattern.to_owned(), |folder| format!("{folder}*"));
-    let paths =
-        glob::glob(&searched).map_err(|source| DiscoverError::Pattern { pattern: pattern.to_owned(), source })?;
+    let glob = Glob::new(pattern);
+    let paths = glob.paths().map_err(|source| DiscoverError::Pattern { pattern: pattern.to_owned(), source })?;
     for path in paths {
         let path = path?;
         let below = path.strip_prefix(&root).unwrap_or(&path);
-        let hidden = below.components().any(|part| part.as_os_str().to_str().is_some_and(is_hidden));
+        let hidden = glob.hides(below.components().filter_map(|part| part.as_os_str().to_str()));
         let in_data_set = below.ancestors().any(|folder| is_data_set(&root.join(folder)));
-        if (hidden && !names_hidden) || in_data_set {
+        if hidden || in_data_set {
             continue;
         }
         if path.is_dir() {
@@ -376,6 +391,56 @@ mod tests {
         for other in ["a.txt", "a.zst", "a.jsonl.bz2", "jsonl", "a.parquet"] {
             assert_eq!(Compression::of(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_glob_matches_the_same_names_on_a_disk_and_in_a_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let names =
+            ["a.json", "b.json", ".h.json", "x/a.json", "x/y/a.json", "x/.y/a.json", "x/y/.h.json", "[x]/a.json"];
+        for name in names {
+            fs_err::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
+            fs_err::write(folder.path().join(name), "").unwrap();
+        }
+        let mut matched = 0;
+        for pattern in [
+            "*",
+            "**",
+            "*.json",
+            "*/*.json",
+            "**/*.json",
+            "x*",
+            "x**",
+            "x/**",
+            "x/*",
+            "x/**/a.json",
+            "*/**",
+            "?.json",
+            "[ab].json",
+            "[!a].json",
+            ".*",
+            "x/.*",
+            "x/*/.h*",
+            "[[]x]/*",
+            "*/y",
+            "**/y/*",
+            "{a,b}.json",
+            "**/**",
+        ] {
+            let mut found = Found::default();
+            // The root has no wildcard, and so the two see the same part of the pattern.
+            expand(folder.path().join(pattern).to_str().unwrap(), &mut found).unwrap();
+            let below = |source: &Source| {
+                source.place.local().unwrap().strip_prefix(folder.path()).unwrap().to_str().unwrap().to_owned()
+            };
+            let on_disk: BTreeSet<String> = found.sources.iter().map(below).collect();
+            let glob = Glob::new(pattern);
+            let has = glob.matcher().unwrap();
+            let in_store = names.iter().filter(|name| !glob.hides(name.split('/')) && has(name));
+            assert_eq!(on_disk, in_store.map(ToString::to_string).collect(), "{pattern}");
+            matched += on_disk.len();
+        }
+        assert!(matched > 40, "{matched} matches");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 
+use crate::digest;
 use crate::files::bounded::{self, MOST, MOST_RECORD};
 use crate::files::private::{Spool, new_file};
 use crate::output::error::NoNewNames;
@@ -409,10 +410,9 @@ impl DataSet {
         if self.size(relative).ok() != Some(file.bytes) {
             return Ok(false);
         }
-        let mut sha256 = Sha256::new();
         let mut found = self.open_file(relative)?;
-        io::copy(&mut found, &mut DigestWriter(&mut sha256))?;
-        let is_same = sha256.finalize() == file.sha256.clone().finalize();
+        let (_, sha256) = digest::read(&mut found)?;
+        let is_same = digest::hex(&sha256) == file.sha256();
         if let (true, Location::Local(path)) = (is_same, self.place.join(relative)) {
             found.sync_all()?;
             sync_folder_of(&path)?;
@@ -585,20 +585,6 @@ fn most(relative: &str) -> u64 {
 fn has_no_links(error: &io::Error) -> bool {
     // Linux reports EPERM for FAT, and EOPNOTSUPP, ENOSYS or EMLINK for others.
     matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::TooManyLinks)
-}
-
-/// Passes bytes on to a digest.
-struct DigestWriter<'a>(&'a mut Sha256);
-
-impl Write for DigestWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Whether a name under `.ul2-prep/tmp/` was made by [`DataSet::temporary`] or by the reader: `NAME.PROCESS-NUMBER`.

@@ -23,18 +23,9 @@ pub fn write_aside(path: &Path, options: &ShardOptions, row_groups: Vec<RowGroup
     let file = fs::File::create(path)?;
     let mut parquet = SerializedFileWriter::new(file, schema.root_schema_ptr(), Arc::clone(&options.properties))?;
     for row_group in row_groups {
-        append(&mut parquet, row_group)?;
+        row_group.append_to(&mut parquet)?;
     }
     parquet.into_inner()?.flush()?;
-    Ok(())
-}
-
-fn append(parquet: &mut SerializedFileWriter<impl Write + Send>, row_group: RowGroup) -> Result<(), OutputError> {
-    let mut writer = parquet.next_row_group()?;
-    for chunk in row_group.chunks {
-        chunk.append_to_row_group(&mut writer)?;
-    }
-    writer.close()?;
     Ok(())
 }
 
@@ -69,7 +60,7 @@ impl ShardAgain {
     ///
     /// [`OutputError`] if Parquet refuses it.
     pub fn append(&mut self, row_group: RowGroup) -> Result<(), OutputError> {
-        append(&mut self.parquet, row_group)
+        row_group.append_to(&mut self.parquet)
     }
 
     /// Size and SHA-256 of the whole file.

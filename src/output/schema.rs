@@ -118,6 +118,15 @@ impl Column {
         Self::ALL.into_iter().find(|column| column.name() == name)
     }
 
+    /// The columns of these names.
+    ///
+    /// # Errors
+    ///
+    /// The first name that is not a column's.
+    pub fn all_named(names: &[String]) -> Result<Vec<Self>, &str> {
+        names.iter().map(|name| Self::named(name).ok_or(name.as_str())).collect()
+    }
+
     fn per(self) -> Per {
         match self {
             Self::InputIds

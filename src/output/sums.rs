@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sha2::{Digest as _, Sha256};
-
+use crate::digest::sha256;
 use crate::json::to_json;
 use crate::output::commit::CommitRecord;
 use crate::output::data_set::{CARD, MANIFEST, SUCCESS};
@@ -40,15 +39,14 @@ impl Sums {
         plans: impl Iterator<Item = (String, Vec<u8>)>,
         records: impl Iterator<Item = &'a CommitRecord>,
     ) -> Self {
-        let digest = |bytes: &[u8]| crate::digest::hex(&Sha256::digest(bytes));
         let mut sums = BTreeMap::from([
-            (MANIFEST.to_owned(), digest(&manifest.to_json())),
-            (CARD.to_owned(), digest(card.as_bytes())),
-            (SUCCESS.to_owned(), digest(&[])),
+            (MANIFEST.to_owned(), sha256(&manifest.to_json())),
+            (CARD.to_owned(), sha256(card.as_bytes())),
+            (SUCCESS.to_owned(), sha256(&[])),
         ]);
-        sums.extend(plans.map(|(path, bytes)| (path, digest(&bytes))));
+        sums.extend(plans.map(|(path, bytes)| (path, sha256(&bytes))));
         for record in records {
-            sums.insert(names::commit(record.unit, record.shard), digest(&to_json(record)));
+            sums.insert(names::commit(record.unit, record.shard), sha256(&to_json(record)));
             sums.extend(record.file.iter().map(|file| (file.path.clone(), file.sha256.clone())));
             if let Some(files) = &record.rejects {
                 sums.insert(files.index.clone(), files.index_sha256.clone());

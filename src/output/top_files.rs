@@ -2,8 +2,6 @@
 
 use std::io;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::output::data_set::{CARD, DataSet, MANIFEST, PLAN, SUCCESS, SUMS};
 use crate::output::manifest::Manifest;
 use crate::output::sums::Sums;
@@ -18,25 +16,51 @@ const MOST: u64 = 1 << 30;
 ///
 /// [`OutputError::InTheWay`] for the first.
 pub fn check_top(data_set: &DataSet) -> Result<(), OutputError> {
-    let sums = read(data_set, SUMS)?.and_then(|bytes| our_sums(&bytes));
-    let manifest = read(data_set, MANIFEST)?.and_then(|bytes| our_manifest(&bytes));
-    for name in [CARD, MANIFEST, SUMS, SUCCESS] {
-        if !data_set.has_name(name)? {
-            continue;
-        }
-        let bytes = read(data_set, name)?;
-        let is_ours = bytes.is_some_and(|bytes| match name {
-            CARD => is_card(&bytes, sums.as_ref(), manifest.as_ref()),
-            // Another process may have written them after they were read above.
-            MANIFEST => our_manifest(&bytes).is_some(),
-            SUMS => our_sums(&bytes).is_some(),
-            _ => bytes.is_empty(),
-        });
-        if !is_ours {
+    // Another process may write them meanwhile, so each is looked at once.
+    let (sums, manifest) = (there(data_set, SUMS)?, there(data_set, MANIFEST)?);
+    let (card, success) = (there(data_set, CARD)?, there(data_set, SUCCESS)?);
+    let our_sums = sums.plain().and_then(our_sums);
+    let our_manifest = manifest.plain().and_then(our_manifest);
+    let is_card = |bytes| is_card(bytes, our_sums.as_ref(), our_manifest.as_ref());
+    for (name, file, is_ours) in [
+        (CARD, &card, card.plain().is_some_and(is_card)),
+        (MANIFEST, &manifest, our_manifest.is_some()),
+        (SUMS, &sums, our_sums.is_some()),
+        (SUCCESS, &success, success.plain().is_some_and(<[u8]>::is_empty)),
+    ] {
+        if !matches!(file, There::Nothing) && !is_ours {
             return Err(OutputError::InTheWay(data_set.path(name)));
         }
     }
     Ok(())
+}
+
+/// What is at a name.
+enum There {
+    Nothing,
+    /// The bytes of a plain file of at most [`MOST`] bytes.
+    Plain(Vec<u8>),
+    /// Anything else.
+    Other,
+}
+
+impl There {
+    fn plain(&self) -> Option<&[u8]> {
+        match self {
+            Self::Plain(bytes) => Some(bytes),
+            Self::Nothing | Self::Other => None,
+        }
+    }
+}
+
+fn there(data_set: &DataSet, name: &str) -> io::Result<There> {
+    if !data_set.has_name(name)? {
+        return Ok(There::Nothing);
+    }
+    match data_set.size(name) {
+        Ok(bytes) if bytes <= MOST => Ok(data_set.read(name)?.map_or(There::Other, There::Plain)),
+        Ok(_) | Err(_) => Ok(There::Other),
+    }
 }
 
 fn our_sums(bytes: &[u8]) -> Option<Sums> {
@@ -52,17 +76,9 @@ fn our_manifest(bytes: &[u8]) -> Option<Manifest> {
 /// person.
 fn is_card(bytes: &[u8], sums: Option<&Sums>, manifest: Option<&Manifest>) -> bool {
     let listed = sums.and_then(|sums| sums.0.get(CARD));
-    if listed.is_some_and(|digest| *digest == crate::digest::hex(&Sha256::digest(bytes))) {
+    if listed.is_some_and(|digest| *digest == crate::digest::sha256(bytes)) {
         return true;
     }
     let of_manifest = |digest: &str| manifest.is_some_and(|manifest| manifest.totals.rows_digest == digest);
     card::rows_digest(bytes).is_some_and(|digest| listed.is_none() || !of_manifest(digest))
-}
-
-/// The bytes of a plain file of at most [`MOST`] bytes.
-fn read(data_set: &DataSet, name: &str) -> io::Result<Option<Vec<u8>>> {
-    match data_set.size(name) {
-        Ok(bytes) if bytes <= MOST => data_set.read(name),
-        Ok(_) | Err(_) => Ok(None),
-    }
 }

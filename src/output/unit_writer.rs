@@ -194,15 +194,10 @@ impl OpenFile {
     }
 
     fn append(&mut self, row_group: RowGroup) -> Result<(), OutputError> {
-        let mut writer = self.parquet.next_row_group()?;
-        for chunk in row_group.chunks {
-            chunk.append_to_row_group(&mut writer)?;
-        }
-        writer.close()?;
         self.rows += row_group.rows;
         self.row_groups += 1;
         self.digest.add(&row_group.digest);
-        Ok(())
+        row_group.append_to(&mut self.parquet)
     }
 
     /// The file as a record describes it, and the file itself, which has no name yet.

@@ -20,14 +20,22 @@ pub enum UnitState {
 /// Records that are requested from a store at once: each request waits for an answer.
 const AT_ONCE: usize = 32;
 
-/// The state of each of `units` units, from the last record of each.
+/// The state of each of `units` units.
 ///
 /// # Errors
 ///
 /// [`OutputError`] if a record cannot be read.
 pub fn states(data_set: &DataSet, units: usize) -> Result<Vec<UnitState>, OutputError> {
-    let shards = committed(data_set, units)?;
-    each(data_set, &shards, |(unit, shards)| {
+    states_of(data_set, &committed(data_set, units)?)
+}
+
+/// The state of units with these numbers of committed shards ([`committed`]), from the last record of each.
+///
+/// # Errors
+///
+/// [`OutputError`] if a record cannot be read.
+pub fn states_of(data_set: &DataSet, shards: &[usize]) -> Result<Vec<UnitState>, OutputError> {
+    each(data_set, shards, |(unit, shards)| {
         let Some(last) = shards.checked_sub(1) else { return Ok(UnitState::Missing) };
         let record = CommitRecord::read(data_set, unit, last)?;
         Ok(if is_finished(record.as_slice()) { UnitState::Done } else { UnitState::Begun(*shards) })

@@ -70,8 +70,7 @@ pub fn read(bytes: &[u8]) -> Result<Described, ManifestError> {
     }
     let manifest: Manifest = serde_json::from_slice(bytes).map_err(ManifestError::Json)?;
     let spec = Spec::from_json(manifest.spec.clone()).map_err(ManifestError::Spec)?;
-    let column = |name: &String| Column::named(name).ok_or_else(|| ManifestError::Column(name.clone()));
-    let columns = manifest.plan.columns.iter().map(column).collect::<Result<Vec<_>, _>>()?;
+    let columns = Column::all_named(&manifest.plan.columns).map_err(|name| ManifestError::Column(name.to_owned()))?;
     let format = RowFormat::new(&spec, Some(&columns)).map_err(ManifestError::Columns)?;
     check_units(&manifest, &spec)?;
     for shard in &manifest.shards {

@@ -6,12 +6,12 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use fs_err as fs;
 use serde::Deserialize;
 
+use crate::digest;
 use crate::numbers::exact;
 use crate::output::commit::RejectFiles;
 use crate::output::data_set::{DataSet, MANIFEST};
 use crate::output::manifest::{Manifest, SourceEntry};
 use crate::reject::{KeptBytes, Reason, Reject, Rejected};
-use crate::verify::files::sha256;
 use crate::verify::findings::Findings;
 
 /// A line of the index.
@@ -144,8 +144,8 @@ impl<'a> Kept<'a> {
         }
         let Reject { source, line, rejected: Rejected { reason, .. }, bytes } = again;
         let bytes = match bytes {
-            KeptBytes::Inline(bytes) => sha256(bytes)?,
-            KeptBytes::File(file) => sha256(file.contents()?)?,
+            KeptBytes::Inline(bytes) => digest::read(bytes)?,
+            KeptBytes::File(file) => digest::read(file.contents()?)?,
         };
         let Some(kept) = self.next() else {
             if !self.is_lost {
@@ -235,7 +235,7 @@ impl<'a> Open<'a> {
         if entry.offset != self.offset {
             self.lines.seek(SeekFrom::Start(entry.offset))?;
         }
-        let bytes = sha256((&mut self.lines).take(entry.length))?;
+        let bytes = digest::read((&mut self.lines).take(entry.length))?;
         let mut end = Vec::new();
         (&mut self.lines).take(1).read_to_end(&mut end)?;
         self.offset = entry.offset.saturating_add(bytes.0).saturating_add(end.len() as u64);
