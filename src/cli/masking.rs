@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::values::{MAX_LINE, Split, column, seed, size, split, window};
+use crate::cli::values::{MAX_LINE, SourceSplit, column, seed, size, split, window};
 use crate::input::limits::Limits;
 use crate::output::encoding::{Compression, TokenEncoding};
 use crate::output::schema::Column;
@@ -54,7 +54,7 @@ pub struct MaskingArgs {
     /// Size on disk above which a source is divided into units of about that size, 16 at most, or `none` [default: none; 4GiB with `plan --write`].
     /// It never changes a row.
     #[arg(long, value_name = "SIZE|none", value_parser = split, help_heading = "Many machines")]
-    pub split: Option<Split>,
+    pub split: Option<SourceSplit>,
     /// What a source may ask for.
     #[command(flatten)]
     pub limits: LimitArgs,

@@ -6,14 +6,14 @@ use crate::recipe::nearest;
 
 /// Whether large sources are divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Split {
+pub enum SourceSplit {
     /// No source is divided.
     None,
     /// Sources with more bytes on disk.
     Above(u64),
 }
 
-impl Split {
+impl SourceSplit {
     /// The default of `plan --write`.
     pub const OF_PLANS: Self = Self::Above(4 << 30);
 }
@@ -51,8 +51,8 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
 }
 
 /// Parses the size above which sources are divided.
-pub(crate) fn split(text: &str) -> Result<Split, String> {
-    if text == "none" { Ok(Split::None) } else { size(text).map(Split::Above) }
+pub(crate) fn split(text: &str) -> Result<SourceSplit, String> {
+    if text == "none" { Ok(SourceSplit::None) } else { size(text).map(SourceSplit::Above) }
 }
 
 /// Parses the size of a Zstandard window.

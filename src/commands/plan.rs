@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::cli::PlanArgs;
-use crate::cli::values::Split;
+use crate::cli::values::SourceSplit;
 use crate::commands::earlier_runs::{REPLACED, is_covered};
 use crate::commands::stored_plan;
 use crate::denoise::Spec;
@@ -19,7 +19,7 @@ use crate::tokenize::file::BYTES;
 pub(crate) fn execute_plan(args: &PlanArgs) -> Result<()> {
     let mut masking = args.masking.clone();
     if args.write {
-        masking.split.get_or_insert(Split::OF_PLANS);
+        masking.split.get_or_insert(SourceSplit::OF_PLANS);
     }
     let mut settings = Settings::new(&masking)?;
     // A stored plan needs its sources where they were.

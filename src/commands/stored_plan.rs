@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use crate::cli::{FinalizeArgs, RunArgs};
 use crate::denoise::Spec;
 use crate::input::InputError;
-use crate::input::source::{Source, discover};
+use crate::input::source::{Source, discover, named};
 use crate::output::OutputError;
 use crate::output::commit::{CommitRecord, check_records, is_finished};
 use crate::output::data_set::DataSet;
@@ -78,7 +78,7 @@ pub enum Ready {
 pub fn job(args: &RunArgs, dir: &Location, interrupted: Arc<AtomicUsize>) -> Result<Ready> {
     let masking = &args.masking;
     let unit = settings::environment::unit(args.unit, args.index_offset)?;
-    let opened = Opened::at(dir)?;
+    let opened = PlannedDataSet::at(dir)?;
     let units = opened.plans.whole().units.len();
     if let Some(unit) = unit {
         if unit >= units {
@@ -95,7 +95,7 @@ pub fn job(args: &RunArgs, dir: &Location, interrupted: Arc<AtomicUsize>) -> Res
     let sources = opened.sources(unit, given.as_deref(), inputs.as_ref())?;
     let tokenizer = opened.tokenizer(masking.tokenizer.as_deref(), inputs.as_ref())?;
     let (workers, limits) = (settings::workers(masking.workers)?, masking.limits.limits());
-    let Opened { data_set, plans, spec, format } = opened;
+    let PlannedDataSet { data_set, plans, spec, format } = opened;
     let how = Masking { spec, format, tokenizer, tokenizer_place: None, workers, limits };
     let job = how.job(data_set, plans, sources, args.max_rejects, interrupted)?;
     Ok(Ready::Job(Box::new(job), unit))
@@ -108,13 +108,13 @@ pub fn job(args: &RunArgs, dir: &Location, interrupted: Arc<AtomicUsize>) -> Res
 /// If there is no plan, a unit is not done, or a named tokenizer is not the plan's.
 pub fn finalize(args: &FinalizeArgs) -> Result<Manifest> {
     let FinalizeArgs { dir, tokenizer } = args;
-    let opened = Opened::at(dir)?;
+    let opened = PlannedDataSet::at(dir)?;
     let inputs = if tokenizer.is_some() { None } else { Inputs::read(&opened.data_set)? };
     let tokenizer_path = match inputs.as_ref().and_then(|inputs| inputs.tokenizer_path.clone()) {
         Some(path) => path,
         None => opened.tokenizer(tokenizer.as_deref(), inputs.as_ref())?.path(),
     };
-    let Opened { data_set, plans, spec, .. } = &opened;
+    let PlannedDataSet { data_set, plans, spec, .. } = &opened;
     // The units have already checked their rejects.
     let ending = Ending { plans, data_set, spec, tokenizer_path, max_rejects: MaxRejects::ALL };
     Ok(finish(&ending)?)
@@ -126,19 +126,19 @@ pub fn finalize(args: &FinalizeArgs) -> Result<Manifest> {
 ///
 /// If there is no plan, or a record cannot be read.
 pub fn status(dir: &Location) -> Result<Vec<UnitState>> {
-    let opened = Opened::at(dir)?;
+    let opened = PlannedDataSet::at(dir)?;
     Ok(states(&opened.data_set, opened.plans.whole().units.len())?)
 }
 
 /// A data set with a stored plan.
-struct Opened {
+struct PlannedDataSet {
     data_set: DataSet,
     plans: Plans,
     spec: Spec,
     format: RowFormat,
 }
 
-impl Opened {
+impl PlannedDataSet {
     fn at(dir: &Location) -> Result<Self> {
         let data_set = settings::data_set::data_set(dir)?;
         let plans = Plans::read(&data_set)?.ok_or_else(|| SettingsError::NoPlan(dir.to_string()))?;
@@ -148,8 +148,8 @@ impl Opened {
         }
         let damaged = || format!("the plan in `{dir}`");
         let spec = Spec::from_json(spec.clone()).with_context(damaged)?;
-        let column = |name: &String| Column::named(name).with_context(|| format!("there is no column `{name}`"));
-        let columns = columns.iter().map(column).collect::<Result<Vec<_>>>().with_context(damaged)?;
+        let unknown = |name: &str| anyhow::anyhow!("there is no column `{name}`");
+        let columns = Column::all_named(columns).map_err(unknown).with_context(damaged)?;
         let format = RowFormat::new(&spec, Some(&columns)).with_context(damaged)?;
         Ok(Self { data_set, plans, spec, format })
     }
@@ -197,11 +197,7 @@ fn found(planned: &PlannedSource, given: Option<&[Source]>, inputs: Option<&Inpu
     let PlannedSource { name, bytes, tag } = planned;
     let nowhere = || SettingsError::NotGiven { source_name: name.clone() };
     let source = match (given, inputs.and_then(|inputs| inputs.sources.get(name))) {
-        (Some(given), _) => {
-            // Found sources are sorted by name.
-            let place = given.binary_search_by(|source| source.name.cmp(name)).map_err(|_| nowhere())?;
-            given[place].clone()
-        }
+        (Some(given), _) => named(given, name).ok_or_else(nowhere)?.clone(),
         (None, Some(place)) => Source::found(name, Location::parse(place)?)?,
         (None, None) => return Err(nowhere().into()),
     };

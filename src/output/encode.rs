@@ -1,5 +1,6 @@
 //! Collects the rows of a batch and encodes them as a row group.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int32Array, Int64Array, ListArray, StringArray};
@@ -130,7 +131,7 @@ impl ColumnBuffer {
 
 /// Rows in memory, column by column: ids always, other columns only if the format has them.
 #[derive(Debug)]
-struct Rows {
+struct RowBuffer {
     input_ids: Vec<i32>,
     labels: Vec<i32>,
     input_ends: Ends,
@@ -139,7 +140,7 @@ struct Rows {
     columns: Vec<ColumnBuffer>,
 }
 
-impl Rows {
+impl RowBuffer {
     fn new(format: &RowFormat) -> Self {
         Self {
             // The ids passed on at once, and room for the row that goes beyond them.
@@ -182,6 +183,22 @@ pub struct RowGroup {
     pub digest: RowsDigest,
 }
 
+impl RowGroup {
+    /// Appends it to a file.
+    ///
+    /// # Errors
+    ///
+    /// [`OutputError`] if Parquet refuses it.
+    pub(super) fn append_to(self, parquet: &mut SerializedFileWriter<impl Write + Send>) -> Result<(), OutputError> {
+        let mut writer = parquet.next_row_group()?;
+        for chunk in self.chunks {
+            chunk.append_to_row_group(&mut writer)?;
+        }
+        writer.close()?;
+        Ok(())
+    }
+}
+
 impl RowGroupEncoder {
     /// An encoder for shards of this format with these properties.
     ///
@@ -207,7 +224,7 @@ impl RowGroupEncoder {
         Ok(RowGroupBuilder {
             encoder: self,
             writers: self.columns.create_column_writers(0)?,
-            pending: Rows::new(&self.format),
+            pending: RowBuffer::new(&self.format),
             row: OpenRow::default(),
             rows: 0,
             digest: RowsDigest::default(),
@@ -219,7 +236,7 @@ impl RowGroupEncoder {
 pub struct RowGroupBuilder<'a> {
     encoder: &'a RowGroupEncoder,
     writers: Vec<ArrowColumnWriter>,
-    pending: Rows,
+    pending: RowBuffer,
     row: OpenRow,
     rows: u64,
     digest: RowsDigest,
@@ -237,7 +254,7 @@ impl RowGroupBuilder<'_> {
     /// given ids.
     pub fn add(&mut self, from: Provenance<'_>, fill: impl FnOnce(&mut Vec<i32>, &mut Vec<i32>) -> u32) -> ExampleSize {
         let format = &self.encoder.format;
-        let Rows { input_ids, labels, input_ends, columns, .. } = &mut self.pending;
+        let RowBuffer { input_ids, labels, input_ends, columns, .. } = &mut self.pending;
         let (inputs_from, labels_from) = (input_ids.len(), labels.len());
         let prefix_length = fill(input_ids, labels);
         let (inputs, targets) = (&input_ids[inputs_from..], &labels[labels_from..]);
@@ -274,7 +291,7 @@ impl RowGroupBuilder<'_> {
     /// [`OutputError`] if Arrow or Parquet refuses.
     pub fn end_row(&mut self) -> Result<(), OutputError> {
         let format = &self.encoder.format;
-        let Rows { input_ids, labels, input_ends, label_ends, columns } = &mut self.pending;
+        let RowBuffer { input_ids, labels, input_ends, label_ends, columns } = &mut self.pending;
         let ids = input_ids.len() - input_ends.last();
         if let Some(Padding { pad, input_ids: inputs_length, labels: labels_length }) = format.padding {
             input_ids.resize(input_ends.last() + inputs_length, pad);
@@ -325,7 +342,7 @@ impl RowGroupBuilder<'_> {
 
     fn encode_pending(&mut self) -> Result<(), OutputError> {
         let RowGroupEncoder { format, schema, .. } = self.encoder;
-        let columns = std::mem::replace(&mut self.pending, Rows::new(format)).into_columns(format)?;
+        let columns = std::mem::replace(&mut self.pending, RowBuffer::new(format)).into_columns(format)?;
         for ((writer, column), field) in self.writers.iter_mut().zip(&columns).zip(schema.fields()) {
             if column.is_empty() {
                 continue;

@@ -97,51 +97,8 @@ impl Manifest {
         names: &[&str],
         records: &[Vec<CommitRecord>],
     ) -> Result<Self, OutputError> {
-        let mut files: BTreeMap<&str, &FinishedFile> = BTreeMap::new();
-        let mut counts: BTreeMap<&str, SourceCounts> = BTreeMap::new();
-        let mut denoisers: BTreeMap<String, DenoiserCounts> = BTreeMap::new();
-        let mut digest = RowsDigest::default();
-        let (mut shards, mut rejects) = (Vec::new(), Vec::new());
-        let mut before: Option<&ReaderPosition> = None;
-        for (unit, (Unit { epoch, first_source, part, .. }, records)) in plan.units.iter().zip(records).enumerate() {
-            if !is_finished(records) {
-                return Err(OutputError::Unfinished(unit));
-            }
-            // A part begins where the previous one ended, or both read to the end of the source.
-            let begin = records.first().and_then(|record| record.begin.as_ref());
-            if part.is_some_and(|part| part.from > 0) && begin != before {
-                return Err(OutputError::SourceChanged(
-                    names.get(*first_source).copied().unwrap_or_default().to_owned(),
-                ));
-            }
-            before = records.last().and_then(|record| record.position.as_ref());
-            for record in records {
-                shards.extend(record.file.clone());
-                rejects.extend(record.rejects.clone());
-                if let Some(rows) = record.file.as_ref().and_then(|file| RowsDigest::from_hex(&file.rows_digest)) {
-                    digest.add(&rows);
-                }
-                for (name, source) in &record.counts.sources {
-                    let sum = counts.entry(name).or_default();
-                    if *epoch == 0 {
-                        *sum += source;
-                    } else {
-                        // The tokens that a window leaves out depend on the denoiser that its epoch chooses.
-                        sum.left_out_tokens += source.left_out_tokens;
-                        sum.examples += source.examples;
-                        sum.rows += source.rows;
-                    }
-                }
-                for (name, denoiser) in &record.counts.denoisers {
-                    *denoisers.entry(name.clone()).or_default() += denoiser;
-                }
-                for file in &record.finished {
-                    if files.insert(&file.name, file).is_some_and(|other| other != file) {
-                        return Err(OutputError::SourceChanged(file.name.clone()));
-                    }
-                }
-            }
-        }
+        let Gathered { mut files, mut counts, denoisers, digest, shards, rejects } =
+            Gathered::new(&plan.units, names, records)?;
         let mut sums = SourceCounts::default();
         let sources: Vec<SourceEntry> = names
             .iter()
@@ -159,7 +116,7 @@ impl Manifest {
             sources: sums,
             input_ids,
             labels,
-            shard_bytes: shards.iter().map(|shard: &ShardFile| shard.bytes).sum(),
+            shard_bytes: shards.iter().map(|shard| shard.bytes).sum(),
             rows_digest: digest.hex(),
         };
         Ok(Self {
@@ -189,6 +146,68 @@ impl Manifest {
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         to_json(self)
+    }
+}
+
+/// What the records of all units say together.
+#[derive(Default)]
+struct Gathered<'a> {
+    files: BTreeMap<&'a str, &'a FinishedFile>,
+    counts: BTreeMap<&'a str, SourceCounts>,
+    denoisers: BTreeMap<String, DenoiserCounts>,
+    digest: RowsDigest,
+    shards: Vec<ShardFile>,
+    rejects: Vec<RejectFiles>,
+}
+
+impl<'a> Gathered<'a> {
+    fn new(units: &[Unit], names: &[&str], records: &'a [Vec<CommitRecord>]) -> Result<Self, OutputError> {
+        let mut gathered = Self::default();
+        let mut before: Option<&ReaderPosition> = None;
+        for (index, (unit, records)) in units.iter().zip(records).enumerate() {
+            if !is_finished(records) {
+                return Err(OutputError::Unfinished(index));
+            }
+            // A part begins where the previous one ended, or both read to the end of the source.
+            let begin = records.first().and_then(|record| record.begin.as_ref());
+            if unit.part.is_some_and(|part| part.from > 0) && begin != before {
+                let name = names.get(unit.first_source).copied().unwrap_or_default();
+                return Err(OutputError::SourceChanged(name.to_owned()));
+            }
+            before = records.last().and_then(|record| record.position.as_ref());
+            for record in records {
+                gathered.add(unit.epoch, record)?;
+            }
+        }
+        Ok(gathered)
+    }
+
+    fn add(&mut self, epoch: u32, record: &'a CommitRecord) -> Result<(), OutputError> {
+        self.shards.extend(record.file.clone());
+        self.rejects.extend(record.rejects.clone());
+        if let Some(rows) = record.file.as_ref().and_then(|file| RowsDigest::from_hex(&file.rows_digest)) {
+            self.digest.add(&rows);
+        }
+        for (name, source) in &record.counts.sources {
+            let sum = self.counts.entry(name).or_default();
+            if epoch == 0 {
+                *sum += source;
+            } else {
+                // The tokens that a window leaves out depend on the denoiser that its epoch chooses.
+                sum.left_out_tokens += source.left_out_tokens;
+                sum.examples += source.examples;
+                sum.rows += source.rows;
+            }
+        }
+        for (name, denoiser) in &record.counts.denoisers {
+            *self.denoisers.entry(name.clone()).or_default() += denoiser;
+        }
+        for file in &record.finished {
+            if self.files.insert(&file.name, file).is_some_and(|other| other != file) {
+                return Err(OutputError::SourceChanged(file.name.clone()));
+            }
+        }
+        Ok(())
     }
 }
 

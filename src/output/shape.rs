@@ -17,7 +17,7 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use crate::numbers::counted;
 use crate::output::read_error::{PlainFile, ReadError};
 use crate::output::schema::{Column, RowFormat};
-use crate::output::thrift::{Kind, Malformed, Thrift};
+use crate::output::thrift::{Malformed, Thrift, ThriftType};
 
 /// Most bytes of a footer: 32,767 row groups, which Parquet's own numbers allow, need less.
 const MOST_FOOTER: u64 = 128 << 20;
@@ -94,7 +94,7 @@ fn footer_claims(thrift: &mut Thrift<'_>) -> Result<Option<String>, Malformed> {
     let mut wrong = None;
     thrift.fields(|thrift, field, kind| {
         match (field, kind) {
-            (2, Kind::LIST) => {
+            (2, ThriftType::LIST) => {
                 let elements = each_struct(thrift, |thrift, field, kind| {
                     if field != 5 || !kind.is_number() {
                         return Ok(false);
@@ -109,9 +109,9 @@ fn footer_claims(thrift: &mut Thrift<'_>) -> Result<Option<String>, Malformed> {
                     wrong = Some(format!("its schema has {elements} elements"));
                 }
             }
-            (4, Kind::LIST) => {
+            (4, ThriftType::LIST) => {
                 let row_groups = each_struct(thrift, |thrift, field, kind| {
-                    if (field, kind) != (1, Kind::LIST) {
+                    if (field, kind) != (1, ThriftType::LIST) {
                         return Ok(false);
                     }
                     let columns = each_struct(thrift, |_, _, _| Ok(false))?;
@@ -131,10 +131,10 @@ fn footer_claims(thrift: &mut Thrift<'_>) -> Result<Option<String>, Malformed> {
 /// The number of structs in a list; `visit` sees their fields.
 fn each_struct(
     thrift: &mut Thrift<'_>,
-    mut visit: impl FnMut(&mut Thrift<'_>, i64, Kind) -> Result<bool, Malformed>,
+    mut visit: impl FnMut(&mut Thrift<'_>, i64, ThriftType) -> Result<bool, Malformed>,
 ) -> Result<u64, Malformed> {
     let (count, kind) = thrift.list()?;
-    if kind != Kind::STRUCT && count > 0 {
+    if kind != ThriftType::STRUCT && count > 0 {
         return Err(Malformed::Wrong);
     }
     for _ in 0..count {
@@ -293,7 +293,7 @@ fn page_claims(thrift: &mut Thrift<'_>) -> Result<PageClaims, Malformed> {
             (2, kind) if kind.is_number() => claims.bytes = thrift.number()?,
             (3, kind) if kind.is_number() => claims.compressed = thrift.number()?,
             // The headers of data pages, of dictionary pages, and of data pages of version 2.
-            (5 | 7 | 8, Kind::STRUCT) => {
+            (5 | 7 | 8, ThriftType::STRUCT) => {
                 claims.is_data = field != 7;
                 let (values, encoding) = (&mut claims.values, &mut claims.encoding);
                 let place_of_encoding = if field == 8 { 4 } else { 2 };

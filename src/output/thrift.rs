@@ -15,9 +15,9 @@ const DEPTH: u32 = 24;
 
 /// The kind of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Kind(u8);
+pub(super) struct ThriftType(u8);
 
-impl Kind {
+impl ThriftType {
     pub(super) const LIST: Self = Self(9);
     pub(super) const STRUCT: Self = Self(12);
 
@@ -78,7 +78,7 @@ impl<'a> Thrift<'a> {
     /// Reads the fields of a struct, by number. `visit` takes a field's value and says so, or leaves it.
     pub(super) fn fields(
         &mut self,
-        mut visit: impl FnMut(&mut Self, i64, Kind) -> Result<bool, Malformed>,
+        mut visit: impl FnMut(&mut Self, i64, ThriftType) -> Result<bool, Malformed>,
     ) -> Result<(), Malformed> {
         self.deeper(|this| {
             let mut number = 0_i64;
@@ -91,7 +91,7 @@ impl<'a> Thrift<'a> {
                     0 => this.number()?,
                     more => number.checked_add(i64::from(more)).ok_or(Malformed::Wrong)?,
                 };
-                let kind = Kind(head & 0x0F);
+                let kind = ThriftType(head & 0x0F);
                 if !visit(this, number, kind)? {
                     this.skip(kind)?;
                 }
@@ -100,13 +100,13 @@ impl<'a> Thrift<'a> {
     }
 
     /// The number and the kind of a list's elements, each of which takes at least a byte.
-    pub(super) fn list(&mut self) -> Result<(u64, Kind), Malformed> {
+    pub(super) fn list(&mut self) -> Result<(u64, ThriftType), Malformed> {
         let head = self.byte()?;
         let count = if head >> 4 == 15 { self.varint()? } else { u64::from(head >> 4) };
         if count > (self.bytes.len() - self.place) as u64 {
             return Err(Malformed::Ended);
         }
-        Ok((count, Kind(head & 0x0F)))
+        Ok((count, ThriftType(head & 0x0F)))
     }
 
     fn deeper(&mut self, job: impl FnOnce(&mut Self) -> Result<(), Malformed>) -> Result<(), Malformed> {
@@ -120,7 +120,7 @@ impl<'a> Thrift<'a> {
     }
 
     /// Skips the value of a field.
-    pub(super) fn skip(&mut self, kind: Kind) -> Result<(), Malformed> {
+    pub(super) fn skip(&mut self, kind: ThriftType) -> Result<(), Malformed> {
         match kind.0 {
             // The value of a boolean is in its field's head.
             1 | 2 => Ok(()),
@@ -142,8 +142,8 @@ impl<'a> Thrift<'a> {
                 }
                 let kinds = this.byte()?;
                 (0..count).try_for_each(|_| {
-                    this.skip_element(Kind(kinds >> 4))?;
-                    this.skip_element(Kind(kinds & 0x0F))
+                    this.skip_element(ThriftType(kinds >> 4))?;
+                    this.skip_element(ThriftType(kinds & 0x0F))
                 })
             }),
             12 => self.fields(|_, _, _| Ok(false)),
@@ -153,7 +153,7 @@ impl<'a> Thrift<'a> {
     }
 
     /// In lists, booleans take a byte.
-    fn skip_element(&mut self, kind: Kind) -> Result<(), Malformed> {
+    fn skip_element(&mut self, kind: ThriftType) -> Result<(), Malformed> {
         if matches!(kind.0, 1 | 2) { self.take(1) } else { self.skip(kind) }
     }
 }
@@ -167,14 +167,14 @@ mod tests {
         let mut huge = Thrift::new(&[0xFC, 0xFF, 0xFF, 0xFF, 0x7F, 0, 0]);
         assert_eq!(huge.list(), Err(Malformed::Ended));
         let mut two = Thrift::new(&[0x2C, 0, 0]);
-        assert_eq!(two.list(), Ok((2, Kind::STRUCT)));
+        assert_eq!(two.list(), Ok((2, ThriftType::STRUCT)));
     }
 
     #[test]
     fn what_is_nested_too_deep_is_refused() {
         let nested = |levels: usize| [vec![0x1C; levels], vec![0; levels + 1]].concat();
-        assert_eq!(Thrift::new(&nested(20)).skip(Kind::STRUCT), Ok(()));
-        assert_eq!(Thrift::new(&nested(100_000)).skip(Kind::STRUCT), Err(Malformed::Wrong));
+        assert_eq!(Thrift::new(&nested(20)).skip(ThriftType::STRUCT), Ok(()));
+        assert_eq!(Thrift::new(&nested(100_000)).skip(ThriftType::STRUCT), Err(Malformed::Wrong));
     }
 
     #[test]

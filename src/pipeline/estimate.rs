@@ -41,7 +41,7 @@ pub struct Estimate {
     /// Their size on disk.
     pub bytes: u64,
     /// The expected numbers of all sources, and the time for one worker.
-    pub total: Expected,
+    pub total: Forecast,
     /// Whether all lines of all sources were masked, so that only the time is a guess.
     pub is_whole: bool,
 }
@@ -53,12 +53,12 @@ pub struct Sampled {
     /// Its size on disk.
     pub bytes: u64,
     /// The expected numbers.
-    pub expected: Expected,
+    pub expected: Forecast,
 }
 
 /// Expected numbers.
 #[derive(Debug, Clone, Default)]
-pub struct Expected {
+pub struct Forecast {
     /// Bytes of lines.
     pub text: f64,
     /// Documents.
@@ -77,7 +77,7 @@ pub struct Expected {
     pub denoisers: Vec<(f64, f64)>,
 }
 
-impl Expected {
+impl Forecast {
     /// These numbers times `factor`.
     fn times(self, factor: f64) -> Self {
         let Self { text, documents, tokens, rejects, rows, shard_bytes, seconds, denoisers } = self;
@@ -134,7 +134,7 @@ impl Estimator<'_> {
         let sampled: Vec<Result<(Sampled, bool), UnitError>> =
             pool.install(|| picked.par_iter().map(|source| self.sample(source)).collect());
         let sampled = sampled.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let mut total = Expected::default();
+        let mut total = Forecast::default();
         for (one, _) in &sampled {
             total.add(&one.expected);
         }
@@ -151,66 +151,51 @@ impl Estimator<'_> {
 
     /// The expected numbers of a source, and whether all of it was masked.
     fn sample(&self, source: &Source) -> Result<(Sampled, bool), UnitError> {
-        let spec = &self.shared.spec;
-        let buffers = Arc::default();
-        let sources = std::slice::from_ref(source);
-        let mut reader =
-            BatchReader::new(sources, spec.fields().max_line, self.spool, &buffers).with_limits(self.limits);
-        let mut sum = Sum { denoisers: vec![(0, 0); spec.denoisers().len()], ..Sum::default() };
-        // Bytes of lines and of the file after each batch: the reader reads the file ahead, so only differences mean
-        // anything.
-        let mut places: Vec<(u64, u64)> = Vec::new();
-        let mut is_finished = false;
         let begin = Instant::now();
-        let mut masking = 0.0;
-        while let Some(batch) = reader.next_batch()? {
-            let (text, _) = places.last().copied().unwrap_or_default();
-            let text = text + batch.text_bytes() as u64;
-            is_finished = !batch.finished.is_empty();
-            let file = if is_finished { source.bytes } else { batch.end.file.bytes };
-            places.push((text, file));
-            if places.len() <= BATCHES {
-                let begin = Instant::now();
-                self.mask(batch, &source.name, &mut sum)?;
-                masking += begin.elapsed().as_secs_f64();
-            }
-            let of_file = file - places[0].1;
-            if places.len() >= BATCHES && (of_file >= LEAST_FILE || text >= MOST_TEXT) {
-                break;
-            }
-        }
+        let mut sum = Sum { denoisers: vec![(0, 0); self.shared.spec.denoisers().len()], ..Sum::default() };
+        let Reading { places, is_finished } = self.read(source, &mut sum)?;
+        let reading = begin.elapsed().as_secs_f64() - sum.masking;
         let (text, file) = places.last().copied().unwrap_or_default();
         let is_whole = is_finished && sum.masked == text;
         Self::check_documents(source, &sum, is_whole)?;
-        let reading = begin.elapsed().as_secs_f64() - masking;
         let first = places.first().copied().unwrap_or_default();
-        let all_text = if is_finished {
+        let all_text = if text == 0 {
+            0.0
+        } else if is_finished {
             number(text)
         } else if file > first.1 {
             share(text - first.0, file - first.1) * number(source.bytes)
         } else {
             share(text, file) * number(source.bytes)
         };
-        let all_text = if text == 0 { 0.0 } else { all_text };
-        let by_bytes = share(sum.read, sum.masked) * all_text / number(sum.read).max(1.0);
-        let by_lines = share(sum.read_lines, sum.masked_lines) * all_text / number(sum.read).max(1.0);
-        let epochs = f64::from(spec.fields().epochs);
-        let of_epochs = |count: u64| number(count) * by_bytes * epochs;
-        let expected = Expected {
-            text: all_text,
-            documents: number(sum.documents) * by_lines,
-            tokens: number(sum.tokens) * by_bytes,
-            rejects: number(sum.rejects) * by_lines + number(sum.long_lines) * all_text / number(sum.read).max(1.0),
-            rows: of_epochs(sum.rows),
-            shard_bytes: of_epochs(sum.shard_bytes),
-            seconds: epochs * (masking * by_bytes + reading * all_text / number(text).max(1.0)),
-            denoisers: sum
-                .denoisers
-                .iter()
-                .map(|(examples, tokens)| (of_epochs(*examples), of_epochs(*tokens)))
-                .collect(),
-        };
+        let reading = reading * all_text / number(text).max(1.0);
+        let expected = sum.times(all_text, reading, self.shared.spec.fields().epochs);
         Ok((Sampled { name: source.name.clone(), bytes: source.bytes, expected }, is_whole))
+    }
+
+    /// Reads the beginning of a source and masks some of it.
+    fn read(&self, source: &Source, sum: &mut Sum) -> Result<Reading, UnitError> {
+        let buffers = Arc::default();
+        let (sources, max_line) = (std::slice::from_ref(source), self.shared.spec.fields().max_line);
+        let mut reader = BatchReader::new(sources, max_line, self.spool, &buffers).with_limits(self.limits);
+        let mut reading = Reading::default();
+        while let Some(batch) = reader.next_batch()? {
+            let (text, _) = reading.places.last().copied().unwrap_or_default();
+            let text = text + batch.text_bytes() as u64;
+            reading.is_finished = !batch.finished.is_empty();
+            let file = if reading.is_finished { source.bytes } else { batch.end.file.bytes };
+            reading.places.push((text, file));
+            if reading.places.len() <= BATCHES {
+                let begin = Instant::now();
+                self.mask(batch, &source.name, sum)?;
+                sum.masking += begin.elapsed().as_secs_f64();
+            }
+            let of_file = file - reading.places[0].1;
+            if reading.places.len() >= BATCHES && (of_file >= LEAST_FILE || text >= MOST_TEXT) {
+                break;
+            }
+        }
+        Ok(reading)
     }
 
     /// Checks that at least one masked line is a document, unless all are blank: a run checks the same for all lines.
@@ -281,6 +266,38 @@ struct Sum {
     rows: u64,
     shard_bytes: u64,
     denoisers: Vec<(u64, u64)>,
+    /// Seconds.
+    masking: f64,
+}
+
+impl Sum {
+    /// The numbers of a whole source of `all_text` bytes of lines, which takes `reading` seconds to read.
+    fn times(&self, all_text: f64, reading: f64, epochs: u32) -> Forecast {
+        let by_bytes = share(self.read, self.masked) * all_text / number(self.read).max(1.0);
+        let by_lines = share(self.read_lines, self.masked_lines) * all_text / number(self.read).max(1.0);
+        let epochs = f64::from(epochs);
+        let of_epochs = |count: u64| number(count) * by_bytes * epochs;
+        let denoisers = self.denoisers.iter();
+        Forecast {
+            text: all_text,
+            documents: number(self.documents) * by_lines,
+            tokens: number(self.tokens) * by_bytes,
+            rejects: number(self.rejects) * by_lines + number(self.long_lines) * all_text / number(self.read).max(1.0),
+            rows: of_epochs(self.rows),
+            shard_bytes: of_epochs(self.shard_bytes),
+            seconds: epochs * (self.masking * by_bytes + reading),
+            denoisers: denoisers.map(|(examples, tokens)| (of_epochs(*examples), of_epochs(*tokens))).collect(),
+        }
+    }
+}
+
+/// What was read of a source.
+#[derive(Default)]
+struct Reading {
+    /// Bytes of lines and of the file after each batch: the reader reads the file ahead, so only differences mean
+    /// anything.
+    places: Vec<(u64, u64)>,
+    is_finished: bool,
 }
 
 /// Lines of a batch that were not spooled to disk.

@@ -118,51 +118,21 @@ pub fn take_apart<'a>(
     let ignores = format.padding.is_some() || spec.fields().causal.is_some_and(|causal| causal.loss == Loss::Targets);
     check_ids(Column::Labels, labels, spec, |id| ignores && id == IGNORED)?;
     let widths = check_widths(rows, row, input_ids, labels, format)?;
-    let (of_inputs, of_labels) = if format.packed {
-        let inputs = runs(rows, row, Column::InputSegmentIds, Column::InputPositions, format)?;
-        let labels = if format.causal {
-            inputs.clone()
-        } else {
-            runs(rows, row, Column::LabelSegmentIds, Column::LabelPositions, format)?
-        };
-        (inputs, labels)
-    } else {
-        let used = input_ids.zip(labels).map(|(inputs, labels)| used(inputs, labels, spec, format));
-        let whole = |end: Option<usize>| end.map(|end| std::iter::once(0..end).collect());
-        (whole(used.map(|used| used.0)), whole(used.map(|used| used.1)))
-    };
-    let end = |runs: &Option<Vec<Range<usize>>>, width: usize| {
-        runs.as_ref().map_or(width, |runs| runs.last().map_or(0, |run| run.end))
-    };
-    let lengths = (end(&of_inputs, widths.0), end(&of_labels, widths.1));
-    check_padding(rows, row, format, lengths, of_inputs.is_some() && of_labels.is_some())?;
-    let examples = examples(rows, row, format, of_inputs.as_ref(), of_labels.as_ref())?;
-    let one = |name: &str| spec.denoisers().iter().position(|denoiser| denoiser.name == name);
-    let example = |place: usize| -> Result<Example<'a>, String> {
-        let denoiser = match rows.text(Column::Denoiser, row, place) {
-            Some(name) => {
-                Some(one(name).ok_or_else(|| format!("the denoiser is {name:?}, the spec has none of that name"))?)
-            }
-            None => (spec.denoisers().len() == 1).then_some(0),
-        };
+    let runs = ExampleRuns::new(rows, row, spec, format, (input_ids, labels))?;
+    let lengths = runs.lengths(widths);
+    check_padding(rows, row, format, lengths, runs.inputs.is_some() && runs.labels.is_some())?;
+    let examples = examples(rows, row, format, runs.inputs.as_ref(), runs.labels.as_ref())?;
+    let example = |place: usize| {
         let slice = |ids: Option<&'a [i32]>, runs: Option<&Vec<Range<usize>>>| match (ids, runs) {
             (Some(ids), Some(runs)) if reach.splits => ids.get(runs[place].clone()).unwrap_or_default(),
             _ => &[],
         };
-        let (input_ids, labels) = (slice(input_ids, of_inputs.as_ref()), slice(labels, of_labels.as_ref()));
-        let stored = rows.int32(Column::PrefixLength, row).and_then(|lengths| lengths.get(place));
-        let prefix_length = match (stored, spec.fields().causal) {
-            (Some(&length), _) => Some(u32::try_from(length).map_err(|_| format!("`prefix_length` is {length}"))?),
-            (None, Some(Causal { loss: Loss::Targets, .. })) => {
-                u32::try_from(labels.iter().take_while(|label| **label == IGNORED).count()).ok()
-            }
-            (None, _) => None,
-        };
+        let (input_ids, labels) = (slice(input_ids, runs.inputs.as_ref()), slice(labels, runs.labels.as_ref()));
         Ok(Example {
-            denoiser,
+            denoiser: denoiser(rows, row, place, spec)?,
             line: rows.int64(Column::Line, row).and_then(|lines| lines.get(place)).copied(),
             segment: rows.int32(Column::Segment, row).and_then(|segments| segments.get(place)).copied(),
-            prefix_length,
+            prefix_length: prefix_length(rows, row, place, spec, labels)?,
             input_ids,
             labels,
         })
@@ -171,8 +141,66 @@ pub fn take_apart<'a>(
         source: rows.text(Column::Source, row, 0),
         epoch: rows.int32(Column::Epoch, row).and_then(<[i32]>::first).copied(),
         lengths,
-        examples: (0..examples).map(example).collect::<Result<_, _>>()?,
+        examples: (0..examples).map(example).collect::<Result<_, String>>()?,
     })
+}
+
+/// Where the ids of each example are in a row, as far as that is known.
+struct ExampleRuns {
+    inputs: Option<Vec<Range<usize>>>,
+    labels: Option<Vec<Range<usize>>>,
+}
+
+impl ExampleRuns {
+    fn new(
+        rows: &Rows,
+        row: usize,
+        spec: &Spec,
+        format: &RowFormat,
+        (input_ids, labels): (Option<&[i32]>, Option<&[i32]>),
+    ) -> Result<Self, String> {
+        if format.packed {
+            let inputs = runs(rows, row, Column::InputSegmentIds, Column::InputPositions, format)?;
+            let labels = if format.causal {
+                inputs.clone()
+            } else {
+                runs(rows, row, Column::LabelSegmentIds, Column::LabelPositions, format)?
+            };
+            return Ok(Self { inputs, labels });
+        }
+        let used = input_ids.zip(labels).map(|(inputs, labels)| used(inputs, labels, spec, format));
+        let whole = |end: Option<usize>| end.map(|end| std::iter::once(0..end).collect());
+        Ok(Self { inputs: whole(used.map(|used| used.0)), labels: whole(used.map(|used| used.1)) })
+    }
+
+    /// The numbers of ids of both sequences without padding; where that is not known, their widths.
+    fn lengths(&self, widths: (usize, usize)) -> (usize, usize) {
+        let end = |runs: &Option<Vec<Range<usize>>>, width: usize| {
+            runs.as_ref().map_or(width, |runs| runs.last().map_or(0, |run| run.end))
+        };
+        (end(&self.inputs, widths.0), end(&self.labels, widths.1))
+    }
+}
+
+/// The index of an example's denoiser in the spec, if the row says it or there is only one.
+fn denoiser(rows: &Rows, row: usize, place: usize, spec: &Spec) -> Result<Option<usize>, String> {
+    let Some(name) = rows.text(Column::Denoiser, row, place) else {
+        return Ok((spec.denoisers().len() == 1).then_some(0));
+    };
+    let index = spec.denoisers().iter().position(|denoiser| denoiser.name == name);
+    index.map(Some).ok_or_else(|| format!("the denoiser is {name:?}, the spec has none of that name"))
+}
+
+/// The number of given ids of a causal example, if the row says or shows it.
+fn prefix_length(rows: &Rows, row: usize, place: usize, spec: &Spec, labels: &[i32]) -> Result<Option<u32>, String> {
+    let stored = rows.int32(Column::PrefixLength, row).and_then(|lengths| lengths.get(place));
+    match (stored, spec.fields().causal) {
+        (Some(&length), _) => Ok(Some(u32::try_from(length).map_err(|_| format!("`prefix_length` is {length}"))?)),
+        (None, Some(Causal { loss: Loss::Targets, .. })) => {
+            Ok(u32::try_from(labels.iter().take_while(|label| **label == IGNORED).count()).ok())
+        }
+        (None, _) => Ok(None),
+    }
 }
 
 /// Inputs and labels of an example, apart, even if its row is one sequence.

@@ -4,7 +4,7 @@ use crate::denoise::{NoiseMask, RowForm, Vocabulary};
 
 /// The kind of a part of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum PartKind {
     /// Text that the inputs keep.
     Kept,
     /// Text that the model is to produce.
@@ -21,7 +21,7 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// The kind of all its ids.
-    pub kind: Kind,
+    pub kind: PartKind,
     /// The text of its ids.
     pub text: String,
 }
@@ -39,8 +39,8 @@ pub fn numbers(ids: &[u32]) -> String {
 #[must_use]
 pub fn of_segment(shown: Text<'_>, segment: &[u32], mask: &NoiseMask) -> Vec<Part> {
     let spans = mask.spans().iter();
-    let ends = spans.flat_map(|span| [(span.start as usize, Kind::Kept), (span.end as usize, Kind::Noise)]);
-    cut(shown, segment, ends.chain([(segment.len(), Kind::Kept)]))
+    let ends = spans.flat_map(|span| [(span.start as usize, PartKind::Kept), (span.end as usize, PartKind::Noise)]);
+    cut(shown, segment, ends.chain([(segment.len(), PartKind::Kept)]))
 }
 
 /// The text of one sequence of an example, whose ordinary ids are `ordinary`. `form` is the form of its denoiser, if
@@ -49,21 +49,21 @@ pub fn of_segment(shown: Text<'_>, segment: &[u32], mask: &NoiseMask) -> Vec<Par
 pub fn of_sequence(
     shown: Text<'_>,
     ids: &[i32],
-    ordinary: Kind,
+    ordinary: PartKind,
     vocabulary: &Vocabulary,
     form: Option<&RowForm>,
 ) -> Vec<Part> {
     let ids: Vec<u32> = ids.iter().map(|id| id.cast_unsigned()).collect();
     // A mode token may be several ordinary ids.
     let mode = form.map_or(&[][..], |form| &form.mode_token);
-    let of_mode = if ordinary == Kind::Kept && ids.starts_with(mode) { mode.len() } else { 0 };
+    let of_mode = if ordinary == PartKind::Kept && ids.starts_with(mode) { mode.len() } else { 0 };
     let kind = |place: usize| match ids[place] {
-        _ if place < of_mode => Kind::ModeToken,
+        _ if place < of_mode => PartKind::ModeToken,
         id if vocabulary.is_ordinary(id) => ordinary,
-        id if vocabulary.sentinels().contains(&id) => Kind::Sentinel,
-        _ => Kind::Reserved,
+        id if vocabulary.sentinels().contains(&id) => PartKind::Sentinel,
+        _ => PartKind::Reserved,
     };
-    let kinds: Vec<Kind> = (0..ids.len()).map(kind).collect();
+    let kinds: Vec<PartKind> = (0..ids.len()).map(kind).collect();
     let mut end = 0;
     let ends = kinds.chunk_by(|a, b| a == b).map(|run| {
         end += run.len();
@@ -80,7 +80,7 @@ pub fn joined(parts: &[Part]) -> String {
 
 /// The parts that end at these positions, in order. The text of some ids is what they add to the text before them:
 /// decoding pieces one at a time may lose a space.
-fn cut(shown: Text<'_>, ids: &[u32], ends: impl Iterator<Item = (usize, Kind)>) -> Vec<Part> {
+fn cut(shown: Text<'_>, ids: &[u32], ends: impl Iterator<Item = (usize, PartKind)>) -> Vec<Part> {
     let (mut parts, mut from, mut before) = (Vec::new(), 0, shown(&[]));
     for (to, kind) in ends {
         if from == to {

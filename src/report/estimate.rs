@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::denoise::Spec;
-use crate::pipeline::estimate::{Estimate, Expected, Sampled};
+use crate::pipeline::estimate::{Estimate, Forecast, Sampled};
 use crate::report::numbers::{bytes, duration};
 use crate::report::stats::percent;
 use crate::report::table::table;
@@ -16,8 +16,8 @@ pub fn estimate(estimate: &Estimate, spec: &Spec, workers: usize) -> String {
     let about = |number: f64| if *is_whole { rounded(number) } else { format!("~{}", three_digits(number)) };
     let sizes = |number: f64| bytes(whole_number(number));
     let head = ["source", "on disk", "text", "documents", "tokens", "rows", "shards"].map(str::to_owned).to_vec();
-    let row = |name: &str, on_disk: u64, expected: &Expected| {
-        let Expected { text, documents, tokens, rows, shard_bytes, .. } = expected;
+    let row = |name: &str, on_disk: u64, expected: &Forecast| {
+        let Forecast { text, documents, tokens, rows, shard_bytes, .. } = expected;
         vec![
             name.to_owned(),
             bytes(on_disk),

@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthChar as _;
 use crate::denoise::Spec;
 use crate::inspect::Found;
 use crate::output::schema::Column;
-use crate::reading::parts::{Kind, Part, Text, joined, of_segment, of_sequence};
+use crate::reading::parts::{Part, PartKind, Text, joined, of_segment, of_sequence};
 use crate::report::terminal::{Style, View, one_line, visible};
 
 /// The texts of an example.
@@ -32,16 +32,16 @@ impl Texts<'_> {
     /// The parts of the inputs.
     #[must_use]
     pub fn inputs(&self) -> Vec<Part> {
-        self.sequence(&self.found.inputs, Kind::Kept)
+        self.sequence(&self.found.inputs, PartKind::Kept)
     }
 
     /// The parts of the labels.
     #[must_use]
     pub fn labels(&self) -> Vec<Part> {
-        self.sequence(&self.found.targets, Kind::Noise)
+        self.sequence(&self.found.targets, PartKind::Noise)
     }
 
-    fn sequence(&self, ids: &[i32], ordinary: Kind) -> Vec<Part> {
+    fn sequence(&self, ids: &[i32], ordinary: PartKind) -> Vec<Part> {
         let form = self.found.denoiser.map(|index| self.spec.form(index));
         of_sequence(self.shown, ids, ordinary, self.spec.vocabulary(), form)
     }
@@ -125,7 +125,7 @@ pub fn json_line(found: &Found, spec: &Spec, shown: Text<'_>) -> String {
     match &found.decoded {
         Ok(decoded) => {
             let spans: Vec<Value> = decoded.mask.spans().iter().map(|span| json!([span.start, span.end])).collect();
-            let part = |part: &Part| json!({ "text": part.text, "noise": part.kind == Kind::Noise });
+            let part = |part: &Part| json!({ "text": part.text, "noise": part.kind == PartKind::Noise });
             object["spans"] = spans.into();
             object["text"] = texts.segment().iter().flatten().map(part).collect();
         }
@@ -142,20 +142,20 @@ pub fn marked(parts: &[Part]) -> String {
 
 fn with_marks(parts: &[Part]) -> Vec<Part> {
     let mark = |Part { kind, text }: &Part| match kind {
-        Kind::Noise => Part { kind: *kind, text: format!("⟦{text}⟧") },
+        PartKind::Noise => Part { kind: *kind, text: format!("⟦{text}⟧") },
         _ => Part { kind: *kind, text: text.clone() },
     };
     parts.iter().map(mark).collect()
 }
 
 /// The escape sequence that begins a colour.
-fn colour(kind: Kind) -> &'static str {
+fn colour(kind: PartKind) -> &'static str {
     match kind {
-        Kind::Kept => "",
-        Kind::Noise => "\u{1B}[33m",
-        Kind::Sentinel => "\u{1B}[36m",
-        Kind::ModeToken => "\u{1B}[35m",
-        Kind::Reserved => "\u{1B}[2m",
+        PartKind::Kept => "",
+        PartKind::Noise => "\u{1B}[33m",
+        PartKind::Sentinel => "\u{1B}[36m",
+        PartKind::ModeToken => "\u{1B}[35m",
+        PartKind::Reserved => "\u{1B}[2m",
     }
 }
 
@@ -163,7 +163,7 @@ const PLAIN: &str = "\u{1B}[0m";
 
 /// Parts wrapped to the style's width, of which `indent` columns are taken; continuation lines are indented by as much.
 fn wrapped(parts: &[Part], indent: usize, style: Style) -> String {
-    let letters: Vec<(char, Kind)> = parts
+    let letters: Vec<(char, PartKind)> = parts
         .iter()
         .flat_map(|part| visible(&one_line(&part.text)).chars().map(|letter| (letter, part.kind)).collect::<Vec<_>>())
         .collect();
@@ -185,16 +185,17 @@ fn wrapped(parts: &[Part], indent: usize, style: Style) -> String {
 
 /// Whether a line may end after the first `cut` letters, of which `fits` fit: after a space, and on either side of a
 /// sentinel.
-fn is_gap(letters: &[(char, Kind)], cut: usize, fits: usize) -> bool {
+fn is_gap(letters: &[(char, PartKind)], cut: usize, fits: usize) -> bool {
     let before = letters[cut - 1];
-    let beside_sentinel =
-        |after: &(char, Kind)| before.1 != after.1 && (before.1 == Kind::Sentinel || after.1 == Kind::Sentinel);
+    let beside_sentinel = |after: &(char, PartKind)| {
+        before.1 != after.1 && (before.1 == PartKind::Sentinel || after.1 == PartKind::Sentinel)
+    };
     // A space that does not fit can be dropped.
     before.0 == ' ' || (cut <= fits && letters.get(cut).is_some_and(beside_sentinel))
 }
 
 /// Cuts at gaps where there are any, otherwise anywhere.
-fn lines(letters: &[(char, Kind)], width: usize) -> Vec<&[(char, Kind)]> {
+fn lines(letters: &[(char, PartKind)], width: usize) -> Vec<&[(char, PartKind)]> {
     let mut lines = Vec::new();
     let mut rest = letters;
     loop {
@@ -224,16 +225,16 @@ mod tests {
         Style { colour, width, view: View::Inline }
     }
 
-    fn part(kind: Kind, text: &str) -> Part {
+    fn part(kind: PartKind, text: &str) -> Part {
         Part { kind, text: text.to_owned() }
     }
 
     #[test]
     fn lines_break_at_spaces_and_colours_do_not_cross_them() {
         let parts = [
-            part(Kind::Kept, "the quick brown "),
-            part(Kind::Noise, "fox jumps over the lazy dog and"),
-            part(Kind::Kept, " runs"),
+            part(PartKind::Kept, "the quick brown "),
+            part(PartKind::Noise, "fox jumps over the lazy dog and"),
+            part(PartKind::Kept, " runs"),
         ];
         assert_eq!(
             wrapped(&with_marks(&parts), 2, style(false, 24)),
@@ -248,16 +249,16 @@ mod tests {
     #[test]
     fn a_sentinel_is_not_cut_if_a_line_can_hold_it() {
         let parts = [
-            part(Kind::Kept, "abcdefghijklmno"),
-            part(Kind::Sentinel, "<extra_id_7>"),
-            part(Kind::Kept, "pqrstuvwxyz"),
+            part(PartKind::Kept, "abcdefghijklmno"),
+            part(PartKind::Sentinel, "<extra_id_7>"),
+            part(PartKind::Kept, "pqrstuvwxyz"),
         ];
         assert_eq!(wrapped(&parts, 0, style(false, 22)), "abcdefghijklmno\n<extra_id_7>\npqrstuvwxyz");
     }
 
     #[test]
     fn wide_letters_and_endless_words_are_cut_where_the_line_ends() {
-        let wrapped = |text: &str| wrapped(&[part(Kind::Kept, text)], 0, style(false, 20));
+        let wrapped = |text: &str| wrapped(&[part(PartKind::Kept, text)], 0, style(false, 20));
         assert_eq!(wrapped(&"日".repeat(11)), format!("{}\n日", "日".repeat(10)));
         assert_eq!(wrapped(&"x".repeat(45)), format!("{0}\n{0}\nxxxxx", "x".repeat(20)));
         assert_eq!(wrapped("a\u{1B}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 
-use crate::cli::values::Split;
+use crate::cli::values::SourceSplit;
 use crate::output::faults::Faults;
 use crate::plan::Cutting;
 use crate::settings::error::SettingsError;
@@ -13,10 +13,10 @@ use crate::settings::error::SettingsError;
 ///
 /// If the variable is not a number.
 #[expect(clippy::disallowed_methods, reason = "the only reader of the environment")]
-pub fn cutting(split: Split) -> Result<Cutting> {
+pub fn cutting(split: SourceSplit) -> Result<Cutting> {
     let split = match split {
-        Split::None => None,
-        Split::Above(bytes) => Some(bytes),
+        SourceSplit::None => None,
+        SourceSplit::Above(bytes) => Some(bytes),
     };
     let unit_bytes = match std::env::var("UL2_PREP_UNIT_BYTES") {
         Err(_) => Cutting::default().unit_bytes,

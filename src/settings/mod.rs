@@ -16,7 +16,7 @@ use std::sync::atomic::AtomicUsize;
 use anyhow::{Context as _, Result};
 
 use crate::cli::masking::MaskingArgs;
-use crate::cli::values::Split;
+use crate::cli::values::SourceSplit;
 use crate::denoise::Denoiser;
 use crate::input::source::{Discovered, Source, discover};
 use crate::numbers::counted;
@@ -102,7 +102,7 @@ impl Settings {
         let format = RowFormat::new(&spec, columns.as_deref())?;
         warnings.extend(missing_columns(&format));
         let Discovered { sources, passed_over } = discover(sources)?;
-        let cutting = cutting(split.unwrap_or(Split::None))?;
+        let cutting = cutting(split.unwrap_or(SourceSplit::None))?;
         let pages = PageFormat { encoding: *encoding, compression: *compression };
         let plan = Plan::new(&spec, &format, pages, &sources, *shard_size, cutting);
         let plan = Plan { passed_over: passed_over.len() as u64, ..plan };

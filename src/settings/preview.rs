@@ -6,7 +6,7 @@ use crate::cli::masking::SpecArgs;
 use crate::denoise::record::{Choices, Composed, Record, compose};
 use crate::denoise::{Address, Denoiser, Masker, Parts, Seed, Segmenting, Spec, Stream, encode, split_causal};
 use crate::pipeline::documents::with_end_mark;
-use crate::reading::parts::{Kind, Part, of_segment, of_sequence};
+use crate::reading::parts::{Part, PartKind, of_segment, of_sequence};
 use crate::recipe::{BUILT_IN, Recipe};
 use crate::settings::spec::resolve;
 use crate::tokenize::guard::guarded;
@@ -172,6 +172,6 @@ fn show(
     };
     let shown = |ids: &[u32]| names.shown(ids);
     let sequence = |ids, ordinary| of_sequence(&shown, ids, ordinary, spec.vocabulary(), Some(spec.form(index)));
-    let (inputs, labels) = (sequence(inputs, Kind::Kept), sequence(labels, Kind::Noise));
+    let (inputs, labels) = (sequence(inputs, PartKind::Kept), sequence(labels, PartKind::Noise));
     Ok(Shown { text: of_segment(&shown, segment, mask), inputs, labels, left, denoiser })
 }

@@ -646,7 +646,7 @@ fn said(error: &Error) -> String {
     if let Some(status) = status(error) {
         return format!("the store answers {status}{}", code.unwrap_or_default());
     }
-    let words = one_line(text.split('<').next().unwrap_or_default());
+    let words = single_spaced(text.split('<').next().unwrap_or_default());
     let (before, rest) = words.split_once(", max_retries: ").unwrap_or((&words, ""));
     let after = rest.split_once(" - ").map(|(_, after)| format!(": {after}")).unwrap_or_default();
     let cause = cause(error).filter(|cause| !words.contains(cause.as_str())).map(|cause| format!(": {cause}"));
@@ -662,10 +662,10 @@ fn cause(error: &Error) -> Option<String> {
         cause = is_said.then(|| error.to_string()).or(cause);
         link = error.source();
     }
-    cause.map(|cause| one_line(&without_secrets(&cause)))
+    cause.map(|cause| single_spaced(&without_secrets(&cause)))
 }
 
-fn one_line(text: &str) -> String {
+fn single_spaced(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

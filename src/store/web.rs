@@ -48,7 +48,7 @@ impl Web {
     /// The rules for a source at this host and port. `is_allowed` allows all redirects.
     pub(super) fn new(authority: &str, is_https: bool, is_allowed: bool, proxies: Vec<String>) -> Self {
         let host = host_of(authority);
-        let is_private = literal(&host).is_some_and(|address| kind(address) != Kind::Public);
+        let is_private = literal(&host).is_some_and(|address| kind(address) != AddressKind::Public);
         let is_private = Arc::new(AtomicBool::new(is_private));
         Self { host, is_https, is_allowed, is_private, proxies: Arc::new(proxies) }
     }
@@ -58,9 +58,9 @@ impl Web {
     fn follows(&self, address: IpAddr) -> bool {
         match kind(address) {
             _ if self.is_allowed => true,
-            Kind::Public => true,
-            Kind::Private => self.is_private.load(Ordering::Relaxed),
-            Kind::Link => false,
+            AddressKind::Public => true,
+            AddressKind::Private => self.is_private.load(Ordering::Relaxed),
+            AddressKind::Link => false,
         }
     }
 
@@ -79,7 +79,7 @@ impl Web {
     fn addresses(&self, host: &str) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
         let found: Vec<SocketAddr> = (host, 0).to_socket_addrs()?.collect();
         if host == self.host {
-            if found.iter().any(|found| kind(found.ip()) != Kind::Public) {
+            if found.iter().any(|found| kind(found.ip()) != AddressKind::Public) {
                 self.is_private.store(true, Ordering::Relaxed);
             }
             return Ok(found);
@@ -104,7 +104,7 @@ fn literal(host: &str) -> Option<IpAddr> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum AddressKind {
     Public,
     /// This machine, RFC 1918 and 6598, unique local.
     Private,
@@ -112,24 +112,24 @@ enum Kind {
     Link,
 }
 
-fn kind(address: IpAddr) -> Kind {
+fn kind(address: IpAddr) -> AddressKind {
     match address {
         IpAddr::V6(address) => match (address.to_ipv4_mapped(), address.segments()) {
             (Some(address), _) => kind(address.into()),
-            (None, [0xFE80..=0xFEBF, ..]) => Kind::Link,
-            (None, [0xFC00..=0xFDFF, ..] | [0, 0, 0, 0, 0, 0, 0, 0 | 1]) => Kind::Private,
-            (None, _) if address.is_multicast() => Kind::Link,
+            (None, [0xFE80..=0xFEBF, ..]) => AddressKind::Link,
+            (None, [0xFC00..=0xFDFF, ..] | [0, 0, 0, 0, 0, 0, 0, 0 | 1]) => AddressKind::Private,
+            (None, _) if address.is_multicast() => AddressKind::Link,
             // IPv4 inside: `64:ff9b::/96`, and the oldest form.
             (None, [0x64, 0xFF9B, 0, 0, 0, 0, a, b] | [0, 0, 0, 0, 0, 0, a, b]) => {
                 let ([a, b], [c, d]) = (a.to_be_bytes(), b.to_be_bytes());
                 kind(IpAddr::from([a, b, c, d]))
             }
-            (None, _) => Kind::Public,
+            (None, _) => AddressKind::Public,
         },
         IpAddr::V4(address) => match address.octets() {
-            [169, 254, ..] | [224..=255, ..] => Kind::Link,
-            [0 | 10 | 127, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Kind::Private,
-            _ => Kind::Public,
+            [169, 254, ..] | [224..=255, ..] => AddressKind::Link,
+            [0 | 10 | 127, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => AddressKind::Private,
+            _ => AddressKind::Public,
         },
     }
 }

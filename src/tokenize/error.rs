@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::guidance::Guidance;
-use crate::tokenize::mistaken::Kind;
+use crate::tokenize::mistaken::MistakenFile;
 
 /// Why a tokenizer's file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +17,7 @@ pub enum TokenizerFileError {
     NoSuchFile(PathBuf),
     /// A file of another kind.
     #[error("`{}` is {kind}", path.display())]
-    Mistaken { path: PathBuf, kind: Kind },
+    Mistaken { path: PathBuf, kind: MistakenFile },
     /// A folder without a tokenizer's file.
     #[error("no `tokenizer.json` in `{}`, nor a SentencePiece model", .0.display())]
     NoFile(PathBuf),

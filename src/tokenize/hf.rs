@@ -11,7 +11,6 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 use tokenizers::models::unigram::Unigram;
 use tokenizers::{AddedToken, ModelWrapper};
 
@@ -22,7 +21,7 @@ use crate::tokenize::error::TokenizerFileError;
 use crate::tokenize::fast::Fast;
 use crate::tokenize::guard::guarded;
 use crate::tokenize::limits::Care;
-use crate::tokenize::mistaken::Kind;
+use crate::tokenize::mistaken::MistakenFile;
 use crate::tokenize::{Role, Scratch, TokenizeError, Tokenizer, TokenizerNames, TokenizerPath};
 
 /// The version of the `tokenizers` crate; a test holds it to the lock file.
@@ -67,7 +66,7 @@ impl JsonFile {
         let care = care.unwrap_or_else(|message| Err(format!("the library panicked: {message}"))).map_err(invalid)?;
         let parsed = guarded(|| tokenizers::Tokenizer::from_bytes(&json));
         let parsed = parsed.map_err(|message| invalid(format!("the library panicked: {message}")))?;
-        let mut tokenizer = parsed.map_err(|error| match Kind::not_json(&json) {
+        let mut tokenizer = parsed.map_err(|error| match MistakenFile::not_json(&json) {
             Some(kind) => TokenizerFileError::Mistaken { path: file.to_owned(), kind },
             None => invalid(error.to_string()),
         })?;
@@ -77,7 +76,7 @@ impl JsonFile {
         let config = config::beside(file)?;
         let unknown_id = serde_json::from_slice::<FileFields>(&json).ok().and_then(|file| file.model.unk_id);
         let tokenizer = Arc::new(tokenizer);
-        let sha256 = crate::digest::hex(&Sha256::digest(&json));
+        let sha256 = crate::digest::sha256(&json);
         Ok(Self { json, tokenizer, unknown_id, sha256, config, switched_off, care })
     }
 

@@ -7,7 +7,7 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 
 /// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MistakenFile {
     /// An empty file.
     Empty,
     /// The pointer that Git LFS leaves in a file's place.
@@ -34,7 +34,7 @@ pub enum Kind {
     Json,
 }
 
-impl Kind {
+impl MistakenFile {
     /// The kind of the file, judging by its first bytes.
     #[must_use]
     pub fn by_beginning(bytes: &[u8]) -> Option<Self> {
@@ -107,7 +107,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for MistakenFile {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Empty => "an empty file",

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use rayon::prelude::*;
-use sha2::{Digest as _, Sha256};
 
 use crate::files::bounded::{self, MOST};
+use crate::numbers::exact;
 use crate::output::data_set::{CARD, COMMITS, DATA, DataSet, MANIFEST, PLAN, PRIVATE, REJECTS, SUMS};
 use crate::output::manifest::Manifest;
 use crate::output::sums::Sums;
@@ -26,9 +26,9 @@ pub struct Files {
     pub not_checked: Option<String>,
 }
 
-/// Where a file's digest is recorded.
-struct Expected<'a> {
-    sha256: &'a str,
+/// A file's digest as it is recorded, and where.
+struct Recorded {
+    sha256: String,
     by: &'static str,
 }
 
@@ -37,66 +37,24 @@ impl Files {
     #[must_use]
     pub fn check(data_set: &DataSet, manifest: Option<&Manifest>) -> Self {
         let mut of_sums = Findings::new(SUMS);
-        let sums = match read(data_set, SUMS) {
-            Ok(Some(bytes)) => Sums::from_bytes(&bytes).map_err(|error| of_sums.add(&error.to_string())).ok(),
-            Ok(None) => {
-                of_sums.add("is missing");
-                None
-            }
-            Err(error) => {
-                of_sums.add(&format!("cannot be read: {error}"));
-                None
-            }
-        };
+        let sums = read_sums(data_set, &mut of_sums);
+        let has_sums = sums.is_some();
         let is_public = !data_set.has_folder(PRIVATE).unwrap_or(true);
-        let is_private = |path: &str| path.strip_prefix(PRIVATE).is_some_and(|rest| rest.starts_with('/'));
-        let mut expected: BTreeMap<String, Expected<'_>> = BTreeMap::new();
-        let mut left_out = 0_u64;
-        for (path, sha256) in sums.iter().flat_map(|sums| &sums.0) {
-            if is_public && is_private(path) {
-                left_out += 1;
-            } else {
-                expected.insert(path.clone(), Expected { sha256, by: SUMS });
-            }
-        }
-        for (path, sha256) in manifest.into_iter().flat_map(named) {
-            match expected.get(path) {
-                Some(known) if known.sha256 != sha256 => {
-                    of_sums.add(&format!("`{path}` has {} here, but {sha256} in the manifest", known.sha256));
-                }
-                None if sums.is_some() => of_sums.add(&format!("`{path}` is not in it, but in the manifest")),
-                Some(_) | None => {}
-            }
-            expected.insert(path.to_owned(), Expected { sha256, by: "the manifest" });
-        }
+        let mut recorded = sums.map_or_else(BTreeMap::new, |sums| sums.0);
+        let all = recorded.len();
+        recorded.retain(|path, _| !(is_public && is_private(path)));
+        let left_out = all - recorded.len();
+        let recorded = with_manifest(recorded, has_sums, manifest, &mut of_sums);
         let (there, error) = walk(data_set);
-        let mut found: BTreeSet<String> = [MANIFEST, CARD, PLAN].map(str::to_owned).into_iter().collect();
-        found.extend(there.iter().cloned());
-        let listed = |path: &String| expected.contains_key(path);
-        found.extend(expected.keys().cloned());
-        // Without sums, only the files in the manifest have a known digest.
-        let without_sums = |path: &str| sums.is_none() && !path.starts_with(DATA) && !path.starts_with(REJECTS);
-        let check = |path: &String| {
-            let mut findings = Findings::new(path);
-            match (expected.get(path), digest(data_set, path)) {
-                (None, Ok(_)) if without_sums(path) => {}
-                (None, Ok(_)) => findings.add("is in no list of the data set"),
-                (Some(_), Err(error)) if error.kind() == io::ErrorKind::NotFound => findings.add("is missing"),
-                // Neither there nor in the sums: `found` has the files of every data set.
-                (None, Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
-                (_, Err(error)) => findings.add(&format!("cannot be read: {error}")),
-                (Some(Expected { sha256, by }), Ok(found)) if *sha256 != found => {
-                    findings.add(&format!("has SHA-256 {found}, {by} says {sha256}"));
-                }
-                (Some(_), Ok(_)) => {}
-            }
-            findings
-        };
-        let paths: Vec<&String> = found.iter().collect();
-        let of_files: Vec<Findings> = paths.par_iter().map(|path| check(path)).collect();
+        let mut paths: BTreeSet<String> = [MANIFEST, CARD, PLAN].map(str::to_owned).into_iter().collect();
+        paths.extend(there.iter().cloned());
+        paths.extend(recorded.keys().cloned());
+        let paths: Vec<String> = paths.into_iter().collect();
+        let check = |path: &String| check_file(data_set, path, recorded.get(path), has_sums);
+        let of_files: Vec<Findings> = paths.par_iter().map(check).collect();
         let damaged = paths.iter().zip(&of_files).filter(|(_, findings)| findings.count() > 0);
-        let damaged = damaged.map(|(path, _)| (*path).clone()).filter(listed).collect();
-        let mut private = found.iter().filter(|path| is_private(path) && there.contains(*path));
+        let damaged = damaged.map(|(path, _)| path.clone()).filter(|path| recorded.contains_key(path)).collect();
+        let mut private = paths.iter().filter(|path| is_private(path) && there.contains(*path));
         let unreadable = private.find(|path| match data_set.size(path) {
             Ok(bytes) => bytes > MOST,
             Err(error) => {
@@ -115,10 +73,70 @@ impl Files {
             findings
         }));
         findings.extend(of_files);
-        let files = if left_out == 1 { "file" } else { "files" };
-        let not_checked = (left_out > 0).then(|| format!("{left_out} {files} under {PRIVATE}/, which is not here"));
+        let files = exact(left_out as u64, "file");
+        let not_checked = (left_out > 0).then(|| format!("{files} under {PRIVATE}/, which is not here"));
         Self { findings, damaged, count: paths.len() as u64, unreadable, not_checked }
     }
+}
+
+/// The list of digests, if there is a valid one.
+fn read_sums(data_set: &DataSet, findings: &mut Findings) -> Option<Sums> {
+    match read(data_set, SUMS) {
+        Ok(Some(bytes)) => Sums::from_bytes(&bytes).map_err(|error| findings.add(&error.to_string())).ok(),
+        Ok(None) => {
+            findings.add("is missing");
+            None
+        }
+        Err(error) => {
+            findings.add(&format!("cannot be read: {error}"));
+            None
+        }
+    }
+}
+
+/// The digests of the list and of the manifest, which the list must have too.
+fn with_manifest(
+    sums: BTreeMap<String, String>,
+    has_sums: bool,
+    manifest: Option<&Manifest>,
+    findings: &mut Findings,
+) -> BTreeMap<String, Recorded> {
+    let of_sums = |(path, sha256)| (path, Recorded { sha256, by: SUMS });
+    let mut recorded: BTreeMap<String, Recorded> = sums.into_iter().map(of_sums).collect();
+    for (path, sha256) in manifest.into_iter().flat_map(named) {
+        match recorded.get(path) {
+            Some(known) if known.sha256 != sha256 => {
+                findings.add(&format!("`{path}` has {} here, but {sha256} in the manifest", known.sha256));
+            }
+            None if has_sums => findings.add(&format!("`{path}` is not in it, but in the manifest")),
+            Some(_) | None => {}
+        }
+        recorded.insert(path.to_owned(), Recorded { sha256: sha256.to_owned(), by: "the manifest" });
+    }
+    recorded
+}
+
+/// Compares a file with its recorded digest.
+fn check_file(data_set: &DataSet, path: &str, recorded: Option<&Recorded>, has_sums: bool) -> Findings {
+    let mut findings = Findings::new(path);
+    match (recorded, digest(data_set, path)) {
+        // Without sums, only the files in the manifest have a known digest.
+        (None, Ok(_)) if !has_sums && !path.starts_with(DATA) && !path.starts_with(REJECTS) => {}
+        (None, Ok(_)) => findings.add("is in no list of the data set"),
+        (Some(_), Err(error)) if error.kind() == io::ErrorKind::NotFound => findings.add("is missing"),
+        // Neither there nor in the sums: manifest, card and plan are looked for in any case.
+        (None, Err(error)) if error.kind() == io::ErrorKind::NotFound => {}
+        (_, Err(error)) => findings.add(&format!("cannot be read: {error}")),
+        (Some(Recorded { sha256, by }), Ok(found)) if *sha256 != found => {
+            findings.add(&format!("has SHA-256 {found}, {by} says {sha256}"));
+        }
+        (Some(_), Ok(_)) => {}
+    }
+    findings
+}
+
+fn is_private(path: &str) -> bool {
+    path.strip_prefix(PRIVATE).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Files whose digest is in the manifest.
@@ -170,27 +188,6 @@ fn digest(data_set: &DataSet, name: &str) -> io::Result<String> {
     if bytes > MOST && !name.starts_with(DATA) && !name.starts_with(REJECTS) {
         return Err(bounded::too_large("it", MOST));
     }
-    let (_, sha256) = sha256(data_set.open_file(name)?)?;
+    let (_, sha256) = crate::digest::read(data_set.open_file(name)?)?;
     Ok(crate::digest::hex(&sha256))
-}
-
-/// The number of bytes to the end of a reader, and their SHA-256.
-///
-/// # Errors
-///
-/// If they cannot be read.
-pub fn sha256(mut reader: impl io::Read) -> io::Result<(u64, [u8; 32])> {
-    let (mut sha256, mut bytes) = (Sha256::new(), 0);
-    let mut buffer = vec![0; 1 << 17];
-    loop {
-        let read = match reader.read(&mut buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            read => read?,
-        };
-        if read == 0 {
-            return Ok((bytes, sha256.finalize().into()));
-        }
-        sha256.update(&buffer[..read]);
-        bytes += read as u64;
-    }
 }

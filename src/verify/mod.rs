@@ -44,7 +44,7 @@ use crate::reading::{self, Described};
 use crate::verify::files::Files;
 use crate::verify::findings::{Findings, Report};
 use crate::verify::recomputation::Again;
-use crate::verify::rows::{ShardLaws, ShardRows};
+use crate::verify::rows::{CheckedShard, ShardLaws};
 
 /// A data set whose manifest has been read.
 pub struct Opened {
@@ -128,20 +128,20 @@ fn check_rows(
     let laws = ShardLaws { data_set, described, reach };
     let check = |shard: &ShardFile| {
         if damaged.contains(&shard.path) {
-            return ShardRows::not_read(&shard.path);
+            return CheckedShard::not_read(&shard.path);
         }
         // A file with the right digest and invalid contents may make a library panic.
         catch_unwind(AssertUnwindSafe(|| laws.check(shard))).unwrap_or_else(|_| {
-            let mut rows = ShardRows::not_read(&shard.path);
+            let mut rows = CheckedShard::not_read(&shard.path);
             rows.findings.add("cannot be read: Parquet's reader panicked");
             rows
         })
     };
-    let mut shards: Vec<ShardRows> =
+    let mut shards: Vec<CheckedShard> =
         pool.install(|| described.manifest.shards.par_iter().map(check).collect::<Vec<_>>());
     rows::check_seams(&mut shards);
     let is_whole = shards.iter().all(|shard| shard.is_whole);
-    let mut sums = Sums::default();
+    let mut sums = ShardTotals::default();
     for shard in shards {
         sums.add(&shard);
         report.rows += shard.rows;
@@ -156,15 +156,15 @@ fn check_rows(
 
 /// The totals of all shards.
 #[derive(Default)]
-struct Sums {
+struct ShardTotals {
     denoisers: BTreeMap<String, DenoiserCounts>,
     sources: BTreeMap<String, SourceCounts>,
     rows: u64,
     digest: RowsDigest,
 }
 
-impl Sums {
-    fn add(&mut self, shard: &ShardRows) {
+impl ShardTotals {
+    fn add(&mut self, shard: &CheckedShard) {
         for (name, counts) in &shard.denoisers {
             *self.denoisers.entry(name.clone()).or_default() += counts;
         }

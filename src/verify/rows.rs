@@ -30,7 +30,7 @@ pub struct ShardLaws<'a> {
 
 /// The result of checking a shard's rows.
 #[derive(Default)]
-pub struct ShardRows {
+pub struct CheckedShard {
     /// The findings.
     pub findings: Findings,
     /// Whether all rows were read.
@@ -52,7 +52,7 @@ pub struct ShardRows {
 /// The address of an example in its unit: index of the source, line, segment. It sorts like rows.
 type Place = (usize, u64, u32);
 
-impl ShardRows {
+impl CheckedShard {
     /// The result for a shard that could not be read.
     #[must_use]
     pub fn not_read(path: &str) -> Self {
@@ -62,7 +62,7 @@ impl ShardRows {
 }
 
 /// Checks that each shard of a unit begins where the one before it ended.
-pub fn check_seams(shards: &mut [ShardRows]) {
+pub fn check_seams(shards: &mut [CheckedShard]) {
     let mut last: Option<(usize, Option<Place>)> = None;
     for shard in shards {
         let Some((first, end)) = shard.ends else {
@@ -100,8 +100,8 @@ fn out_of_order(before: Option<Place>, place: Place) -> Option<String> {
 impl ShardLaws<'_> {
     /// Reads a shard and checks every row.
     #[must_use]
-    pub fn check(&self, file: &ShardFile) -> ShardRows {
-        let mut rows = ShardRows::not_read(&file.path);
+    pub fn check(&self, file: &ShardFile) -> CheckedShard {
+        let mut rows = CheckedShard::not_read(&file.path);
         match self.check_shard(file, &mut rows) {
             Ok(is_whole) => rows.is_whole = is_whole,
             Err(error) => rows.findings.add(&format!("cannot be read: {error}")),
@@ -109,7 +109,7 @@ impl ShardLaws<'_> {
         rows
     }
 
-    fn check_shard(&self, file: &ShardFile, found: &mut ShardRows) -> Result<bool, ReadError> {
+    fn check_shard(&self, file: &ShardFile, found: &mut CheckedShard) -> Result<bool, ReadError> {
         let Described { manifest, spec, format, places: _ } = self.described;
         let fetched = self.data_set.fetch(&file.path)?;
         let shard = Shard::open(fetched.path(), format.clone())?;
@@ -168,7 +168,7 @@ impl ShardLaws<'_> {
     }
 
     /// Checks that examples are in the order of their addresses, each once, with no segment left out.
-    fn check_order(&self, mut places: Vec<(Place, u64)>, last: &mut Option<Place>, found: &mut ShardRows) {
+    fn check_order(&self, mut places: Vec<(Place, u64)>, last: &mut Option<Place>, found: &mut CheckedShard) {
         let fields = self.described.spec.fields();
         if fields.pack || fields.shuffle {
             places.sort_unstable();
@@ -182,7 +182,7 @@ impl ShardLaws<'_> {
         }
     }
 
-    fn check_row(&self, rows: &Rows, row: usize, found: &mut ShardRows, places: &mut Vec<(Place, u64)>) {
+    fn check_row(&self, rows: &Rows, row: usize, found: &mut CheckedShard, places: &mut Vec<(Place, u64)>) {
         let number = found.rows;
         let taken = match decode::take_apart(rows, row, &self.described.spec, &self.described.format, self.reach) {
             Ok(taken) => taken,

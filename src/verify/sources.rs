@@ -8,16 +8,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::ThreadPool;
 
-use crate::input::batch::BatchReader;
-use crate::input::source::Source;
+use crate::input::batch::{Batch, BatchReader};
+use crate::input::source::{Source, named};
 use crate::json::difference::with_causes;
 use crate::numbers::exact;
 use crate::output::commit::RejectFiles;
 use crate::output::counts::SourceCounts;
 use crate::output::data_set::{DATA, DataSet, REJECTS};
 use crate::output::manifest::Manifest;
+use crate::output::unit::Unit;
 use crate::output::{OutputError, names};
 use crate::pipeline::crew::Crew;
+use crate::pipeline::error::UnitError;
 use crate::reading::Described;
 use crate::reading::decode::Reach;
 use crate::verify::batches::{BatchLaws, Outcome, Task};
@@ -80,8 +82,7 @@ fn match_sources(described: &Described, found: &[Source], report: &mut Report) -
     let mut matched = Vec::new();
     for entry in &described.manifest.sources {
         let mut findings = Findings::new(&entry.name);
-        // Found sources are sorted by name.
-        let source = found.binary_search_by(|source| source.name.cmp(&entry.name)).ok().map(|place| &found[place]);
+        let source = named(found, &entry.name);
         match source {
             None => findings.add("is not among the sources"),
             Some(source) if source.bytes != entry.bytes => {
@@ -189,77 +190,29 @@ impl Checker<'_> {
 
     fn check_unit(&self, crew: &Crew<'_, Task, Outcome>, index: usize) -> UnitReport {
         let mut report = UnitReport::default();
-        let manifest = &self.laws.described.manifest;
-        let unit = manifest.plan.units[index];
-        let shards = self.shards[index].clone();
-        if shards.iter().any(|shard| self.damaged.contains(&manifest.shards[*shard].path)) {
-            report.not_checked = Some(format!("unit {index} against the sources, since a shard of it is damaged"));
-            return report;
-        }
-        let sources: Option<Vec<Source>> = self.sources[unit.range()].iter().cloned().collect();
-        let Some(sources) = sources else {
-            report.not_checked = Some(format!("unit {index} against the sources, since one is not as it was"));
-            return report;
+        let unit = self.laws.described.manifest.plan.units[index];
+        let sources = match self.sources_of(unit, index) {
+            Ok(sources) => sources,
+            Err(why) => {
+                report.not_checked = Some(why);
+                return report;
+            }
         };
         let buffers = Arc::default();
         let (max_line, again) = (self.laws.described.spec.fields().max_line, self.laws.again);
-        let mut reader = BatchReader::new(&sources, max_line, &again.spool, &buffers).with_limits(again.limits);
         let (from, to) = unit.bounds();
-        reader = reader.between(from, to);
-        let mut queue = Queue::new(&self.laws, shards.clone());
-        let mut rebuilt = Rebuilt::new(&self.laws, shards);
-        let is_damaged =
-            |files: &RejectFiles| [&files.index, &files.lines].iter().any(|path| self.damaged.contains(*path));
-        let rejects = &self.rejects[index];
-        let mut kept = Some(Kept::new(self.laws.data_set, rejects.clone()));
-        if rejects.iter().any(|files| is_damaged(files)) {
-            kept = None;
-            report.not_checked =
-                Some(format!("rejects of unit {index} against the sources, since a file of them is damaged"));
-        }
+        let mut reader =
+            BatchReader::new(&sources, max_line, &again.spool, &buffers).with_limits(again.limits).between(from, to);
+        let mut queue = Queue::new(&self.laws, self.shards[index].clone());
+        let mut rebuilt = Rebuilt::new(&self.laws, self.shards[index].clone());
+        let mut kept = self.kept(index, &mut report);
         let result = crew.in_order(
             || {
                 let Some(batch) = reader.next_batch()? else { return Ok(None) };
                 let row_groups = queue.of_batch(&batch, &sources);
-                let sampled = row_groups.iter().any(|place| self.is_sampled(*place));
-                let is_masked = match self.laws.rows {
-                    RowsAgain::None => false,
-                    RowsAgain::All => true,
-                    RowsAgain::Sample(_) => sampled,
-                };
-                Ok(Some(Task { unit: index, batch, row_groups, is_masked }))
+                Ok(Some(self.task(index, batch, row_groups)))
             },
-            |outcome| {
-                let Outcome { findings, row_groups, counts, rejects, finished, lines, is_masked } = outcome;
-                report.findings.extend(findings);
-                report.batches += u64::from(is_masked);
-                if unit.epoch == 0 {
-                    report.lines += lines;
-                    if let Some(kept) = &mut kept {
-                        for reject in rejects.iter() {
-                            kept.compare(reject).map_err(OutputError::from)?;
-                        }
-                    }
-                    let mut all = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-                    for (name, counts) in counts.sources {
-                        *all.entry(name).or_default() += &counts;
-                    }
-                    for (name, sha256) in finished {
-                        let said = self.laws.described.places.get(&name).map(|place| &manifest.sources[*place]);
-                        if let Some(said) = said.filter(|said| said.sha256 != sha256) {
-                            let mut findings = Findings::new(&name);
-                            findings.add(&format!("has SHA-256 {sha256}, the manifest says {}", said.sha256));
-                            report.findings.push(findings);
-                        }
-                    }
-                }
-                if self.laws.rows == RowsAgain::All {
-                    for row_group in row_groups {
-                        rebuilt.append(row_group)?;
-                    }
-                }
-                Ok(())
-            },
+            |outcome| self.take(unit, outcome, &mut kept, &mut rebuilt, &mut report),
         );
         match result {
             Ok(()) => {
@@ -278,6 +231,81 @@ impl Checker<'_> {
             }
         }
         report
+    }
+
+    /// The sources of a unit; or why it cannot be compared with them.
+    fn sources_of(&self, unit: Unit, index: usize) -> Result<Vec<Source>, String> {
+        let path = |shard: &usize| &self.laws.described.manifest.shards[*shard].path;
+        if self.shards[index].iter().any(|shard| self.damaged.contains(path(shard))) {
+            return Err(format!("unit {index} against the sources, since a shard of it is damaged"));
+        }
+        let sources: Option<Vec<Source>> = self.sources[unit.range()].iter().cloned().collect();
+        sources.ok_or_else(|| format!("unit {index} against the sources, since one is not as it was"))
+    }
+
+    /// The stored rejects of a unit, if its files are whole.
+    fn kept(&self, index: usize, report: &mut UnitReport) -> Option<Kept<'_>> {
+        let rejects = &self.rejects[index];
+        let mut paths = rejects.iter().flat_map(|files| [&files.index, &files.lines]);
+        if paths.any(|path| self.damaged.contains(path)) {
+            report.not_checked =
+                Some(format!("rejects of unit {index} against the sources, since a file of them is damaged"));
+            return None;
+        }
+        Some(Kept::new(self.laws.data_set, rejects.clone()))
+    }
+
+    fn task(&self, unit: usize, batch: Batch, row_groups: Vec<RowGroupPlace>) -> Task {
+        let is_masked = match self.laws.rows {
+            RowsAgain::None => false,
+            RowsAgain::All => true,
+            RowsAgain::Sample(_) => row_groups.iter().any(|place| self.is_sampled(*place)),
+        };
+        Task { unit, batch, row_groups, is_masked }
+    }
+
+    /// Takes the result of the next batch of a unit.
+    fn take(
+        &self,
+        unit: Unit,
+        outcome: Outcome,
+        kept: &mut Option<Kept<'_>>,
+        rebuilt: &mut Rebuilt<'_, '_>,
+        report: &mut UnitReport,
+    ) -> Result<(), UnitError> {
+        let Outcome { findings, row_groups, counts, rejects, finished, lines, is_masked } = outcome;
+        report.findings.extend(findings);
+        report.batches += u64::from(is_masked);
+        if unit.epoch == 0 {
+            report.lines += lines;
+            if let Some(kept) = kept {
+                for reject in rejects.iter() {
+                    kept.compare(reject).map_err(OutputError::from)?;
+                }
+            }
+            let mut all = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+            for (name, counts) in counts.sources {
+                *all.entry(name).or_default() += &counts;
+            }
+            report.findings.extend(finished.into_iter().filter_map(|(name, sha256)| self.other_digest(&name, &sha256)));
+        }
+        if self.laws.rows == RowsAgain::All {
+            for row_group in row_groups {
+                rebuilt.append(row_group)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The finding about a source that has other bytes than the manifest says.
+    fn other_digest(&self, name: &str, sha256: &str) -> Option<Findings> {
+        let Described { manifest, places, .. } = self.laws.described;
+        let said = &manifest.sources[*places.get(name)?].sha256;
+        let mut findings = Findings::new(name);
+        if said != sha256 {
+            findings.add(&format!("has SHA-256 {sha256}, the manifest says {said}"));
+        }
+        (findings.count() > 0).then_some(findings)
     }
 
     /// Whether a row group is one of the sample.

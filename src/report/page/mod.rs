@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use crate::output::manifest::Manifest;
 use crate::output::schema::Column;
-use crate::reading::parts::{Kind, Part};
+use crate::reading::parts::{Part, PartKind};
 use crate::report::numbers::bytes;
 use crate::report::page::plot::Labels;
 use crate::report::page::text::{escape, grouped_f64};
@@ -240,11 +240,11 @@ fn span(Part { kind, text }: &Part) -> String {
     };
     let text = escape(&one_line(&text));
     match kind {
-        Kind::Kept => text,
-        Kind::Noise => format!("<span class=\"noise\">{text}</span>"),
-        Kind::Sentinel => format!("<span class=\"sentinel\">{text}</span>"),
-        Kind::ModeToken => format!("<span class=\"mode\">{text}</span>"),
-        Kind::Reserved => format!("<span class=\"reserved\">{text}</span>"),
+        PartKind::Kept => text,
+        PartKind::Noise => format!("<span class=\"noise\">{text}</span>"),
+        PartKind::Sentinel => format!("<span class=\"sentinel\">{text}</span>"),
+        PartKind::ModeToken => format!("<span class=\"mode\">{text}</span>"),
+        PartKind::Reserved => format!("<span class=\"reserved\">{text}</span>"),
     }
 }
 
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn text_of_others_is_no_markup() {
-        let part = Part { kind: Kind::Noise, text: "<script>alert(\"a\")</script>&\u{202E}\n".to_owned() };
+        let part = Part { kind: PartKind::Noise, text: "<script>alert(\"a\")</script>&\u{202E}\n".to_owned() };
         let expected =
             "<span class=\"noise\">&lt;script&gt;alert(&quot;a&quot;)&lt;/script&gt;&amp;\\u{202e}\\n</span>";
         assert_eq!(span(&part), expected);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use crate::tokenize::config::ConfigToken;
-use crate::tokenize::sentencepiece::model::{Kind, Model, ModelType, SPACE};
+use crate::tokenize::sentencepiece::model::{Model, ModelType, PieceKind, SPACE};
 
 /// Sentinels that T5's tokenizer adds after the pieces, if no configuration gives their number.
 const T5_SENTINELS: u32 = 100;
@@ -117,7 +117,7 @@ fn is_sentinel(name: &str) -> bool {
 
 /// Whether the model has T5's shape, and no sentinels in it.
 fn is_t5(model: &Model) -> bool {
-    let special = [(&b"<pad>"[..], Kind::Control), (b"</s>", Kind::Control), (b"<unk>", Kind::Unknown)];
+    let special = [(&b"<pad>"[..], PieceKind::Control), (b"</s>", PieceKind::Control), (b"<unk>", PieceKind::Unknown)];
     let is_special = |(id, (name, kind))| model.name(id) == name && model.kind(id) == kind;
     let names_sentinel = |id| {
         let name = model.name(id);

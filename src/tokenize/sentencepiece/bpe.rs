@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use crate::tokenize::fast::cache::{Ahead, Cache, Key};
 use crate::tokenize::fast::trie::{Piece, Trie};
-use crate::tokenize::sentencepiece::model::{Kind, Model};
+use crate::tokenize::sentencepiece::model::{Model, PieceKind};
 use crate::tokenize::sentencepiece::normalizer::{Symbols, character_length};
 use crate::tokenize::sentencepiece::words::{Reserved, words};
 
@@ -66,7 +66,7 @@ impl Bpe {
     pub(super) fn new(model: &Model, symbols: Option<Symbols>, reserved: Reserved<'_>) -> Self {
         let pieces = model.ids().filter(|&id| model.kind(id).is_of_text() && !reserved(id) && model.name(id) != b"\0");
         let pieces = pieces.map(|id| (model.name(id).to_vec(), Piece { id, score: model.score(id) })).collect();
-        let unused: Vec<bool> = model.ids().map(|id| model.kind(id) == Kind::Unused).collect();
+        let unused: Vec<bool> = model.ids().map(|id| model.kind(id) == PieceKind::Unused).collect();
         let words_are_apart = model.spaces_begin_pieces() && !unused.contains(&true);
         Self {
             trie: Trie::new(pieces),

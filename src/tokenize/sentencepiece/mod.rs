@@ -16,15 +16,13 @@ pub mod words;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use sha2::{Digest as _, Sha256};
-
 use crate::denoise::{TokenSequence, TokenizerId, Vocabulary};
 use crate::tokenize::config::{self, Config};
 use crate::tokenize::contents::contents;
 use crate::tokenize::error::TokenizerFileError;
 use crate::tokenize::sentencepiece::added::{Added, AddedConfig};
 use crate::tokenize::sentencepiece::bpe::{Bpe, BpeState};
-use crate::tokenize::sentencepiece::model::{Kind, Model, ModelType, SPACE};
+use crate::tokenize::sentencepiece::model::{Model, ModelType, PieceKind, SPACE};
 pub(super) use crate::tokenize::sentencepiece::normalizer::{Charsmap, MAX_TIMES};
 use crate::tokenize::sentencepiece::normalizer::{Normalizer, Symbols};
 use crate::tokenize::sentencepiece::unigram::{Unigram, UnigramState};
@@ -60,7 +58,7 @@ impl SentencePieceFile {
     pub fn read(file: &Path) -> Result<Self, TokenizerFileError> {
         let bytes = contents(file)?;
         let invalid = |reason: String| TokenizerFileError::Invalid { path: file.to_owned(), reason };
-        let model = Model::read(&bytes).map_err(|error| match mistaken::Kind::not_sentencepiece(&bytes) {
+        let model = Model::read(&bytes).map_err(|error| match mistaken::MistakenFile::not_sentencepiece(&bytes) {
             Some(kind) => TokenizerFileError::Mistaken { path: file.to_owned(), kind },
             None => invalid(error.to_string()),
         })?;
@@ -70,7 +68,7 @@ impl SentencePieceFile {
         };
         let added_config: AddedConfig = config::beside(file)?;
         let added = Added::new(&model, &added_config).map_err(invalid)?;
-        let sha256 = crate::digest::hex(&Sha256::digest(&bytes));
+        let sha256 = crate::digest::sha256(&bytes);
         let unreserved = OnceLock::new();
         Ok(Self { model: Arc::new(model), charsmap, added, config: config::beside(file)?, sha256, unreserved })
     }
@@ -85,7 +83,7 @@ impl SentencePieceFile {
     fn encoder(&self, reserved: Reserved<'_>) -> Encoder {
         let model = &self.model;
         let symbols = || {
-            let is_symbol = |id: &u32| model.kind(*id) == Kind::UserDefined && !reserved(*id);
+            let is_symbol = |id: &u32| model.kind(*id) == PieceKind::UserDefined && !reserved(*id);
             Symbols::new(model.ids().filter(is_symbol).map(|id| model.name(id)))
         };
         let normalizer = Normalizer::new(model, self.charsmap.clone(), symbols());
@@ -103,7 +101,7 @@ impl SentencePieceFile {
     /// The user-defined piece that a name means: the one with a `▁` before the name.
     fn behind_space(&self, token: &str) -> Option<u32> {
         let id = self.model.id(&[SPACE, token.as_bytes()].concat())?;
-        (self.model.kind(id) == Kind::UserDefined).then_some(id)
+        (self.model.kind(id) == PieceKind::UserDefined).then_some(id)
     }
 }
 
@@ -121,7 +119,8 @@ impl TokenizerNames for SentencePieceFile {
     }
 
     fn added(&self, id: u32) -> bool {
-        let is_special = || matches!(self.model.kind(id), Kind::Unknown | Kind::Control | Kind::UserDefined);
+        let is_special =
+            || matches!(self.model.kind(id), PieceKind::Unknown | PieceKind::Control | PieceKind::UserDefined);
         self.added.name(id).is_some() || (id < self.model.len() && is_special())
     }
 
@@ -161,12 +160,12 @@ impl TokenizerNames for SentencePieceFile {
     }
 
     fn is_special(&self, token: &str) -> bool {
-        let is_control = |id| id < self.model.len() && self.model.kind(id) == Kind::Control;
+        let is_control = |id| id < self.model.len() && self.model.kind(id) == PieceKind::Control;
         self.added.is_special(token) || self.id(token).is_some_and(is_control)
     }
 
     fn has_special(&self) -> bool {
-        self.added.has_special() || self.model.ids().any(|id| self.model.kind(id) == Kind::Control)
+        self.added.has_special() || self.model.ids().any(|id| self.model.kind(id) == PieceKind::Control)
     }
 }
 
@@ -175,9 +174,9 @@ impl SentencePieceFile {
         let name = self.model.name(id);
         let byte = || self.model.bytes.as_ref()?.iter().zip(0..=u8::MAX).find(|(piece, _)| **piece == id);
         match (self.model.kind(id), byte()) {
-            (Kind::Byte, Some((_, byte))) => shown.push(byte),
+            (PieceKind::Byte, Some((_, byte))) => shown.push(byte),
             // A sentinel is named without the `▁` before it.
-            (Kind::UserDefined, _) => shown.extend_from_slice(name.strip_prefix(SPACE).unwrap_or(name)),
+            (PieceKind::UserDefined, _) => shown.extend_from_slice(name.strip_prefix(SPACE).unwrap_or(name)),
             _ => shown.extend_from_slice(name),
         }
     }

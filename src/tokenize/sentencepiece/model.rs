@@ -13,7 +13,7 @@ const MAX_PIECE: usize = 8_000;
 
 /// The kind of a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum PieceKind {
     Normal,
     Unknown,
     Control,
@@ -22,7 +22,7 @@ pub(super) enum Kind {
     Byte,
 }
 
-impl Kind {
+impl PieceKind {
     /// Whether the piece is for text: others never match any.
     pub(super) fn is_of_text(self) -> bool {
         matches!(self, Self::Normal | Self::UserDefined | Self::Unused)
@@ -42,7 +42,7 @@ struct Piece {
     start: usize,
     length: usize,
     score: f32,
-    kind: Kind,
+    kind: PieceKind,
 }
 
 /// A valid model file.
@@ -172,21 +172,21 @@ impl Model {
         let mut bytes = [None; 256];
         for (index, id) in (0..self.pieces.len()).zip(0_u32..) {
             let name = self.name(id);
-            if name == b"\0" && (self.byte_fallback || self.kind(id) == Kind::Unused) {
-                self.pieces[index].kind = Kind::Unused; // made by converters, and never found in a text
+            if name == b"\0" && (self.byte_fallback || self.kind(id) == PieceKind::Unused) {
+                self.pieces[index].kind = PieceKind::Unused; // made by converters, and never found in a text
                 continue;
             }
             if name.contains(&0) {
                 return Err(ModelError::Nul(index));
             }
             match self.kind(id) {
-                Kind::Unknown => {
+                PieceKind::Unknown => {
                     if let Some(first) = self.unknown.replace(id) {
                         return Err(ModelError::TwoUnknown(first, id));
                     }
                 }
-                Kind::Byte if !self.byte_fallback => return Err(ModelError::ByteWithoutFallback(index)),
-                Kind::Byte => {
+                PieceKind::Byte if !self.byte_fallback => return Err(ModelError::ByteWithoutFallback(index)),
+                PieceKind::Byte => {
                     let byte = byte_of(name).ok_or(ModelError::NoByte(index))?;
                     bytes[usize::from(byte)] = Some(id);
                 }
@@ -241,7 +241,7 @@ impl Model {
         &self.names[start..start + length]
     }
 
-    pub(super) fn kind(&self, id: u32) -> Kind {
+    pub(super) fn kind(&self, id: u32) -> PieceKind {
         self.pieces[id as usize].kind
     }
 
@@ -306,7 +306,7 @@ impl NormalizerFields {
 }
 
 fn piece(message: &[u8], names: &mut Vec<u8>, number: usize) -> Result<Piece, ModelError> {
-    let (mut name, mut score, mut kind) = (&b""[..], 0.0, Kind::Normal);
+    let (mut name, mut score, mut kind) = (&b""[..], 0.0, PieceKind::Normal);
     let mut fields = Fields::new(message);
     while let Some(field) = fields.next()? {
         match field {
@@ -314,12 +314,12 @@ fn piece(message: &[u8], names: &mut Vec<u8>, number: usize) -> Result<Piece, Mo
             (2, Value::Fixed32(bits)) => score = f32::from_bits(bits),
             (3, Value::Varint(number)) => {
                 kind = match enumeration(number) {
-                    1 => Kind::Normal,
-                    2 => Kind::Unknown,
-                    3 => Kind::Control,
-                    4 => Kind::UserDefined,
-                    5 => Kind::Unused,
-                    6 => Kind::Byte,
+                    1 => PieceKind::Normal,
+                    2 => PieceKind::Unknown,
+                    3 => PieceKind::Control,
+                    4 => PieceKind::UserDefined,
+                    5 => PieceKind::Unused,
+                    6 => PieceKind::Byte,
                     _ => kind, // as if it were not there
                 }
             }

@@ -7,7 +7,7 @@
 
 use crate::tokenize::fast::cache::{Ahead, Key};
 use crate::tokenize::fast::trie::{Piece, Trie};
-use crate::tokenize::sentencepiece::model::{Kind, Model};
+use crate::tokenize::sentencepiece::model::{Model, PieceKind};
 use crate::tokenize::sentencepiece::normalizer::character_length;
 use crate::tokenize::sentencepiece::words::{Reserved, words};
 
@@ -90,13 +90,14 @@ struct Slot {
 
 impl Unigram {
     pub(super) fn new(model: &Model, reserved: Reserved<'_>) -> Self {
-        let normal = || model.ids().filter(|&id| model.kind(id) == Kind::Normal).map(|id| model.score(id));
+        let normal = || model.ids().filter(|&id| model.kind(id) == PieceKind::Normal).map(|id| model.score(id));
         let unknown_score = normal().fold(f32::MAX, f32::min) - UNKNOWN_PENALTY;
         let mut scores: Vec<f32> = model.ids().map(|id| score(model, id)).collect();
         if let Some(unknown) = model.unknown {
             scores[unknown as usize] = unknown_score;
         }
-        let is_tried = |id: &u32| matches!(model.kind(*id), Kind::Normal | Kind::UserDefined) && !reserved(*id);
+        let is_tried =
+            |id: &u32| matches!(model.kind(*id), PieceKind::Normal | PieceKind::UserDefined) && !reserved(*id);
         let pieces = model.ids().filter(is_tried);
         let pieces: Vec<_> =
             pieces.map(|id| (model.name(id).to_vec(), Piece { id, score: scores[id as usize] })).collect();
@@ -292,7 +293,7 @@ impl Unigram {
 /// pieces.
 fn score(model: &Model, id: u32) -> f32 {
     match model.kind(id) {
-        Kind::UserDefined => {
+        PieceKind::UserDefined => {
             #[expect(clippy::cast_precision_loss, reason = "fewer than 8,000")]
             let longer = (model.name(id).len() - 1) as f64;
             #[expect(clippy::cast_possible_truncation, reason = "rounded as in the package")]
@@ -312,7 +313,7 @@ mod tests {
     fn unigram(factor: f32) -> Unigram {
         let model = model("unigram", &[]);
         let mut unigram = Unigram::new(&model, &|_| false);
-        let pieces: Vec<_> = model.ids().filter(|&id| model.kind(id) == Kind::Normal).collect();
+        let pieces: Vec<_> = model.ids().filter(|&id| model.kind(id) == PieceKind::Normal).collect();
         let pieces = pieces.into_iter().map(|id| {
             let piece = Piece { id, score: model.score(id) * factor };
             unigram.scores[id as usize] = piece.score;
