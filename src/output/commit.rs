@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::json::to_json;
 use crate::output::counts::Counts;
-use crate::output::data_set::{COMMITS, Created, DATA, DataSet, Published, REJECTS};
+use crate::output::data_set::{COMMITS, Created, DATA, DataSet, REJECTS};
 use crate::output::ours::is_shard_or_rejects;
+use crate::output::publish::Published;
 use crate::output::temporary::TemporaryFile;
 use crate::output::{OutputError, names};
 

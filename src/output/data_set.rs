@@ -1,7 +1,7 @@
-//! The location of a data set: where its files are and how they get their final names.
+//! The location of a data set: where its files are, and how they are read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, ErrorKind, Seek as _, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -9,10 +9,8 @@ use std::sync::{Arc, OnceLock};
 use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 
-use crate::digest;
 use crate::files::bounded::{self, MOST, MOST_RECORD};
 use crate::files::private::{Spool, new_file};
-use crate::output::error::NoNewNames;
 use crate::output::faults::{Faults, Step};
 use crate::output::fetched::{Fetched, missing};
 use crate::output::names;
@@ -39,10 +37,10 @@ const TEMPORARY: &str = ".ul2-prep/tmp";
 /// The location of a data set: a folder, or names in a store. All differences between the two are here.
 #[derive(Debug, Clone)]
 pub struct DataSet {
-    place: Location,
+    pub(super) place: Location,
     /// The folder for files that are downloaded from a store.
     spool: Arc<OnceLock<Spool>>,
-    faults: Faults,
+    pub(super) faults: Faults,
 }
 
 impl DataSet {
@@ -351,75 +349,6 @@ impl DataSet {
         Err(io::Error::other("no free name for a temporary file"))
     }
 
-    /// Syncs a temporary file and gives it its final name, unless a file has that name: then returns the temporary
-    /// file.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be synced or named.
-    pub fn publish_new(&self, mut file: TemporaryFile, relative: &str) -> io::Result<Published> {
-        let target = match self.place.join(relative) {
-            Location::Local(target) => target,
-            Location::Remote(remote) if remote.head()?.is_some() => return Ok(Published::Taken(file)),
-            Location::Remote(remote) => {
-                let is_put = file.put(&remote, true)?;
-                return Ok(if is_put { Published::New(None) } else { Published::Taken(file) });
-            }
-        };
-        let opened = Some(file.file.try_clone()?);
-        file.sync()?;
-        let Some(path) = file.path.as_ref() else { return Err(io::Error::other("the temporary file is gone")) };
-        match self.faults.link(path, &target) {
-            Ok(()) => {}
-            // The reply to a successful link may be lost: the file's presence counts.
-            Err(_) if fs::symlink_metadata(&target).is_ok() => return Ok(Published::Taken(file)),
-            Err(cause) if has_no_links(&cause) => match self.faults.rename_new(path, &target) {
-                Ok(()) => file.path = None,
-                Err(_) if fs::symlink_metadata(&target).is_ok() => return Ok(Published::Taken(file)),
-                // Linking into a folder without write permission gives the same error.
-                Err(error) if error.kind() == ErrorKind::PermissionDenied => return Err(cause),
-                Err(_) => return Err(NoNewNames { folder: self.place.to_string(), cause }.into()),
-            },
-            Err(error) => return Err(error),
-        }
-        file.sync_folder_of(&target).map(|()| Published::New(opened))
-    }
-
-    /// Gives a file its name back if another process has put another file there meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be read, written or named.
-    pub fn keep(&self, file: &fs::File, relative: &str) -> io::Result<()> {
-        if self.place.local().is_none() || is_at(file, &self.path(relative)) {
-            return Ok(());
-        }
-        let (mut from, mut again) = (file.try_clone()?, self.temporary(&relative.replace('/', "-"))?);
-        from.rewind()?;
-        io::copy(&mut from, &mut again)?;
-        self.publish(again, relative)
-    }
-
-    /// Whether a file has the same bytes as a temporary one. If so, it is synced, to survive a power cut.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be read or synced.
-    pub fn holds(&self, relative: &str, file: &TemporaryFile) -> io::Result<bool> {
-        // A pipe and a dangling link have no size.
-        if self.size(relative).ok() != Some(file.bytes) {
-            return Ok(false);
-        }
-        let mut found = self.open_file(relative)?;
-        let (_, sha256) = digest::read(&mut found)?;
-        let is_same = digest::hex(&sha256) == file.sha256();
-        if let (true, Location::Local(path)) = (is_same, self.place.join(relative)) {
-            found.sync_all()?;
-            sync_folder_of(&path)?;
-        }
-        Ok(is_same)
-    }
-
     /// Whether anything has this name, even a link that leads nowhere.
     ///
     /// # Errors
@@ -430,91 +359,6 @@ impl DataSet {
             Location::Local(path) => Ok(fs::symlink_metadata(path).is_ok()),
             Location::Remote(remote) => Ok(remote.head()?.is_some()),
         }
-    }
-
-    /// Syncs a temporary file and gives it its final name. It replaces a file of that name.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be synced or renamed.
-    pub fn publish(&self, file: TemporaryFile, relative: &str) -> io::Result<()> {
-        self.publish_unless(file, relative, || Ok(false))
-    }
-
-    /// The same, unless `is_too_late` is true when everything is ready for the name.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be synced or renamed.
-    pub fn publish_unless<E: From<io::Error>>(
-        &self,
-        mut file: TemporaryFile,
-        relative: &str,
-        is_too_late: impl FnOnce() -> Result<bool, E>,
-    ) -> Result<(), E> {
-        let target = match self.place.join(relative) {
-            Location::Local(target) => target,
-            Location::Remote(_) if is_too_late()? => return Ok(()),
-            Location::Remote(remote) => return Ok(file.put(&remote, false).map(drop)?),
-        };
-        file.sync()?;
-        if is_too_late()? {
-            return Ok(());
-        }
-        if let Some(path) = file.path.take()
-            && let Err(error) = fs::rename(&path, &target)
-        {
-            file.path = Some(path);
-            return Err(error.into());
-        }
-        Ok(file.sync_folder_of(&target)?)
-    }
-
-    /// Writes a small file atomically, replacing a file of that name.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be written.
-    pub fn replace(&self, relative: &str, bytes: &[u8]) -> io::Result<()> {
-        self.check_size(relative, bytes)?;
-        let mut file = self.temporary(&relative.replace('/', "-"))?;
-        file.write_all(bytes)?;
-        match self.publish(file, relative) {
-            // Another process that finishes the same data set may have removed the temporary file as a leftover, and
-            // has written this one.
-            Err(error) if error.kind() == ErrorKind::NotFound && self.read(relative)?.as_deref() == Some(bytes) => {
-                Ok(())
-            }
-            published => published,
-        }
-    }
-
-    /// Writes a small file atomically, unless a file has that name: the first writer wins, the other reads.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be written, or the existing file cannot be read.
-    pub fn create_only(&self, relative: &str, bytes: &[u8]) -> io::Result<Created> {
-        self.check_size(relative, bytes)?;
-        if let Location::Remote(remote) = self.place.join(relative) {
-            self.faults.step(Step::BeforeName, relative)?;
-            let created = remote.create(bytes, most(relative))?;
-            self.faults.step(Step::AfterName, relative)?;
-            return Ok(created);
-        }
-        let mut file = self.temporary(&relative.replace('/', "-"))?;
-        file.write_all(bytes)?;
-        match self.publish_new(file, relative)? {
-            Published::New(_) => Ok(Created::New),
-            Published::Taken(_) => Ok(Created::Existing(bounded::read(&self.path(relative), most(relative))?)),
-        }
-    }
-
-    /// Refuses to write a file that could not be read again.
-    fn check_size(&self, relative: &str, bytes: &[u8]) -> io::Result<()> {
-        let most = most(relative);
-        let shown = || format!("`{}`", self.path(relative).display());
-        if bytes.len() as u64 > most { Err(bounded::too_large(&shown(), most)) } else { Ok(()) }
     }
 
     /// Removes a file, if it exists.
@@ -577,14 +421,8 @@ impl DataSet {
 }
 
 /// Most bytes of a file of the data set that is read as a whole.
-fn most(relative: &str) -> u64 {
+pub(super) fn most(relative: &str) -> u64 {
     if relative.starts_with(COMMITS) { MOST_RECORD } else { MOST }
-}
-
-/// Whether a failed link shows that the file system has no hard links.
-fn has_no_links(error: &io::Error) -> bool {
-    // Linux reports EPERM for FAT, and EOPNOTSUPP, ENOSYS or EMLINK for others.
-    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::TooManyLinks)
 }
 
 /// Whether a name under `.ul2-prep/tmp/` was made by [`DataSet::temporary`] or by the reader: `NAME.PROCESS-NUMBER`.
@@ -601,32 +439,10 @@ fn is_temporary(name: &str) -> bool {
 /// Numbers the files of this process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// The result of naming a file if the name is free.
-#[derive(Debug)]
-pub enum Published {
-    /// It has the name; on this machine it is still open.
-    New(Option<fs::File>),
-    /// Another file has the name; this is the temporary file.
-    Taken(TemporaryFile),
-}
-
-/// Whether a path names an open file. True where files have no numbers.
-fn is_at(file: &fs::File, path: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        let number = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
-        file.metadata().map(number).ok() == fs::symlink_metadata(path).map(number).ok()
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = file;
-        path.exists()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     fn data_set() -> (tempfile::TempDir, DataSet) {
@@ -634,14 +450,6 @@ mod tests {
         let data_set = DataSet::at(folder.path());
         data_set.create_folders().unwrap();
         (folder, data_set)
-    }
-
-    #[test]
-    fn who_comes_second_reads_what_the_first_wrote() {
-        let (_folder, data_set) = data_set();
-        assert_eq!(data_set.create_only("a.json", b"first").unwrap(), Created::New);
-        assert_eq!(data_set.create_only("a.json", b"second").unwrap(), Created::Existing(b"first".to_vec()));
-        assert_eq!(fs::read_dir(data_set.temporary_folder()).unwrap().count(), 0);
     }
 
     #[test]

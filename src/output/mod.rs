@@ -21,6 +21,7 @@ pub mod fetched;
 pub mod manifest;
 pub mod names;
 pub mod ours;
+pub mod publish;
 pub mod read;
 pub mod read_error;
 pub mod rebuild;
