@@ -20,6 +20,7 @@ pub mod pattern;
 pub mod ratio;
 pub mod record;
 pub mod segmenting;
+pub mod span_length;
 pub mod spec;
 pub mod stream;
 pub mod tokens;
@@ -33,11 +34,12 @@ pub use crate::denoise::mask::{MaskError, Masker, NoiseMask, Span};
 pub use crate::denoise::pack::FirstFit;
 pub use crate::denoise::pattern::{
     IndependentTokens, Label, Law, MultipleChoice, NoisePattern, Normal, Parts, PatternError, Permute, RandomSpans,
-    Roll, Separate, SpanLength, Split, Suffix, Whole,
+    Roll, Separate, Split, Suffix, Whole,
 };
 pub use crate::denoise::ratio::{Ratio, RatioError};
 pub use crate::denoise::record::{Choices, Composed, Record, compose, label_fits, record_rows};
 pub use crate::denoise::segmenting::{Concat, Segmenting, Start, Window};
+pub use crate::denoise::span_length::SpanLength;
 pub use crate::denoise::spec::{
     MASKING_VERSION, MAX_LENGTH, SegmentLength, Shortening, SourceKeys, Spec, SpecError, SpecFields, TokenizerId,
 };
