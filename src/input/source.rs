@@ -395,7 +395,8 @@ mod tests {
 
     #[test]
     fn a_glob_matches_the_same_names_on_a_disk_and_in_a_store() {
-        let folder = tempfile::tempdir().unwrap();
+        // A hidden folder before the first wildcard would name hidden files.
+        let folder = tempfile::Builder::new().prefix("glob").tempdir().unwrap();
         let names =
             ["a.json", "b.json", ".h.json", "x/a.json", "x/y/a.json", "x/.y/a.json", "x/y/.h.json", "[x]/a.json"];
         for name in names {

@@ -89,7 +89,7 @@ fn all_rows_are_shown_as_they_are_whatever_their_arrangement() {
 fn telling_value(id: &str) -> &'static str {
     match id {
         "denoiser" => "x-64",
-        "source" => "a.jsonl",
+        "source" => "deep/b.jsonl.zst",
         "line" => "20",
         "segment" | "epoch" | "rows" | "max_line" | "max_expansion" => "1",
         "min_span" => "60",
@@ -131,14 +131,14 @@ fn each_flag_is_used_or_refused_for_a_data_set_for_a_line_and_for_a_file() {
                 refused += 1;
             } else if ["pad", "max_expansion"].contains(&id) {
                 // Padding is not shown, and the first GiB of a source may unfold as it likes.
-                assert_eq!((code, stdout, stderr), ran(target), "{target} {flag}");
+                assert!((code, stdout, stderr) == ran(target), "{target} {flag} changes something");
             } else {
-                assert_ne!((code, stdout, stderr), ran(target), "{target} {flag} changes nothing");
+                assert!((code, stdout, stderr) != ran(target), "{target} {flag} changes nothing");
             }
         }
         assert_eq!(refused, most_refused, "{target}");
     }
-    assert_ne!(ran("out --sample=3 --seed=9"), ran("out --sample=3"));
+    assert!(ran("out --sample=3 --seed=9") != ran("out --sample=3"));
     // A value that is the default is given all the same.
     for flag in ["--max-line=64MiB", "--max-window=128MiB", "--epochs=1", "--seed=0"] {
         let (code, _, stderr) = ran(&format!("out {flag}"));
