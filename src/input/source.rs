@@ -329,6 +329,10 @@ fn expand(pattern: &str, found: &mut Found) -> Result<(), DiscoverError> {
     let paths = glob.paths().map_err(|source| DiscoverError::Pattern { pattern: pattern.to_owned(), source })?;
     for path in paths {
         let path = path?;
+        // The library lets a wildcard after a dot match the folder itself and its parent.
+        if dots(&path.to_string_lossy()) > dots(pattern) {
+            continue;
+        }
         let below = path.strip_prefix(&root).unwrap_or(&path);
         let hidden = glob.hides(below.components().filter_map(|part| part.as_os_str().to_str()));
         let in_data_set = below.ancestors().any(|folder| is_data_set(&root.join(folder)));
@@ -342,6 +346,11 @@ fn expand(pattern: &str, found: &mut Found) -> Result<(), DiscoverError> {
         }
     }
     Ok(())
+}
+
+/// How many parts of a path are `.` or `..`.
+fn dots(path: &str) -> usize {
+    path.split(std::path::is_separator).filter(|part| matches!(*part, "." | "..")).count()
 }
 
 /// Adds the file if its name is a source's, or notes that it looks like one.
