@@ -24,7 +24,8 @@ use crate::tokenize::fast::merge_list;
 use crate::tokenize::fast::merges::{Merger, Merges};
 use crate::tokenize::fast::scanner::Scanner;
 use crate::tokenize::fast::shape::{Front, Normal, Shape, Words};
-use crate::tokenize::fast::symbols::{Symbols, byte_character};
+use crate::tokenize::fast::symbols::Symbols;
+use crate::tokenize::fast::whole::WholeWords;
 
 /// The fast path of one tokenizer file. Shared by all workers, each with its own [`BpeState`].
 pub struct FastBpe {
@@ -36,8 +37,8 @@ pub struct FastBpe {
     shape: Shape,
     symbols: Symbols,
     merges: Merges,
-    /// A word that is a token is that token, whatever the merges say.
-    ignores_merges: bool,
+    /// Words that are tokens, whatever the merges say.
+    whole: Option<WholeWords>,
 }
 
 /// A worker's state between documents.
@@ -74,10 +75,11 @@ impl FastBpe {
         let in_text = AddedTokens::new(tokenizer, false).map_err(NotFast)?;
         let in_normal = AddedTokens::new(tokenizer, true).map_err(NotFast)?;
         let (shape, symbols) = Shape::new(tokenizer, model, &list, in_normal.is_some());
-        let ignores_merges = model.ignore_merges;
-        let fast =
-            Self { tokenizer: Arc::clone(tokenizer), in_text, in_normal, shape, symbols, merges, ignores_merges };
-        conditions::check_itself(tokenizer, |text, ids| fast.encode(text, &mut fast.state(), ids))?;
+        let whole = model.ignore_merges.then(|| WholeWords::new(model, &symbols));
+        let fast = Self { tokenizer: Arc::clone(tokenizer), in_text, in_normal, shape, symbols, merges, whole };
+        // Clearing a cache takes longer than all of the texts.
+        let mut state = fast.state();
+        conditions::check_itself(tokenizer, |text, ids| fast.encode(text, &mut state, ids))?;
         Ok(fast)
     }
 
@@ -257,8 +259,8 @@ impl FastBpe {
         symbols.clear();
         let spaces = matches!(&self.shape.words, Words::Cut(junctions, _) if junctions.spaces());
         let mut is_complete = true;
-        if self.ignores_merges
-            && let Some(id) = self.tokenizer.get_model().token_to_id(&self.token(word))
+        if let Some(whole) = &self.whole
+            && let Some(id) = whole.id(self.tokenizer.get_model(), word.as_bytes(), || self.token(word).into_owned())
         {
             ids.push(id);
             return Ok(());
@@ -287,7 +289,7 @@ impl FastBpe {
     /// A word as the model's vocabulary spells it.
     fn token<'a>(&self, word: &'a str) -> Cow<'a, str> {
         match &self.symbols {
-            Symbols::Bytes(_) => word.bytes().map(byte_character).collect::<String>().into(),
+            Symbols::Bytes(bytes) => bytes.spelled(word.as_bytes()).into(),
             Symbols::Characters(_) => word.into(),
         }
     }

@@ -14,6 +14,21 @@ const SLOTS: usize = 1 << 19;
 /// Chunks that are looked up together: their memory loads overlap and hide each other's latency.
 const AHEAD: usize = 32;
 
+/// For each length of a chunk, what its bytes take of three words.
+const MASKS: [[u64; 3]; MAX_KEY + 1] = {
+    let mut masks = [[0; 3]; MAX_KEY + 1];
+    let mut length = 0;
+    while length <= MAX_KEY {
+        let mut byte = 0;
+        while byte < length {
+            masks[length][byte / 8] |= 0xFF << (8 * (byte % 8));
+            byte += 1;
+        }
+        length += 1;
+    }
+    masks
+};
+
 /// A chunk of at most [`MAX_KEY`] bytes, zero-padded, with its length in the last byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::tokenize) struct Key([u64; 3]);
@@ -48,9 +63,7 @@ impl Key {
         if let Some(bytes) = text.get(start..start + 24) {
             // For most chunks: read three words at once, then blank the bytes after the chunk.
             let (bytes, _) = bytes.as_chunks::<8>();
-            for (index, (word, bytes)) in words.iter_mut().zip(bytes).enumerate() {
-                let valid = length.saturating_sub(8 * index).min(8);
-                let mask = if valid == 8 { u64::MAX } else { (1 << (8 * valid)) - 1 };
+            for ((word, bytes), mask) in words.iter_mut().zip(bytes).zip(MASKS[length]) {
                 *word = u64::from_le_bytes(*bytes) & mask;
             }
         } else {
@@ -98,7 +111,10 @@ impl Cache {
         for (key, slot, chunk) in ahead.chunks.drain(..) {
             let known = &self.slots[slot];
             if known.key == key {
-                ids.extend_from_slice(&known.ids[..(known.count as usize).min(MAX_IDS)]);
+                // All of them and back again: a fixed number is copied without a call.
+                let count = ids.len() + (known.count as usize).min(MAX_IDS);
+                ids.extend_from_slice(&known.ids);
+                ids.truncate(count);
                 continue;
             }
             let first = ids.len();

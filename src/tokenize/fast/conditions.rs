@@ -46,7 +46,7 @@ pub(super) fn check_added_tokens(tokenizer: &Tokenizer) -> Result<(), NotFast> {
 /// proven.
 pub(super) fn check_itself(
     tokenizer: &Tokenizer,
-    encode: impl Fn(&str, &mut Vec<u32>) -> Result<(), tokenizers::Error>,
+    mut encode: impl FnMut(&str, &mut Vec<u32>) -> Result<(), tokenizers::Error>,
 ) -> Result<(), NotFast> {
     for text in SELF_CHECK {
         let mut ids = Vec::new();

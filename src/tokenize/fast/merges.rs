@@ -26,7 +26,12 @@ struct Slot {
 pub(super) struct Merges {
     slots: Vec<Slot>,
     shift: u32,
+    /// A bit for each pair, which may be another pair's too: most neighbours have no merge, and the table is large.
+    seen: Vec<u64>,
 }
+
+/// Bits of `Merges::seen`.
+const BITS: usize = 1 << 22;
 
 /// No pair: both ids would be the largest.
 const EMPTY: u64 = u64::MAX;
@@ -36,10 +41,13 @@ impl Merges {
     pub(super) fn new(merges: &[(u32, u32, Merge)]) -> Self {
         let slots = (2 * merges.len()).next_power_of_two().max(2);
         let empty = Slot { pair: EMPTY, merge: NO_MERGE };
-        let mut table = Self { slots: vec![empty; slots], shift: 64 - slots.trailing_zeros() };
+        let seen = vec![0; BITS / 64];
+        let mut table = Self { slots: vec![empty; slots], shift: 64 - slots.trailing_zeros(), seen };
         for &(left, right, merge) in merges {
             let place = table.place(left, right);
             table.slots[place] = Slot { pair: pair(left, right), merge };
+            let bit = bit(mixed(left, right));
+            table.seen[bit / 64] |= 1 << (bit % 64);
         }
         table
     }
@@ -47,14 +55,17 @@ impl Merges {
     /// The merge of two neighbours; [`NO_MERGE`] if there is none.
     #[inline]
     fn get(&self, left: u32, right: u32) -> Merge {
+        let bit = bit(mixed(left, right));
+        if self.seen[bit / 64] >> (bit % 64) & 1 == 0 {
+            return NO_MERGE;
+        }
         self.slots[self.place(left, right)].merge
     }
 
     /// The pair's slot, or the empty slot where it would be.
     #[inline]
     fn place(&self, left: u32, right: u32) -> usize {
-        let pair = pair(left, right);
-        let mixed = (pair ^ (pair >> 31)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let (pair, mixed) = (pair(left, right), mixed(left, right));
         #[expect(clippy::cast_possible_truncation, reason = "the upper bits, as many as a place has")]
         let mut place = (mixed >> self.shift) as usize;
         while self.slots[place].pair != pair && self.slots[place].pair != EMPTY {
@@ -62,6 +73,19 @@ impl Merges {
         }
         place
     }
+}
+
+#[inline]
+fn mixed(left: u32, right: u32) -> u64 {
+    let pair = pair(left, right);
+    (pair ^ (pair >> 31)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+#[inline]
+fn bit(mixed: u64) -> usize {
+    #[expect(clippy::cast_possible_truncation, reason = "the upper bits, as many as a place has")]
+    let bit = (mixed >> (64 - BITS.trailing_zeros())) as usize;
+    bit
 }
 
 fn pair(left: u32, right: u32) -> u64 {

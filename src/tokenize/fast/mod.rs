@@ -21,6 +21,7 @@ mod symbols;
 mod syntax;
 pub(in crate::tokenize) mod trie;
 mod unigram;
+mod whole;
 
 use std::sync::Arc;
 

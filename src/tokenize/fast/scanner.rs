@@ -99,24 +99,25 @@ impl Scanner {
         self.masks.push(mask);
         self.classes.insert(mask, class);
         if self.masks.len() > 1 << self.shift {
+            // The states keep their numbers.
             self.shift += 1;
-            self.forget(program);
+            self.steps.clear();
+            self.steps.resize(self.states.len() << self.shift, UNKNOWN);
         }
         class
     }
 
-    /// The class of a character beyond ASCII, and whether the states are still the same.
+    /// The class of a character beyond ASCII.
     #[inline]
-    fn other(&mut self, program: &Program, scalar: u32) -> (u16, bool) {
+    fn other(&mut self, program: &Program, scalar: u32) -> u16 {
         match self.others.get(scalar as usize) {
-            Some(&class) if class > 0 => (class - 1, true),
+            Some(&class) if class > 0 => class - 1,
             _ => self.ask(program, scalar),
         }
     }
 
     #[cold]
-    fn ask(&mut self, program: &Program, scalar: u32) -> (u16, bool) {
-        let shift = self.shift;
+    fn ask(&mut self, program: &Program, scalar: u32) -> u16 {
         let class = char::from_u32(scalar).map_or(NO_CLASS, |character| self.class(program, character));
         let place = scalar as usize;
         if self.others.len() <= place {
@@ -124,7 +125,7 @@ impl Scanner {
             self.others.resize((place + 1).next_multiple_of(1 << 12), 0);
         }
         self.others[place] = class + 1;
-        (class, self.shift == shift)
+        class
     }
 
     /// The end of the match that begins at `start`; `None` if there is none.
@@ -137,21 +138,17 @@ impl Scanner {
                 Some(&byte) if byte < 0x80 => (self.ascii[usize::from(byte)], place + 1),
                 Some(_) => {
                     let (scalar, width) = scalar(text, place);
-                    let (class, is_same) = self.other(program, scalar);
-                    if !is_same {
-                        // The states have new numbers.
-                        return self.matched(program, text, start);
-                    }
+                    let shift = self.shift;
+                    let class = self.other(program, scalar);
+                    // A new class may have moved the steps.
+                    state = state >> shift << self.shift;
                     (class, place + width)
                 }
                 None => (NO_CLASS, place),
             };
             let mut step = self.steps[state as usize + usize::from(class)];
             if step & UNKNOWN > 0 {
-                match self.step(program, state >> self.shift, class) {
-                    Some(made) => step = made,
-                    None => return self.matched(program, text, start),
-                }
+                step = self.step(program, state >> self.shift, class);
             }
             if step & MATCHED > 0 {
                 found = place;
@@ -160,21 +157,16 @@ impl Scanner {
                 return (found != usize::MAX).then_some(found);
             }
             place = next;
-            if step & NEXT == state {
-                // Most characters are inside of runs.
-                let loops = &self.loops[(state >> self.shift) as usize];
-                let first = place;
-                while let Some(&byte) = text.get(place)
-                    && byte < 0x80
-                    && loops[usize::from(byte)]
-                {
-                    place += 1;
-                }
-                if place > first {
-                    found = place - 1;
-                }
-            }
             state = step & NEXT;
+            // Most characters are inside of runs.
+            let loops = &self.loops[(state >> self.shift) as usize];
+            while let Some(&byte) = text.get(place)
+                && byte < 0x80
+                && loops[usize::from(byte)]
+            {
+                found = place;
+                place += 1;
+            }
         }
     }
 
@@ -191,12 +183,13 @@ impl Scanner {
         (self.steps[(START as usize) << self.shift | usize::from(class)] == DEAD).then_some(next)
     }
 
-    /// Makes the step of a state; `None` if the states have been made anew for it.
+    /// Makes the step of a state.
     #[cold]
-    fn step(&mut self, program: &Program, state: u32, class: u16) -> Option<u32> {
+    fn step(&mut self, program: &Program, mut state: u32, class: u16) -> u32 {
         if self.states.len() > MAX_STATES {
+            let tries = std::mem::take(&mut self.states[state as usize]);
             self.forget(program);
-            return None;
+            state = self.state(tries);
         }
         let mask = self.masks[usize::from(class)];
         let mut tries = Tries { program, mask, seen: vec![false; program.instructions.len()], next: Vec::new() };
@@ -215,7 +208,7 @@ impl Scanner {
             let of_class = self.ascii.iter().map(|&other| other == class);
             self.loops[state as usize].iter_mut().zip(of_class).for_each(|(loops, of_class)| *loops |= of_class);
         }
-        Some(step)
+        step
     }
 }
 
@@ -310,6 +303,23 @@ mod tests {
                 assert_same(pattern, &text[..start]);
             }
         }
+    }
+
+    #[test]
+    fn an_automaton_of_many_states_or_classes_matches_the_same() {
+        let mut number = 1_u32;
+        let mut random = |letters: &str| {
+            number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            letters.chars().nth((number >> 16) as usize % letters.chars().count()).unwrap()
+        };
+        // 2^12 states, and a class for each of 60 alternatives.
+        let letters: String = (0..6_000).map(|_| random("ab")).collect();
+        assert_same("[ab]*a[ab]{12}", &letters);
+        let pair = |n: u32| [0x100 + n % 50, 0x4E00 + n].map(|scalar| char::from_u32(scalar).unwrap());
+        let classes: Vec<String> = (0..60).map(|n| format!("[{}]x", String::from_iter(pair(n)))).collect();
+        let all: String = (0..60).flat_map(pair).chain("xxxx".repeat(30).chars()).collect();
+        let text: String = (0..3_000).map(|_| random(&all)).collect();
+        assert_same(&classes.join("|"), &text);
     }
 
     #[test]

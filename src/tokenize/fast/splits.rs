@@ -117,9 +117,7 @@ fn descend(
     // `gap` is where what no match has taken begins.
     let (mut place, mut gap) = (start, start);
     while place < end {
-        if let Some(next) = scanner.skipped(text, place) {
-            place = next;
-        } else if let Some(next) = scanner.matched(&split.program, text, place) {
+        if let Some(next) = scanner.matched(&split.program, text, place) {
             if gap < place && split.keeps_gaps {
                 piece(gap, place);
             }
@@ -127,11 +125,14 @@ fn descend(
                 piece(place, next);
             }
             (place, gap) = (next, next);
-        } else {
+            continue;
+        }
+        place += 1;
+        while place < end && text[place] & 0xC0 == 0x80 {
             place += 1;
-            while place < end && text[place] & 0xC0 == 0x80 {
-                place += 1;
-            }
+        }
+        while let Some(next) = scanner.skipped(text, place) {
+            place = next;
         }
     }
     if gap < end && split.keeps_gaps {

@@ -13,8 +13,11 @@ pub(super) enum Symbols {
     Characters(Characters),
 }
 
-/// The symbols of bytes.
-pub(super) struct Bytes(Box<[u32; 256]>);
+/// The symbols of bytes, and the characters that stand for them.
+pub(super) struct Bytes {
+    symbols: Box<[u32; 256]>,
+    characters: Box<[char; 256]>,
+}
 
 /// The symbols of characters.
 pub(super) struct Characters {
@@ -33,11 +36,14 @@ enum Others {
 impl Symbols {
     /// The symbols of a byte-level model.
     pub(super) fn bytes(model: &BPE) -> Self {
-        let mut bytes = Box::new([NO_SYMBOL; 256]);
-        for (byte, symbol) in (0..=255_u8).zip(bytes.iter_mut()) {
-            *symbol = model.token_to_id(byte_character(byte).encode_utf8(&mut [0; 4])).unwrap_or(NO_SYMBOL);
+        let mut bytes = Bytes { symbols: Box::new([NO_SYMBOL; 256]), characters: Box::new(['\0'; 256]) };
+        for byte in 0..=255_u8 {
+            let character = byte_character(byte);
+            bytes.characters[usize::from(byte)] = character;
+            let symbol = model.token_to_id(character.encode_utf8(&mut [0; 4]));
+            bytes.symbols[usize::from(byte)] = symbol.unwrap_or(NO_SYMBOL);
         }
-        Self::Bytes(Bytes(bytes))
+        Self::Bytes(bytes)
     }
 
     /// The symbols of a model's characters.
@@ -64,6 +70,12 @@ impl Symbols {
         Self::Characters(Characters { symbols, others })
     }
 
+    /// The bytes of the word that a token is; `None` if no word is.
+    pub(super) fn word(&self, token: &str) -> Option<Vec<u8>> {
+        let Self::Bytes(bytes) = self else { return Some(token.as_bytes().to_owned()) };
+        token.chars().map(|character| bytes.byte(character)).collect()
+    }
+
     /// Whether every character has symbols, so that the crate is never asked.
     pub(super) fn are_complete(&self) -> bool {
         matches!(self, Self::Characters(Characters { others: Others::Bytes(_), .. }))
@@ -74,8 +86,20 @@ impl Bytes {
     /// Appends the symbols of a word. Returns whether all of its bytes have one.
     #[inline]
     pub(super) fn push(&self, word: &[u8], symbols: &mut Vec<u32>) -> bool {
-        symbols.extend(word.iter().map(|&byte| self.0[usize::from(byte)]));
+        symbols.extend(word.iter().map(|&byte| self.symbols[usize::from(byte)]));
         !symbols.contains(&NO_SYMBOL)
+    }
+
+    /// The byte that a character stands for.
+    fn byte(&self, character: char) -> Option<u8> {
+        // Printable characters of Latin-1 stand for themselves, those from U+0100 on for the others.
+        let itself = u8::try_from(character).ok().filter(|&byte| self.characters[usize::from(byte)] == character);
+        itself.or_else(|| (0..=255).find(|&byte: &u8| self.characters[usize::from(byte)] == character))
+    }
+
+    /// A word as the vocabulary spells it.
+    pub(super) fn spelled(&self, word: &[u8]) -> String {
+        word.iter().map(|&byte| self.characters[usize::from(byte)]).collect()
     }
 }
 
@@ -107,7 +131,7 @@ pub(super) fn byte_token(byte: u8) -> String {
 }
 
 /// The character that stands for a byte in byte-level vocabularies (GPT-2's `bytes_to_unicode`).
-pub(super) fn byte_character(byte: u8) -> char {
+fn byte_character(byte: u8) -> char {
     let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
     if printable(byte) {
         return char::from(byte);
