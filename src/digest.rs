@@ -16,15 +16,9 @@ pub fn hex(bytes: &[u8]) -> String {
     text
 }
 
-/// The first eight hex digits of the SHA-256, for names.
-#[must_use]
-pub fn short(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes)[..4])
-}
-
 /// The bytes that [`hex`] wrote; `None` if the text is not hex.
 #[must_use]
-pub fn from_hex(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let pairs = text.as_bytes().chunks(2);
     pairs.map(|pair| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?)).collect()
@@ -32,13 +26,13 @@ pub fn from_hex(text: &str) -> Option<Vec<u8>> {
 
 /// SHA-256 of a JSON value in its compact form with sorted keys, in hex.
 #[must_use]
-pub fn fingerprint(json: &serde_json::Value) -> String {
+pub(crate) fn fingerprint(json: &serde_json::Value) -> String {
     sha256(json.to_string().as_bytes())
 }
 
 /// SHA-256 in hex.
 #[must_use]
-pub fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
@@ -47,7 +41,7 @@ pub fn sha256(bytes: &[u8]) -> String {
 /// # Errors
 ///
 /// If they cannot be read.
-pub fn read(mut reader: impl io::Read) -> io::Result<(u64, [u8; 32])> {
+pub(crate) fn read(mut reader: impl io::Read) -> io::Result<(u64, [u8; 32])> {
     let (mut sha256, mut bytes) = (Sha256::new(), 0);
     let mut buffer = vec![0; 1 << 17];
     loop {

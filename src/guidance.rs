@@ -3,7 +3,7 @@
 
 /// What an error is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub(crate) enum Class {
     /// The command line, the recipe, the tokenizer or the environment.
     Usage,
     /// The sources, the data set, or the output.
@@ -15,7 +15,7 @@ pub enum Class {
 }
 
 /// What can be done about an error.
-pub trait Guidance {
+pub(crate) trait Guidance {
     /// What the error is about. `None` if its cause knows, or else the usage.
     fn class(&self) -> Option<Class> {
         None

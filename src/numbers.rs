@@ -2,7 +2,7 @@
 
 /// The noun after a count: `row` for 1, else `rows`.
 #[must_use]
-pub fn noun(count: u64, one: &str) -> String {
+pub(crate) fn noun(count: u64, one: &str) -> String {
     match (count, one.ends_with("ch")) {
         (1, _) => one.to_owned(),
         (_, true) => format!("{one}es"),
@@ -12,19 +12,19 @@ pub fn noun(count: u64, one: &str) -> String {
 
 /// `1 row`, `2,000 rows`, `2 batches`
 #[must_use]
-pub fn counted(count: u64, one: &str) -> String {
+pub(crate) fn counted(count: u64, one: &str) -> String {
     format!("{} {}", grouped(count), noun(count, one))
 }
 
 /// `1 byte`, `2000 bytes`: a size that a person compares with another one.
 #[must_use]
-pub fn exact(count: u64, one: &str) -> String {
+pub(crate) fn exact(count: u64, one: &str) -> String {
     format!("{count} {}", noun(count, one))
 }
 
 /// `1,234,567`
 #[must_use]
-pub fn grouped(count: u64) -> String {
+pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (place, digit) in digits.char_indices() {
@@ -39,7 +39,7 @@ pub fn grouped(count: u64) -> String {
 /// `999`, `11.1 k`, `2.5 M`, `1.2 G`: three digits and a factor of a thousand.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
-pub fn short(count: u64) -> String {
+pub(crate) fn short(count: u64) -> String {
     match count {
         0..1_000 => count.to_string(),
         1_000..1_000_000 => format!("{:.1} k", count as f64 / 1e3),

@@ -10,7 +10,7 @@ use crate::files::aside::AsideBytes;
 /// Why a line makes no rows. A closed set: the manifest and each reject use these words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Reason {
+pub(crate) enum Reason {
     /// The line is longer than `--max-line`.
     LineTooLong,
     /// The line is not UTF-8.
@@ -63,34 +63,34 @@ impl fmt::Display for Reason {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rejected {
     /// Why.
-    pub reason: Reason,
+    pub(crate) reason: Reason,
     /// Details for a person.
     pub detail: String,
 }
 
 impl Rejected {
     /// A rejection.
-    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self { reason, detail: detail.into() }
     }
 }
 
 /// A line that makes no rows, as [`Rejects`] keep it.
 #[derive(Debug, Clone, Copy)]
-pub struct Reject<'a> {
+pub(crate) struct Reject<'a> {
     /// Name of the source.
-    pub source: &'a str,
+    pub(crate) source: &'a str,
     /// 1-based line.
-    pub line: u64,
+    pub(crate) line: u64,
     /// Why.
-    pub rejected: &'a Rejected,
+    pub(crate) rejected: &'a Rejected,
     /// The line, byte for byte.
-    pub bytes: KeptBytes<'a>,
+    pub(crate) bytes: KeptBytes<'a>,
 }
 
 /// The bytes of a rejected line.
 #[derive(Debug, Clone, Copy)]
-pub enum KeptBytes<'a> {
+pub(crate) enum KeptBytes<'a> {
     /// In memory.
     Inline(&'a [u8]),
     /// In a file, because the line is long.
@@ -100,7 +100,7 @@ pub enum KeptBytes<'a> {
 /// The rejects of a batch. A batch of only bad lines has millions: each takes 12 bytes besides its line's, and shared
 /// data (names, reasons, texts) is stored once.
 #[derive(Debug, Default)]
-pub struct Rejects {
+pub(crate) struct Rejects {
     /// By index of the source in the unit.
     sources: BTreeMap<usize, OfSource>,
     /// The number of each reason with its text, in the order in which they came.
@@ -134,14 +134,14 @@ const ASIDE: u32 = u32::MAX;
 
 impl Rejects {
     /// Adds a line in memory. Sources come in the order of the unit, and lines in the order of the source.
-    pub fn push(&mut self, source: usize, name: &str, line: u64, rejected: Rejected, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, source: usize, name: &str, line: u64, rejected: Rejected, bytes: &[u8]) {
         self.lines.extend_from_slice(bytes);
         let length = u32::try_from(bytes.len()).unwrap_or(ASIDE - 1);
         self.add(source, name, line, rejected, length);
     }
 
     /// Adds a line in a file. These come in the same order, but after all lines in memory.
-    pub fn push_aside(&mut self, source: usize, name: &str, line: u64, rejected: Rejected, bytes: AsideBytes) {
+    pub(crate) fn push_aside(&mut self, source: usize, name: &str, line: u64, rejected: Rejected, bytes: AsideBytes) {
         self.aside.push(bytes);
         self.add(source, name, line, rejected, ASIDE);
     }
@@ -171,7 +171,7 @@ impl Rejects {
     }
 
     /// In the order of sources and lines.
-    pub fn iter(&self) -> impl Iterator<Item = Reject<'_>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Reject<'_>> {
         let mut reasons: Vec<(&Rejected, u32)> =
             self.reasons.iter().map(|(rejected, number)| (rejected, *number)).collect();
         reasons.sort_unstable_by_key(|(_, number)| *number);

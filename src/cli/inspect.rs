@@ -15,45 +15,45 @@ pub struct InspectArgs {
     given: Given,
     /// The folder of a data set, or a line of a source, counted from 1; or the URL of either.
     #[arg(value_name = "DIR|SOURCE:LINE")]
-    pub target: String,
+    pub(crate) target: String,
 
     /// Rows of this denoiser.
     #[arg(long, value_name = "NAME", help_heading = "Which rows")]
-    pub denoiser: Option<String>,
+    pub(crate) denoiser: Option<String>,
     /// Rows of this source of the data set.
     #[arg(long, value_name = "NAME", help_heading = "Which rows")]
-    pub source: Option<String>,
+    pub(crate) source: Option<String>,
     /// Rows of this line, counted from 1.
     #[arg(long, value_name = "N", help_heading = "Which rows")]
-    pub line: Option<u64>,
+    pub(crate) line: Option<u64>,
     /// Rows of this segment of a document, counted from 0.
     #[arg(long, value_name = "N", help_heading = "Which rows")]
-    pub segment: Option<u32>,
+    pub(crate) segment: Option<u32>,
     /// Rows of this masking, counted from 0.
     #[arg(long, value_name = "N", help_heading = "Which rows")]
-    pub epoch: Option<u32>,
+    pub(crate) epoch: Option<u32>,
     /// Rows with a noise span of N tokens or more.
     #[arg(long, value_name = "N", help_heading = "Which rows")]
-    pub min_span: Option<u32>,
+    pub(crate) min_span: Option<u32>,
     /// The first N rows, or all with 0 [default: 10; for a line of a source, all].
     #[arg(long, value_name = "N", conflicts_with = "sample", help_heading = "Which rows")]
-    pub rows: Option<u64>,
+    pub(crate) rows: Option<u64>,
     /// N random rows, chosen by `--seed`.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Which rows")]
-    pub sample: Option<u64>,
+    pub(crate) sample: Option<u64>,
 
     /// Show the text with its noise marked, instead of inputs above labels.
     #[arg(long, conflicts_with = "json", help_heading = "How they are shown")]
-    pub inline: bool,
+    pub(crate) inline: bool,
     /// A JSON object for each example.
     #[arg(long, help_heading = "How they are shown")]
-    pub json: bool,
+    pub(crate) json: bool,
     /// Show ids instead of text, which needs no tokenizer.
     #[arg(long, help_heading = "How they are shown")]
-    pub ids: bool,
+    pub(crate) ids: bool,
     /// Columns of a line [default: the terminal's width, else 120].
     #[arg(long, value_name = "N", conflicts_with = "json", help_heading = "How they are shown")]
-    pub width: Option<usize>,
+    pub(crate) width: Option<usize>,
     /// When to use colours; `NO_COLOR` says never.
     #[arg(
         long,
@@ -63,28 +63,28 @@ pub struct InspectArgs {
         conflicts_with = "json",
         help_heading = "How they are shown"
     )]
-    pub color: When,
+    pub(crate) color: When,
 
     /// The tokenizer that the data set was made with [default: at the path the run used], or the tokenizer for a line [default: bytes].
     #[arg(long, value_name = "FILE|bytes", help_heading = "Text to tokens")]
-    pub tokenizer: Option<String>,
+    pub(crate) tokenizer: Option<String>,
     /// The recipe for a line of a source: a built-in recipe or a TOML file [default: ul2r].
     #[arg(long, value_name = "NAME|FILE.toml", help_heading = "Masking")]
-    pub recipe: Option<String>,
+    pub(crate) recipe: Option<String>,
     /// The name that the source has in the data set, which decides its masks [default: its file name].
     #[arg(long, value_name = "NAME", help_heading = "Masking")]
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Settings the recipe leaves open, or that override it, for a line of a source; `--seed` is for a sample as well.
     #[command(flatten)]
-    pub spec: SpecArgs,
+    pub(crate) spec: SpecArgs,
     /// What a source may ask for.
     #[command(flatten)]
-    pub limits: LimitArgs,
+    pub(crate) limits: LimitArgs,
 }
 
 /// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum When {
+pub(crate) enum When {
     /// On a terminal, unless `NO_COLOR` is set.
     #[default]
     Auto,
@@ -96,7 +96,7 @@ pub enum When {
 
 /// The arguments that stand on the command line, by their ids: a default value is not among them.
 #[derive(Debug, Clone, Default)]
-pub struct Given(BTreeSet<String>);
+pub(crate) struct Given(BTreeSet<String>);
 
 impl FromArgMatches for Given {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
@@ -127,7 +127,7 @@ impl InspectArgs {
     /// # Errors
     ///
     /// [`FlagElsewhere`] for the first such flag.
-    pub fn refuse_for(&self, target: Target) -> Result<(), FlagElsewhere> {
+    pub(crate) fn refuse_for(&self, target: Target) -> Result<(), FlagElsewhere> {
         let command = Self::augment_args(Command::new("inspect"));
         let is_given = |arg: &&Arg| self.given.0.contains(arg.get_id().as_str());
         for arg in command.get_arguments().filter(is_given) {
@@ -150,7 +150,7 @@ impl InspectArgs {
 
 /// The target of `inspect`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
+pub(crate) enum Target {
     /// A data set.
     DataSet,
     /// A line of a source.
@@ -231,9 +231,9 @@ impl Target {
 /// A flag that has no effect on this target.
 #[derive(Debug, thiserror::Error)]
 #[error("`{flag}` is for {other}")]
-pub struct FlagElsewhere {
+pub(crate) struct FlagElsewhere {
     /// The flag.
-    pub flag: String,
+    pub(crate) flag: String,
     /// The target that it applies to.
-    pub other: &'static str,
+    pub(crate) other: &'static str,
 }

@@ -15,60 +15,60 @@ pub struct MaskingArgs {
     /// Files, folders (searched recursively), quoted globs or URLs of `.jsonl`, `.json` or `.ndjson`, plain or compressed with a further `.zst` or
     /// `.gz`.
     #[arg(required = true, value_name = "SOURCE")]
-    pub sources: Vec<String>,
+    pub(crate) sources: Vec<String>,
 
     /// A Hugging Face `tokenizer.json`, a SentencePiece `spiece.model`, a folder that holds one, a URL of these, or `bytes` (`ByT5`'s vocabulary,
     /// built in) [default: bytes].
     #[arg(long, value_name = "FILE|bytes", help_heading = "Text to tokens")]
-    pub tokenizer: Option<String>,
+    pub(crate) tokenizer: Option<String>,
     /// Which code makes the ids of a `tokenizer.json`: the fast path where the file's shape allows it, or always the `tokenizers` crate. Both make
     /// the same.
     #[arg(long, value_enum, default_value_t, help_heading = "Text to tokens")]
-    pub tokenizer_path: TokenizerPath,
+    pub(crate) tokenizer_path: TokenizerPath,
     /// Settings the recipe leaves open, or that override it.
     #[command(flatten)]
-    pub spec: SpecArgs,
+    pub(crate) spec: SpecArgs,
     /// A built-in recipe or a TOML file (see `ul2-prep recipes`).
     #[arg(long, value_name = "NAME|FILE.toml", default_value = crate::recipe::DEFAULT, help_heading = "Masking")]
-    pub recipe: String,
+    pub(crate) recipe: String,
     /// Refuse a recipe that needs more sentinels than the vocabulary has, instead of shortening its segments.
     #[arg(long, help_heading = "Masking")]
-    pub strict_sentinels: bool,
+    pub(crate) strict_sentinels: bool,
 
     /// The columns of the shards, separated by commas [default: ids, then where they come from].
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = column, help_heading = "Rows")]
-    pub columns: Option<Vec<Column>>,
+    pub(crate) columns: Option<Vec<Column>>,
     /// How `input_ids` and `labels` are encoded. It never changes a row.
     #[arg(long, value_enum, default_value_t, help_heading = "Rows")]
-    pub encoding: TokenEncoding,
+    pub(crate) encoding: TokenEncoding,
     /// How the shards are compressed: `zstd`, `zstd:LEVEL` with a level from 1 to 22, `snappy` or `none`. It never changes a row.
     #[arg(long, value_name = "CODEC", default_value_t, help_heading = "Rows")]
-    pub compression: Compression,
+    pub(crate) compression: Compression,
 
     /// Threads [default: one a core]. They never change a byte of the output.
     #[arg(long, value_name = "N", help_heading = "Running")]
-    pub workers: Option<usize>,
+    pub(crate) workers: Option<usize>,
     /// Size at which a Parquet file is closed: the next row group would make it larger.
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size, help_heading = "Running")]
-    pub shard_size: u64,
+    pub(crate) shard_size: u64,
     /// Size on disk above which a source is divided into units of about that size, 16 at most, or `none` [default: none; 4GiB with `plan --write`].
     /// It never changes a row.
     #[arg(long, value_name = "SIZE|none", value_parser = split, help_heading = "Many machines")]
-    pub split: Option<SourceSplit>,
+    pub(crate) split: Option<SourceSplit>,
     /// What a source may ask for.
     #[command(flatten)]
-    pub limits: LimitArgs,
+    pub(crate) limits: LimitArgs,
 }
 
 /// What a source may ask for.
 #[derive(Debug, Clone, Copy, Args)]
-pub struct LimitArgs {
+pub(crate) struct LimitArgs {
     /// Largest Zstandard window that a source may ask for, up to 2 GiB: each reading thread holds one (Pushshift's dumps need `2GiB`).
     #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = window, help_heading = "Running")]
-    pub max_window: u64,
+    pub(crate) max_window: u64,
     /// How many times its file's size a source may decompress to, beyond its first GiB.
     #[arg(long, value_name = "N", default_value_t = Limits::default().expansion, help_heading = "Running")]
-    pub max_expansion: u64,
+    pub(crate) max_expansion: u64,
 }
 
 impl Default for LimitArgs {
@@ -82,7 +82,7 @@ impl Default for LimitArgs {
 impl LimitArgs {
     /// The limits.
     #[must_use]
-    pub fn limits(self) -> Limits {
+    pub(crate) fn limits(self) -> Limits {
         Limits { window: self.max_window, expansion: self.max_expansion }
     }
 }
@@ -92,49 +92,49 @@ impl LimitArgs {
 pub struct SpecArgs {
     /// The field of a record that holds the text; `a.b` for a nested one [default: the recipe's, else `text`].
     #[arg(long, value_name = "FIELD", help_heading = "Text to tokens")]
-    pub text_field: Option<String>,
+    pub(crate) text_field: Option<String>,
     /// The field that holds the label, in records of two fields [default: the recipe's].
     #[arg(long, value_name = "FIELD", help_heading = "Text to tokens")]
-    pub label_field: Option<String>,
+    pub(crate) label_field: Option<String>,
     /// The EOS token by name, overriding the tokenizer's files [default: the files' own].
     #[arg(long, value_name = "TOKEN", help_heading = "Text to tokens")]
-    pub eos_token: Option<String>,
+    pub(crate) eos_token: Option<String>,
     /// The pad token by name, overriding the tokenizer's files [default: the files' own].
     #[arg(long, value_name = "TOKEN", help_heading = "Text to tokens")]
-    pub pad_token: Option<String>,
+    pub(crate) pad_token: Option<String>,
     /// Longest line; a longer one is rejected.
     #[arg(long, value_name = "SIZE", default_value = MAX_LINE, value_parser = size, help_heading = "Text to tokens")]
-    pub max_line: u64,
+    pub(crate) max_line: u64,
 
     /// The seed that all masks follow from.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = seed, help_heading = "Masking")]
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// Independent maskings of every document.
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Masking")]
-    pub epochs: u32,
+    pub(crate) epochs: u32,
     /// Most ids of the inputs, EOS and sentinels included [default: the recipe's, else 512].
     #[arg(long, value_name = "N", help_heading = "Masking")]
-    pub inputs_length: Option<u32>,
+    pub(crate) inputs_length: Option<u32>,
     /// Most ids of the labels, EOS and sentinels included [default: the recipe's, else 512].
     #[arg(long, value_name = "N", help_heading = "Masking")]
-    pub labels_length: Option<u32>,
+    pub(crate) labels_length: Option<u32>,
 
     /// Two sequences for an encoder and a decoder, or one for a decoder alone [default: the recipe's, else encoder-decoder].
     #[arg(long, value_enum, help_heading = "Rows")]
-    pub layout: Option<RowLayout>,
+    pub(crate) layout: Option<RowLayout>,
     /// Most ids of a causal row [default: the recipe's, else both lengths together]. The inputs and the labels alone may then be as long,
     /// unless their lengths are given as well.
     #[arg(long, value_name = "N", help_heading = "Rows")]
-    pub sequence_length: Option<u32>,
+    pub(crate) sequence_length: Option<u32>,
     /// Put several examples into a row, up to its lengths [default: the recipe's].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Rows")]
-    pub pack: Option<bool>,
+    pub(crate) pack: Option<bool>,
     /// Shuffle the rows of each row group [default: the recipe's].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Rows")]
-    pub shuffle: Option<bool>,
+    pub(crate) shuffle: Option<bool>,
     /// Fill rows up to their lengths [default: the recipe's].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Rows")]
-    pub pad: Option<bool>,
+    pub(crate) pad: Option<bool>,
 }
 
 impl Default for SpecArgs {

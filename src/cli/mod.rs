@@ -1,10 +1,10 @@
 //! The command line. There are only structs here: their comments are the help text.
 
-pub mod inspect;
+pub(crate) mod inspect;
 pub mod masking;
-pub mod recipes;
+pub(crate) mod recipes;
 pub mod usage;
-pub mod values;
+pub(crate) mod values;
 
 use std::path::PathBuf;
 
@@ -36,7 +36,7 @@ const TEXTS: [&str; 2] = ["example", "label"];
 /// # Errors
 ///
 /// For the first such argument.
-pub fn refuse_empty(matches: &ArgMatches) -> Result<(), clap::Error> {
+pub(crate) fn refuse_empty(matches: &ArgMatches) -> Result<(), clap::Error> {
     let mut command = Cli::command();
     command.build();
     let Some((name, given)) = matches.subcommand() else { return Ok(()) };
@@ -255,10 +255,10 @@ pub struct RunArgs {
     /// The data set that `ul2-prep plan --write` has begun: make one unit of it; or make all units and finish. Give SOURCE and `--tokenizer` only
     /// if they have moved.
     #[arg(long, value_name = "DIR", value_parser = Location::parse, help_heading = "Many machines")]
-    pub plan: Option<Location>,
+    pub(crate) plan: Option<Location>,
     /// The unit to make, counted from 0 [default: `SLURM_ARRAY_TASK_ID` or `JOB_COMPLETION_INDEX`, else all].
     #[arg(long, value_name = "K", requires = "plan", conflicts_with = "out", help_heading = "Many machines")]
-    pub unit: Option<usize>,
+    pub(crate) unit: Option<usize>,
     /// Added to the task number from the environment; an error if there is none.
     #[arg(
         long,
@@ -267,17 +267,17 @@ pub struct RunArgs {
         conflicts_with_all = ["unit", "out"],
         help_heading = "Many machines"
     )]
-    pub index_offset: Option<usize>,
+    pub(crate) index_offset: Option<usize>,
     /// Add sources that the data set does not have yet. Its finished shards stay as they are; their sources need not be given again.
     #[arg(long, help_heading = "Running")]
-    pub extend: bool,
+    pub(crate) extend: bool,
     /// How many lines of a source, or of a part of it (`--split`), may be rejected before the run stops: a number, or a share of its lines, which
     /// allows at least 10.
     #[arg(long, value_name = "N|SHARE%", default_value = "0.1%", help_heading = "Running")]
     pub max_rejects: MaxRejects,
     /// Do not show progress.
     #[arg(long, short, help_heading = "Running")]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 /// `ul2-prep plan`.
@@ -288,16 +288,16 @@ pub struct PlanArgs {
     pub masking: MaskingArgs,
     /// Do not read the beginning of the sources: no estimates.
     #[arg(long, help_heading = "Running")]
-    pub no_estimate: bool,
+    pub(crate) no_estimate: bool,
     /// The folder of the data set, or its URL, to see whether a run could resume there.
     #[arg(long, value_name = "DIR", value_parser = Location::parse)]
-    pub out: Option<Location>,
+    pub(crate) out: Option<Location>,
     /// Write the plan there, for `run --plan` on many machines.
     #[arg(long, requires = "out", conflicts_with = "tokenizer_path", help_heading = "Many machines")]
-    pub write: bool,
+    pub(crate) write: bool,
     /// Plan for sources that the data set does not have yet, as `run --extend` does.
     #[arg(long, requires = "out", help_heading = "Running")]
-    pub extend: bool,
+    pub(crate) extend: bool,
 }
 
 /// `ul2-prep status`.
@@ -305,13 +305,13 @@ pub struct PlanArgs {
 pub struct StatusArgs {
     /// The folder of the data set, or its URL.
     #[arg(value_name = "DIR", value_parser = Location::parse)]
-    pub dir: Location,
+    pub(crate) dir: Location,
     /// Print the numbers of the units that are not done, one a line.
     #[arg(long)]
-    pub missing: bool,
+    pub(crate) missing: bool,
     /// The same for Slurm: each line has an offset and an array of indices to add to it, below SIZE [default: 1001, as Slurm's `MaxArraySize`].
     #[arg(long, value_name = "SIZE", requires = "missing", num_args = 0..=1, require_equals = true, default_missing_value = "1001", value_parser = clap::value_parser!(u64).range(1..))]
-    pub array: Option<u64>,
+    pub(crate) array: Option<u64>,
 }
 
 /// `ul2-prep finalize`.
@@ -319,10 +319,10 @@ pub struct StatusArgs {
 pub struct FinalizeArgs {
     /// The folder of the data set, or its URL.
     #[arg(value_name = "DIR", value_parser = Location::parse)]
-    pub dir: Location,
+    pub(crate) dir: Location,
     /// The tokenizer that it is made with [default: at the path the plan recorded, else bytes].
     #[arg(long, value_name = "FILE|bytes")]
-    pub tokenizer: Option<String>,
+    pub(crate) tokenizer: Option<String>,
 }
 
 /// `ul2-prep verify`.
@@ -331,22 +331,23 @@ pub struct FinalizeArgs {
 pub struct VerifyArgs {
     /// The folder of the data set, or its URL.
     #[arg(value_name = "DIR", value_parser = Location::parse)]
-    pub dir: Location,
+    pub(crate) dir: Location,
     /// The sources that it was made from, to compare their tokens with the rows.
     #[arg(long, value_name = "SOURCE", num_args = 1..)]
-    pub sources: Vec<String>,
+    pub(crate) sources: Vec<String>,
     /// The tokenizer that it was made with [default: at the path the run used].
     #[arg(long, value_name = "FILE|bytes", requires = "sources")]
-    pub tokenizer: Option<String>,
+    pub(crate) tokenizer: Option<String>,
     /// Make rows again and compare them and their bytes: all rows, or the rows of SAMPLE batches.
     #[arg(long, value_name = "SAMPLE", requires = "sources", value_parser = clap::value_parser!(u64).range(1..))]
-    pub reproduce: Option<Option<u64>>,
+    #[expect(clippy::option_option, reason = "clap's type of a flag with an optional value")]
+    pub(crate) reproduce: Option<Option<u64>>,
     /// Threads [default: one a core].
     #[arg(long, value_name = "N")]
-    pub workers: Option<usize>,
+    pub(crate) workers: Option<usize>,
     /// What a source may ask for.
     #[command(flatten)]
-    pub limits: LimitArgs,
+    pub(crate) limits: LimitArgs,
 }
 
 /// `ul2-prep reproduce`.
@@ -354,25 +355,25 @@ pub struct VerifyArgs {
 pub struct ReproduceArgs {
     /// The manifest of the data set, or the folder that it is in; or the URL of either.
     #[arg(value_name = "MANIFEST", value_parser = Location::parse)]
-    pub manifest: Location,
+    pub(crate) manifest: Location,
     /// The sources that it was made from, so that their names are the same.
     #[arg(required = true, value_name = "SOURCE")]
-    pub sources: Vec<String>,
+    pub(crate) sources: Vec<String>,
     /// The folder to make it in, or its URL: new, empty, or one that an interrupted command has begun.
     #[arg(long, value_name = "DIR", value_parser = Location::parse)]
-    pub out: Location,
+    pub(crate) out: Location,
     /// The tokenizer that it was made with [default: at the path the run used].
     #[arg(long, value_name = "FILE|bytes")]
-    pub tokenizer: Option<String>,
+    pub(crate) tokenizer: Option<String>,
     /// Threads [default: one a core].
     #[arg(long, value_name = "N")]
-    pub workers: Option<usize>,
+    pub(crate) workers: Option<usize>,
     /// What a source may ask for.
     #[command(flatten)]
-    pub limits: LimitArgs,
+    pub(crate) limits: LimitArgs,
     /// Do not show progress.
     #[arg(long, short)]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 /// `ul2-prep stats`.
@@ -380,19 +381,19 @@ pub struct ReproduceArgs {
 pub struct StatsArgs {
     /// The folder of the data set, or its URL.
     #[arg(value_name = "DIR", value_parser = Location::parse)]
-    pub dir: Location,
+    pub(crate) dir: Location,
     /// One JSON object with all counts.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
     /// Write a page with plots and rows to this file: HTML that needs nothing else.
     #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
+    pub(crate) html: Option<PathBuf>,
     /// The tokenizer that the data set was made with, for the rows of the page [default: at the path the run used, else ids are shown].
     #[arg(long, value_name = "FILE|bytes", requires = "html")]
-    pub tokenizer: Option<String>,
+    pub(crate) tokenizer: Option<String>,
     /// Threads [default: one a core].
     #[arg(long, value_name = "N")]
-    pub workers: Option<usize>,
+    pub(crate) workers: Option<usize>,
 }
 
 /// `ul2-prep generate`.
@@ -400,12 +401,12 @@ pub struct StatsArgs {
 pub struct GenerateArgs {
     /// What to print.
     #[arg(value_enum)]
-    pub what: Generated,
+    pub(crate) what: Generated,
 }
 
 /// Files that can be generated from the command line's definition alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Generated {
+pub(crate) enum Generated {
     /// The man page, of all commands.
     Man,
     /// Completions for bash.

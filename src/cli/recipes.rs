@@ -10,34 +10,34 @@ use crate::guidance::Guidance;
 #[derive(Debug, Args)]
 pub struct RecipesArgs {
     /// The recipe to print, built in or a file.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Show this text under each of the recipe's denoisers.
     #[arg(long, value_name = "TEXT", requires = "name")]
-    pub example: Option<String>,
+    pub(crate) example: Option<String>,
     /// The label of the example, for recipes of two-field records; further ones are the other labels of a multiple choice.
     #[arg(long, value_name = "TEXT", requires = "example")]
-    pub label: Vec<String>,
+    pub(crate) label: Vec<String>,
     /// Print the JSON Schema of recipe files.
     #[arg(long, conflicts_with_all = ["name", "example"])]
-    pub schema: bool,
+    pub(crate) schema: bool,
     /// The tokenizer to compute lengths and examples for [default: bytes].
     #[arg(long, value_name = "FILE|bytes")]
-    pub tokenizer: Option<String>,
+    pub(crate) tokenizer: Option<String>,
     /// The seed that the example's masks follow from [default: 0].
     #[arg(long, value_name = "N", value_parser = seed, requires = "example")]
-    pub seed: Option<u64>,
+    pub(crate) seed: Option<u64>,
     /// Most ids of the inputs [default: the recipe's, else 512].
     #[arg(long, value_name = "N")]
-    pub inputs_length: Option<u32>,
+    pub(crate) inputs_length: Option<u32>,
     /// Most ids of the labels [default: the recipe's, else 512].
     #[arg(long, value_name = "N")]
-    pub labels_length: Option<u32>,
+    pub(crate) labels_length: Option<u32>,
 }
 
 /// A flag that would have no effect.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` changes nothing in the file of a recipe")]
-pub struct FlagOfNoUse(pub &'static str);
+pub(crate) struct FlagOfNoUse(pub(crate) &'static str);
 
 impl RecipesArgs {
     /// Refuses flags that do not affect a printed file.
@@ -45,7 +45,7 @@ impl RecipesArgs {
     /// # Errors
     ///
     /// [`FlagOfNoUse`] for the first such flag.
-    pub fn refuse_for_a_file(&self) -> Result<(), FlagOfNoUse> {
+    pub(crate) fn refuse_for_a_file(&self) -> Result<(), FlagOfNoUse> {
         let given = [
             ("--tokenizer", self.tokenizer.is_some()),
             ("--inputs-length", self.inputs_length.is_some()),
@@ -59,7 +59,7 @@ impl RecipesArgs {
 
     /// The settings that the recipes leave open.
     #[must_use]
-    pub fn spec(&self) -> SpecArgs {
+    pub(crate) fn spec(&self) -> SpecArgs {
         SpecArgs {
             seed: self.seed.unwrap_or_default(),
             inputs_length: self.inputs_length,

@@ -6,7 +6,7 @@ use crate::recipe::nearest;
 
 /// Whether large sources are divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SourceSplit {
+pub(crate) enum SourceSplit {
     /// No source is divided.
     None,
     /// Sources with more bytes on disk.
@@ -15,7 +15,7 @@ pub enum SourceSplit {
 
 impl SourceSplit {
     /// The default of `plan --write`.
-    pub const OF_PLANS: Self = Self::Above(4 << 30);
+    pub(crate) const OF_PLANS: Self = Self::Above(4 << 30);
 }
 
 /// Parses the name of a column.

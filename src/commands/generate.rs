@@ -15,7 +15,7 @@ use crate::report;
 /// # Errors
 ///
 /// If the text cannot be put together; only a lack of memory could cause that.
-pub fn text(what: Generated) -> io::Result<String> {
+pub(crate) fn text(what: Generated) -> io::Result<String> {
     let mut bytes = Vec::new();
     let shell = match what {
         Generated::Man => {

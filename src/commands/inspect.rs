@@ -34,7 +34,7 @@ use crate::tokenize::file::BYTES;
 const ROWS: u64 = 10;
 
 /// The rows to look at.
-pub struct Looking {
+pub(crate) struct Looking {
     target: What,
     spec: Spec,
     names: Names,
@@ -68,7 +68,7 @@ impl Looking {
     /// # Errors
     ///
     /// If the arguments name neither, or a flag belongs to the other one.
-    pub fn new(args: &InspectArgs) -> Result<Self> {
+    pub(crate) fn new(args: &InspectArgs) -> Result<Self> {
         let place = Location::parse(&args.target)?;
         let line = |line: &str| line.parse().ok().filter(|line| *line > 0);
         match (args.target.rsplit_once(':'), place.local()) {
@@ -165,7 +165,7 @@ impl Looking {
     /// # Errors
     ///
     /// If rows cannot be read, or the error that `visit` returns.
-    pub fn visit(&self, visit: impl FnMut(Vec<Found>) -> Result<ControlFlow<()>>) -> Result<()> {
+    pub(crate) fn visit(&self, visit: impl FnMut(Vec<Found>) -> Result<ControlFlow<()>>) -> Result<()> {
         match &self.target {
             What::DataSet { data_set, described } => {
                 Inspection { data_set, described, filter: self.filter.clone() }.visit(self.choice, visit)
@@ -196,7 +196,7 @@ impl Looking {
 
     /// The examples of a row as they are printed.
     #[must_use]
-    pub fn shown(&self, found: &[Found], json: bool, style: Style) -> String {
+    pub(crate) fn shown(&self, found: &[Found], json: bool, style: Style) -> String {
         let text = |ids: &[u32]| self.names.shown(ids);
         if json {
             found.iter().map(|example| json_line(example, &self.spec, &text)).collect()

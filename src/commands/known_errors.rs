@@ -22,7 +22,7 @@ use crate::tokenize::error::TokenizerFileError;
 
 /// What the first error of the chain that knows its class is about; the usage, if none does.
 #[must_use]
-pub fn class(error: &anyhow::Error) -> Class {
+pub(crate) fn class(error: &anyhow::Error) -> Class {
     known(error).find_map(Guidance::class).unwrap_or(Class::Usage)
 }
 

@@ -1,20 +1,20 @@
 //! The commands.
 
-pub mod earlier_runs;
-pub mod exit;
-pub mod generate;
-pub mod inspect;
+pub(crate) mod earlier_runs;
+pub(crate) mod exit;
+pub(crate) mod generate;
+pub(crate) mod inspect;
 pub mod known_errors;
-pub mod plan;
-pub mod recipes;
-pub mod reproduce;
-pub mod run;
-pub mod shown_ids;
-pub mod signals;
-pub mod stats;
-pub mod stored_plan;
-pub mod units;
-pub mod verify;
+pub(crate) mod plan;
+pub(crate) mod recipes;
+pub(crate) mod reproduce;
+pub(crate) mod run;
+pub(crate) mod shown_ids;
+pub(crate) mod signals;
+pub(crate) mod stats;
+pub(crate) mod stored_plan;
+pub(crate) mod units;
+pub(crate) mod verify;
 
 use anyhow::Result;
 

@@ -72,7 +72,7 @@ pub(crate) fn execute_plan(args: &PlanArgs) -> Result<()> {
 /// # Errors
 ///
 /// If a source cannot be read, or rows cannot be made.
-pub fn estimate(settings: Settings) -> Result<(Spec, Estimate)> {
+pub(crate) fn estimate(settings: Settings) -> Result<(Spec, Estimate)> {
     let Settings { masking, sources, plan, .. } = settings;
     let Masking { spec, format, tokenizer, workers, limits, .. } = masking;
     let (sharing, _) = settings::masking::shared(spec.clone(), format, tokenizer, plan.pages(), plan.shard_bytes)?;

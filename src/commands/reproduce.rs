@@ -29,20 +29,20 @@ use crate::store::Location;
 use crate::{report, settings};
 
 /// The rejects of a data set were allowed when it was made.
-pub const ALL_REJECTS: MaxRejects = MaxRejects::ALL;
+pub(crate) const ALL_REJECTS: MaxRejects = MaxRejects::ALL;
 
 /// A data set that can be made again.
-pub struct Begun {
+pub(crate) struct Begun {
     /// The contents of its manifest.
-    pub described: Described,
+    pub(crate) described: Described,
     /// How it was masked.
-    pub masking: Masking,
+    pub(crate) masking: Masking,
     /// The plan that its manifest describes.
-    pub plan: Plan,
+    pub(crate) plan: Plan,
     /// Its sources, in the plan's order.
-    pub sources: Vec<Source>,
+    pub(crate) sources: Vec<Source>,
     /// Warnings before the run.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Prepares to make a data set again, or returns the differences that are already known.
@@ -50,7 +50,7 @@ pub struct Begun {
 /// # Errors
 ///
 /// If the manifest, a source, the tokenizer or the folder cannot be used at all.
-pub fn begin(args: &ReproduceArgs) -> Result<Result<Begun, Vec<String>>> {
+pub(crate) fn begin(args: &ReproduceArgs) -> Result<Result<Begun, Vec<String>>> {
     let ReproduceArgs { manifest, sources, out, tokenizer, workers, limits, quiet: _ } = args;
     let (path, bytes) = manifest_file(manifest)?;
     if same_folder(path.parent(), out) {
@@ -110,7 +110,7 @@ pub fn begin(args: &ReproduceArgs) -> Result<Result<Begun, Vec<String>>> {
 
 /// The differences between a data set made again and the one its manifest describes.
 #[must_use]
-pub fn compare(said: &Manifest, made: &Manifest) -> Vec<String> {
+pub(crate) fn compare(said: &Manifest, made: &Manifest) -> Vec<String> {
     let same_version = said.tool_version == made.tool_version;
     let json = |manifest: &Manifest| {
         let mut json = serde_json::to_value(manifest).unwrap_or_default();

@@ -39,14 +39,14 @@ pub(crate) fn execute_stats(args: &StatsArgs) -> Result<()> {
 }
 
 /// The counts of a data set.
-pub struct Counted {
+pub(crate) struct Counted {
     data_set: DataSet,
     described: Described,
     names: Names,
     /// Why the page shows no text.
-    pub note: Option<String>,
+    pub(crate) note: Option<String>,
     /// The counts.
-    pub summary: Summary,
+    pub(crate) summary: Summary,
 }
 
 impl Counted {
@@ -56,7 +56,7 @@ impl Counted {
     ///
     /// If the folder holds no data set, rows cannot be read, the tokenizer is not the data set's, or the page would
     /// replace a file of the data set.
-    pub fn new(args: &StatsArgs) -> Result<Self> {
+    pub(crate) fn new(args: &StatsArgs) -> Result<Self> {
         let StatsArgs { dir, html, tokenizer, workers, json: _ } = args;
         let pool = settings::pool(settings::workers(*workers)?)?;
         let (data_set, described) = settings::data_set::described(dir)?;
@@ -85,7 +85,7 @@ impl Counted {
     /// # Errors
     ///
     /// If rows cannot be read.
-    pub fn page(&self) -> Result<String> {
+    pub(crate) fn page(&self) -> Result<String> {
         let Self { data_set, described, names, summary, note: _ } = self;
         let spec = &described.spec;
         let text = |ids: &[u32]| names.shown(ids);
@@ -109,7 +109,7 @@ impl Counted {
 /// # Errors
 ///
 /// [`SettingsError::ForeignFile`], or if the file cannot be read.
-pub fn check_page(file: &Path) -> Result<()> {
+pub(crate) fn check_page(file: &Path) -> Result<()> {
     if !fs_err::metadata(file).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0) {
         return Ok(());
     }

@@ -34,7 +34,7 @@ use crate::tokenize::Tokenizer;
 /// # Errors
 ///
 /// If another plan is there, or the plan cannot be written.
-pub fn write(settings: Settings, out: &Location, tokenizer: &str, extend: bool) -> Result<usize> {
+pub(crate) fn write(settings: Settings, out: &Location, tokenizer: &str, extend: bool) -> Result<usize> {
     let data_set = settings::data_set::data_set(out)?;
     let extend = extend.then_some(Extend { cutting: settings.cutting, earlier: Earlier::Stays });
     let plans = Plans::resolve(&data_set, settings.plan, extend)?;
@@ -58,7 +58,7 @@ pub fn write(settings: Settings, out: &Location, tokenizer: &str, extend: bool) 
 }
 
 /// What is left to do for a plan.
-pub enum Ready {
+pub(crate) enum Ready {
     /// Nothing: the unit is done.
     Done {
         /// The unit.
@@ -75,7 +75,7 @@ pub enum Ready {
 /// # Errors
 ///
 /// If there is no plan or no such unit, or something the unit needs has changed.
-pub fn job(args: &RunArgs, dir: &Location, interrupted: Arc<AtomicUsize>) -> Result<Ready> {
+pub(crate) fn job(args: &RunArgs, dir: &Location, interrupted: Arc<AtomicUsize>) -> Result<Ready> {
     let masking = &args.masking;
     let unit = settings::environment::unit(args.unit, args.index_offset)?;
     let opened = PlannedDataSet::at(dir)?;
@@ -106,7 +106,7 @@ pub fn job(args: &RunArgs, dir: &Location, interrupted: Arc<AtomicUsize>) -> Res
 /// # Errors
 ///
 /// If there is no plan, a unit is not done, or a named tokenizer is not the plan's.
-pub fn finalize(args: &FinalizeArgs) -> Result<Manifest> {
+pub(crate) fn finalize(args: &FinalizeArgs) -> Result<Manifest> {
     let FinalizeArgs { dir, tokenizer } = args;
     let opened = PlannedDataSet::at(dir)?;
     let inputs = if tokenizer.is_some() { None } else { Inputs::read(&opened.data_set)? };
@@ -125,7 +125,7 @@ pub fn finalize(args: &FinalizeArgs) -> Result<Manifest> {
 /// # Errors
 ///
 /// If there is no plan, or a record cannot be read.
-pub fn status(dir: &Location) -> Result<Vec<UnitState>> {
+pub(crate) fn status(dir: &Location) -> Result<Vec<UnitState>> {
     let opened = PlannedDataSet::at(dir)?;
     Ok(states(&opened.data_set, opened.plans.whole().units.len())?)
 }

@@ -27,7 +27,7 @@ pub(crate) fn execute_verify(args: &VerifyArgs) -> Result<u8> {
 /// # Errors
 ///
 /// If the folder, a source or the tokenizer cannot be used.
-pub fn verify(args: &VerifyArgs) -> Result<Report> {
+pub(crate) fn verify(args: &VerifyArgs) -> Result<Report> {
     let VerifyArgs { dir, sources, tokenizer, reproduce, workers, limits } = args;
     let workers = settings::workers(*workers)?;
     let data_set = existing(dir)?;

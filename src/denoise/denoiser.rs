@@ -99,7 +99,7 @@ impl Denoiser {
     /// The largest example that a segment of these parts, or of this many tokens (at least 2), can give, over all
     /// draws.
     #[must_use]
-    pub fn row_bounds(&self, parts: impl Into<Parts>, eos: EosPolicy) -> RowBounds {
+    pub(crate) fn row_bounds(&self, parts: impl Into<Parts>, eos: EosPolicy) -> RowBounds {
         let parts = parts.into();
         let mode = u32::try_from(self.mode_token.len()).unwrap_or(u32::MAX);
         let bounds = self.pattern.bounds(parts);

@@ -102,7 +102,7 @@ pub enum SSentinel {
 impl SSentinel {
     /// Sentinels in the inputs and in the labels.
     #[must_use]
-    pub fn counts(self) -> (u32, u32) {
+    pub(crate) fn counts(self) -> (u32, u32) {
         match self {
             Self::None => (0, 0),
             Self::Input => (1, 0),

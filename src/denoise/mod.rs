@@ -10,42 +10,43 @@
 //! Nothing here opens a file, reads a clock or the environment, starts a thread or logs. The normative text
 //! is [`docs/reference/masking.md`](crate::documentation::masking); each module names the section it implements.
 
-pub mod cut;
+pub(crate) mod cut;
 pub mod denoiser;
 pub mod encode;
-pub mod form;
-pub mod mask;
-pub mod pack;
+pub(crate) mod form;
+pub(crate) mod mask;
+pub(crate) mod pack;
 pub mod pattern;
-pub mod ratio;
-pub mod record;
-pub mod segmenting;
-pub mod span_length;
+pub(crate) mod ratio;
+pub(crate) mod record;
+pub(crate) mod segmenting;
+pub(crate) mod span_length;
 pub mod spec;
-pub mod stream;
-pub mod tokens;
-pub mod vocabulary;
+pub(crate) mod stream;
+pub(crate) mod tokens;
+pub(crate) mod vocabulary;
 
 pub use crate::denoise::cut::{Cut, LineStart, Segment};
 pub use crate::denoise::denoiser::{Denoiser, Mode};
-pub use crate::denoise::encode::{DecodeError, Decoded, IGNORED, decode, encode, split_causal};
+pub use crate::denoise::encode::{Decoded, IGNORED, decode, encode, split_causal};
 pub use crate::denoise::form::{Causal, EosPolicy, Layout, Loss, RowForm, SSentinel};
-pub use crate::denoise::mask::{MaskError, Masker, NoiseMask, Span};
+pub use crate::denoise::mask::{Masker, NoiseMask, Span};
 pub use crate::denoise::pack::FirstFit;
 pub use crate::denoise::pattern::{
-    IndependentTokens, Label, Law, MultipleChoice, NoisePattern, Normal, Parts, PatternError, Permute, RandomSpans,
-    Roll, Separate, Split, Suffix, Whole,
+    IndependentTokens, Label, Law, MultipleChoice, NoisePattern, Normal, Parts, Permute, RandomSpans, Roll, Separate,
+    Split, Suffix, Whole,
 };
-pub use crate::denoise::ratio::{Ratio, RatioError};
+pub use crate::denoise::ratio::Ratio;
 pub use crate::denoise::record::{Choices, Composed, Record, compose, label_fits, record_rows};
 pub use crate::denoise::segmenting::{Concat, Segmenting, Start, Window};
 pub use crate::denoise::span_length::SpanLength;
+pub(crate) use crate::denoise::spec::SourceKeys;
 pub use crate::denoise::spec::{
-    MASKING_VERSION, MAX_LENGTH, SegmentLength, Shortening, SourceKeys, Spec, SpecError, SpecFields, TokenizerId,
+    MASKING_VERSION, MAX_LENGTH, SegmentLength, Shortening, Spec, SpecError, SpecFields, TokenizerId,
 };
 pub use crate::denoise::stream::{Address, Seed, Stream, StreamKey, Subset};
 pub use crate::denoise::tokens::{TokenError, TokenSequence};
-pub use crate::denoise::vocabulary::{Vocabulary, VocabularyError};
+pub use crate::denoise::vocabulary::Vocabulary;
 
 /// Whether a key of a spec is left out because its value is the default.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {

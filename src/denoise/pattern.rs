@@ -34,7 +34,7 @@ pub enum NoisePattern {
 }
 
 /// The most parts of a union: four masks of the longest segment still draw fewer words than a segment owns.
-pub const MOST_UNITED: usize = 4;
+pub(crate) const MOST_UNITED: usize = 4;
 
 /// Noise in spans: an exact number of noise tokens, lengths by a law.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -183,7 +183,7 @@ impl From<u32> for Parts {
 impl Parts {
     /// Tokens of the segment.
     #[must_use]
-    pub fn length(self) -> u32 {
+    pub(crate) fn length(self) -> u32 {
         self.text + self.label
     }
 }
@@ -430,7 +430,7 @@ impl RandomSpans {
 impl IndependentTokens {
     /// Noise tokens of a segment of `length` tokens, at least 2.
     #[must_use]
-    pub fn noise(&self, length: u32) -> u32 {
+    pub(crate) fn noise(self, length: u32) -> u32 {
         share_of(self.noise_density, length)
     }
 }

@@ -68,7 +68,7 @@ impl Ratio {
     /// `halves` is the sum of twelve uniform 16-bit numbers; `z = (halves − 393,210) / 65,536` is nearly standard normal (Irwin and
     /// Hall): mean 0, variance 1 − 2⁻³², within ±6.
     #[must_use]
-    pub fn plus_halves(self, deviation: Self, halves: u32) -> u32 {
+    pub(crate) fn plus_halves(self, deviation: Self, halves: u32) -> u32 {
         const MEAN: i128 = 12 * 65_535 / 2;
         let moved = i128::from(deviation.0) * (i128::from(halves) - MEAN);
         let numerator = i128::from(self.0) * 65_536 + moved;
@@ -78,7 +78,7 @@ impl Ratio {
     /// `2 · self − 1` as a whole number and the millionths above it; of 1 where the ratio is less.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "at most 2^21 and a million")]
-    pub const fn twice_less_one(self) -> (u32, u32) {
+    pub(crate) const fn twice_less_one(self) -> (u32, u32) {
         let at_least_one = if self.0 < Self::MILLION { Self::MILLION } else { self.0 };
         let millionths = 2 * at_least_one - Self::MILLION;
         ((millionths / Self::MILLION) as u32, (millionths % Self::MILLION) as u32)
@@ -86,20 +86,20 @@ impl Ratio {
 
     /// Whether the ratio is a share: above 0, below 1.
     #[must_use]
-    pub const fn is_share(self) -> bool {
+    pub(crate) const fn is_share(self) -> bool {
         0 < self.0 && self.0 < Self::MILLION
     }
 
     /// `self · n`, exactly. `self` is a share, so the product is far from [`Ratio::MAX`].
     #[must_use]
-    pub const fn share_of(self, n: u32) -> Self {
+    pub(crate) const fn share_of(self, n: u32) -> Self {
         Self(self.0 * n as u64)
     }
 
     /// The nearest float, for display and statistics only.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "at most 2^40, exact in a float")]
-    pub fn as_f64(self) -> f64 {
+    pub(crate) fn as_f64(self) -> f64 {
         self.0 as f64 / 1e6
     }
 

@@ -256,7 +256,7 @@ pub struct SourceKeys {
     /// The key of the stream that chooses denoisers.
     pub choose: StreamKey,
     /// The key of the stream that places windows.
-    pub window: StreamKey,
+    pub(crate) window: StreamKey,
     /// The denoisers' keys, in the order of the spec.
     pub denoise: Vec<StreamKey>,
 }
@@ -401,13 +401,13 @@ impl Spec {
     /// The longest beginning of a text of `text` tokens, at least one, that fits into a row of denoiser `index` after
     /// `context` tokens and with a label of `label` tokens. `None` if not even one token fits.
     #[must_use]
-    pub fn fit(&self, index: usize, context: u32, text: u32, label: u32) -> Option<u32> {
+    pub(crate) fn fit(&self, index: usize, context: u32, text: u32, label: u32) -> Option<u32> {
         longest_text(&self.denoisers()[index], &self.fields, context, text, label)
     }
 
     /// Whether a text of `text` tokens fits whole into a row of denoiser `index`, as for [`Spec::fit`].
     #[must_use]
-    pub fn fits(&self, index: usize, context: u32, text: u32, label: u32) -> bool {
+    pub(crate) fn fits(&self, index: usize, context: u32, text: u32, label: u32) -> bool {
         text_fits(&self.denoisers()[index], &self.fields, context, text, label)
     }
 

@@ -25,7 +25,7 @@ impl Seed {
 
     /// The key of the stream that places windows in documents of `source`.
     #[must_use]
-    pub fn window_key(self, source: &str) -> StreamKey {
+    pub(crate) fn window_key(self, source: &str) -> StreamKey {
         self.key("window", "", source)
     }
 
@@ -105,7 +105,7 @@ impl Stream {
     }
 
     /// The sum of twelve uniform 16-bit numbers: the halves of six words, each at most 65,535.
-    pub fn sum_of_halves(&mut self) -> u32 {
+    pub(crate) fn sum_of_halves(&mut self) -> u32 {
         (0..6).map(|_| self.word()).map(|word| (word & 0xFFFF) + (word >> 16)).sum()
     }
 

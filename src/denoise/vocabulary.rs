@@ -25,7 +25,7 @@ struct Fields {
 
 /// Most ids of a vocabulary: sixteen million, sixty times as many as the largest in use. It bounds the memory for each
 /// id.
-pub const MAX_SIZE: u32 = 1 << 24;
+pub(crate) const MAX_SIZE: u32 = 1 << 24;
 
 /// Why ids are not a valid [`Vocabulary`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

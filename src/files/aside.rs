@@ -12,7 +12,7 @@ use crate::files::private::new_file;
 /// A file that is removed when it is no longer needed. It stays open, so its contents can be read even if another
 /// process removes it.
 #[derive(Debug)]
-pub struct AsideFile {
+pub(crate) struct AsideFile {
     path: PathBuf,
     file: fs::File,
 }
@@ -21,11 +21,11 @@ pub struct AsideFile {
 #[derive(Debug, Clone)]
 pub struct AsideBytes {
     /// The file.
-    pub file: Arc<AsideFile>,
+    pub(crate) file: Arc<AsideFile>,
     /// The beginning of the range.
-    pub offset: u64,
+    pub(crate) offset: u64,
     /// Its length.
-    pub length: u64,
+    pub(crate) length: u64,
 }
 
 impl AsideFile {
@@ -34,7 +34,7 @@ impl AsideFile {
     /// # Errors
     ///
     /// If it cannot be created.
-    pub fn create(folder: &Path) -> io::Result<Self> {
+    pub(crate) fn create(folder: &Path) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         loop {
             // Processes with the same number may share a folder, as in containers.
@@ -58,7 +58,7 @@ impl AsideFile {
     /// # Errors
     ///
     /// If they cannot be written.
-    pub fn append(&self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn append(&self, bytes: &[u8]) -> io::Result<()> {
         (&self.file).write_all(bytes)
     }
 }

@@ -12,10 +12,10 @@ use serde_json::{Map, Number, Value};
 const MOST_VALUES: u32 = 1 << 20;
 
 /// Most bytes of a manifest, of sums, of a plan and of the file next to it: they are read as a whole.
-pub const MOST: u64 = 1 << 30;
+pub(crate) const MOST: u64 = 1 << 30;
 
 /// Most bytes of a commit record, which describes one shard.
-pub const MOST_RECORD: u64 = 256 << 20;
+pub(crate) const MOST_RECORD: u64 = 256 << 20;
 
 /// Opens a plain file, or the one that a link leads to: download caches use links. It opens nothing else: a pipe would
 /// wait for a writer, and a device may never end.
@@ -23,7 +23,7 @@ pub const MOST_RECORD: u64 = 256 << 20;
 /// # Errors
 ///
 /// If it cannot be opened, or is something else. The message carries the path.
-pub fn open(path: &Path) -> io::Result<fs::File> {
+pub(crate) fn open(path: &Path) -> io::Result<fs::File> {
     let plain = |metadata: std::fs::Metadata| {
         if metadata.is_file() { Ok(()) } else { Err(not_plain(&format!("`{}`", path.display()))) }
     };
@@ -40,13 +40,13 @@ pub fn open(path: &Path) -> io::Result<fs::File> {
 
 /// The error for something that is not a plain file.
 #[must_use]
-pub fn not_plain(what: &str) -> io::Error {
+pub(crate) fn not_plain(what: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidInput, format!("{what} is not a plain file"))
 }
 
 /// The error for a file of more than `most` bytes.
 #[must_use]
-pub fn too_large(what: &str, most: u64) -> io::Error {
+pub(crate) fn too_large(what: &str, most: u64) -> io::Error {
     let message = format!("{what} has more than the {most} bytes that such a file may have");
     io::Error::new(ErrorKind::FileTooLarge, message)
 }
@@ -56,7 +56,7 @@ pub fn too_large(what: &str, most: u64) -> io::Error {
 /// # Errors
 ///
 /// If it is something else, cannot be read, or has more than `most` bytes ([`ErrorKind::FileTooLarge`]). The message carries the path.
-pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     if file.metadata()?.len() > most {
         return Err(too_large(&format!("`{}`", path.display()), most));
@@ -69,7 +69,7 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 ///
 /// If it cannot be read, or has more than `most` bytes.
-pub fn read_any(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_any(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     whole(fs::File::open(path)?, path, most)
 }
 
@@ -88,7 +88,7 @@ fn whole(file: impl Read, path: &Path, most: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 ///
 /// If it has more.
-pub fn value<'de, D: Deserializer<'de>>(json: D) -> Result<Value, D::Error> {
+pub(crate) fn value<'de, D: Deserializer<'de>>(json: D) -> Result<Value, D::Error> {
     Limited(&Cell::new(MOST_VALUES)).deserialize(json)
 }
 
@@ -97,7 +97,7 @@ pub fn value<'de, D: Deserializer<'de>>(json: D) -> Result<Value, D::Error> {
 /// # Errors
 ///
 /// If it has more, or something else.
-pub fn texts<'de, D: Deserializer<'de>>(json: D) -> Result<Vec<String>, D::Error> {
+pub(crate) fn texts<'de, D: Deserializer<'de>>(json: D) -> Result<Vec<String>, D::Error> {
     let Value::Array(values) = value(json)? else { return Err(D::Error::custom("expected a list of texts")) };
     let text = |value| match value {
         Value::String(text) => Ok(text),

@@ -1,5 +1,5 @@
 //! Reading and writing files outside the data set: private, bounded, and put aside.
 
-pub mod aside;
-pub mod bounded;
-pub mod private;
+pub(crate) mod aside;
+pub(crate) mod bounded;
+pub(crate) mod private;

@@ -18,7 +18,7 @@ fn private_folder() -> DirBuilder {
 
 /// How to create a new file, readable as well; only its owner may read it if others may share the folder.
 #[must_use]
-pub fn new_file(is_private: bool) -> fs_err::OpenOptions {
+pub(crate) fn new_file(is_private: bool) -> fs_err::OpenOptions {
     let mut options = fs_err::OpenOptions::new();
     options.read(true).write(true).create_new(true);
     #[cfg(unix)]
@@ -30,7 +30,7 @@ pub fn new_file(is_private: bool) -> fs_err::OpenOptions {
 
 /// A folder that is removed on drop, for a command that may not write where it reads, or that writes to a store.
 #[derive(Debug)]
-pub struct Spool(PathBuf);
+pub(crate) struct Spool(PathBuf);
 
 impl Spool {
     /// Creates a folder in the system's folder for temporary files, where other users can write too: never an existing
@@ -39,13 +39,13 @@ impl Spool {
     /// # Errors
     ///
     /// If it cannot be created.
-    pub fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         Self::new_in(&Self::parent())
     }
 
     /// The system's folder for temporary files.
     #[must_use]
-    pub fn parent() -> PathBuf {
+    pub(crate) fn parent() -> PathBuf {
         std::env::temp_dir()
     }
 
@@ -67,7 +67,7 @@ impl Spool {
 
     /// Its path.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }

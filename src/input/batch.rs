@@ -30,7 +30,7 @@ pub const BLOCK_BYTES: usize = 8 << 20;
 /// Permits of a batch whose longest line has `line` bytes: one for each [`BLOCK_BYTES`] of that line, rounded up. The
 /// rest of the batch is less than two blocks, which one permit covers.
 #[must_use]
-pub fn weight(line: usize) -> usize {
+pub(crate) fn weight(line: usize) -> usize {
     line.div_ceil(BLOCK_BYTES).max(1)
 }
 
@@ -41,15 +41,15 @@ const CHUNK: usize = 1 << 18;
 #[derive(Debug)]
 pub struct Batch {
     /// 0-based number in the unit.
-    pub index: u64,
+    pub(crate) index: u64,
     /// The lines of each of its sources, in order.
     pub pieces: Vec<Piece>,
     /// Lines moved into files.
     pub long_lines: Vec<LongLine>,
     /// The reader's position after the batch.
-    pub end: Position,
+    pub(crate) end: Position,
     /// Sources that ended in the batch.
-    pub finished: Vec<FinishedSource>,
+    pub(crate) finished: Vec<FinishedSource>,
     bytes: Buffer,
 }
 
@@ -57,11 +57,11 @@ pub struct Batch {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
     /// Index of the source in the unit.
-    pub source: usize,
+    pub(crate) source: usize,
     /// 1-based number of its first line.
-    pub first_line: u64,
+    pub(crate) first_line: u64,
     /// Number of lines.
-    pub lines: u64,
+    pub(crate) lines: u64,
     /// Its range in the batch's bytes.
     range: Range<usize>,
 }
@@ -70,7 +70,7 @@ pub struct Piece {
 #[derive(Debug)]
 pub struct LongLine {
     /// Index of the source in the unit.
-    pub source: usize,
+    pub(crate) source: usize,
     /// 1-based line.
     pub line: u64,
     /// Its bytes, without the line feed.
@@ -81,44 +81,44 @@ pub struct LongLine {
 
 /// A position between two batches.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Position {
+pub(crate) struct Position {
     /// Index of the source in the unit; the number of sources at the end.
-    pub source: usize,
+    pub(crate) source: usize,
     /// Lines of that source before the position.
-    pub lines: u64,
+    pub(crate) lines: u64,
     /// Digest of the bytes read from that source's file.
-    pub file: FileDigest,
+    pub(crate) file: FileDigest,
 }
 
 /// A source read to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FinishedSource {
+pub(crate) struct FinishedSource {
     /// Index of the source in the unit.
-    pub source: usize,
+    pub(crate) source: usize,
     /// Number of lines.
-    pub lines: u64,
+    pub(crate) lines: u64,
     /// Digest of the whole file.
-    pub file: FileDigest,
+    pub(crate) file: FileDigest,
 }
 
 impl Batch {
     /// Decompressed bytes of its lines, without long ones.
     #[must_use]
-    pub fn text_bytes(&self) -> usize {
+    pub(crate) fn text_bytes(&self) -> usize {
         self.bytes.len()
     }
 
     /// Its weight in permits: more than one if a line is longer than a block. Such a line ends its block, so it is the
     /// last.
     #[must_use]
-    pub fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         let lines = self.bytes.strip_suffix(b"\n").unwrap_or(&self.bytes);
         weight(lines.len() - memrchr(b'\n', lines).map_or(0, |end| end + 1))
     }
 
     /// Keeps about `bytes` of its lines, at even distances, with new numbers; all of them if there are not more. Lines
     /// in files stay.
-    pub fn thin(&mut self, bytes: usize) {
+    pub(crate) fn thin(&mut self, bytes: usize) {
         let every = self.text_bytes().div_ceil(bytes.max(1));
         let Some(first) = self.pieces.first().filter(|_| every > 1) else { return };
         let (source, mut kept, mut lines) = (first.source, Vec::new(), 0);
@@ -210,20 +210,20 @@ impl<'a> BatchReader<'a> {
 
     /// The same reader with other limits.
     #[must_use]
-    pub fn with_limits(self, limits: Limits) -> Self {
+    pub(crate) fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
     /// The same reader for a part of a single source: the blocks before which at least `from` bytes of the file, and
     /// fewer than `to`, have been read. The reader skips the blocks before them.
     #[must_use]
-    pub fn between(self, from: u64, to: Option<u64>) -> Self {
+    pub(crate) fn between(self, from: u64, to: Option<u64>) -> Self {
         Self { from, to, is_there: from == 0, ..self }
     }
 
     /// Bytes of the file before the first block of the part.
     #[must_use]
-    pub fn from(&self) -> u64 {
+    pub(crate) fn from(&self) -> u64 {
         self.from
     }
 
@@ -232,7 +232,7 @@ impl<'a> BatchReader<'a> {
     /// # Errors
     ///
     /// [`InputError`] if the source cannot be read.
-    pub fn approach(&mut self) -> Result<bool, InputError> {
+    pub(crate) fn approach(&mut self) -> Result<bool, InputError> {
         if !self.is_there && self.source < self.sources.len() && self.file_bytes() < self.from {
             drop(self.read_batch()?);
             self.next_index = 0;
@@ -263,7 +263,7 @@ impl<'a> BatchReader<'a> {
 
     /// The reader's position.
     #[must_use]
-    pub fn position(&self) -> Position {
+    pub(crate) fn position(&self) -> Position {
         let file = self.reader.as_ref().map_or(FileDigest { bytes: 0, sha256: [0; 32] }, SourceReader::digest);
         Position { source: self.source, lines: self.lines, file }
     }

@@ -9,7 +9,7 @@ pub struct Buffers(Mutex<Vec<Vec<u8>>>);
 
 /// A buffer on loan, returned when dropped.
 #[derive(Debug)]
-pub struct Buffer {
+pub(crate) struct Buffer {
     bytes: Vec<u8>,
     /// The size that was asked for.
     room: usize,
@@ -18,7 +18,7 @@ pub struct Buffer {
 
 impl Buffers {
     /// An empty buffer with room for `room` bytes, which may grow.
-    pub fn lend(self: &Arc<Self>, room: usize) -> Buffer {
+    pub(crate) fn lend(self: &Arc<Self>, room: usize) -> Buffer {
         let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         bytes.reserve(room);
         Buffer { bytes, room, home: Arc::clone(self) }

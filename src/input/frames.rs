@@ -12,7 +12,7 @@ use std::io::{self, BufReader, Read, Seek};
 /// # Errors
 ///
 /// If the file cannot be read.
-pub fn window_above(allowed: u64, file: impl Read + Seek) -> io::Result<Option<u64>> {
+pub(crate) fn window_above(allowed: u64, file: impl Read + Seek) -> io::Result<Option<u64>> {
     first_frame(file, |frame| (frame.window > allowed).then_some(frame.window))
 }
 
@@ -22,7 +22,7 @@ pub fn window_above(allowed: u64, file: impl Read + Seek) -> io::Result<Option<u
 /// # Errors
 ///
 /// If the file cannot be read.
-pub fn dictionary(file: impl Read + Seek) -> io::Result<Option<u32>> {
+pub(crate) fn dictionary(file: impl Read + Seek) -> io::Result<Option<u32>> {
     first_frame(file, |frame| (frame.dictionary != 0).then_some(frame.dictionary))
 }
 

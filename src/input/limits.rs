@@ -2,18 +2,18 @@
 
 /// Limits on what a source may ask for. They decide no row, only whether a source is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Largest window of a Zstandard frame, in bytes: the decompressor holds one. It is rounded up to a power of two.
-    pub window: u64,
+    pub(crate) window: u64,
     /// Most decompressed bytes for each byte of the file, beyond the first [`FREE_EXPANSION`](super::reader::FREE_EXPANSION).
-    pub expansion: u64,
+    pub(crate) expansion: u64,
 }
 
 impl Limits {
     /// The smallest limit on the window: the format's smallest window.
-    pub const LEAST_WINDOW: u64 = 1 << 10;
+    pub(crate) const LEAST_WINDOW: u64 = 1 << 10;
     /// The largest limit on the window: the window of `zstd --long=31`.
-    pub const MOST_WINDOW: u64 = 1 << 31;
+    pub(crate) const MOST_WINDOW: u64 = 1 << 31;
 
     pub(super) fn window_log(self) -> u32 {
         self.window.clamp(Self::LEAST_WINDOW, Self::MOST_WINDOW).next_power_of_two().ilog2()

@@ -4,14 +4,15 @@
 //! and [`jsonl`] turns one line into a text or the reason for its rejection.
 
 pub mod batch;
-pub mod buffers;
-pub mod compression;
-pub mod error;
-pub mod frames;
+pub(crate) mod buffers;
+pub(crate) mod compression;
+pub(crate) mod error;
+pub(crate) mod frames;
 pub mod jsonl;
 mod leading_text;
-pub mod limits;
-pub mod reader;
+pub(crate) mod limits;
+pub(crate) mod reader;
 pub mod source;
 
-pub use crate::input::error::{DiscoverError, InputError};
+pub(crate) use crate::input::error::DiscoverError;
+pub use crate::input::error::InputError;

@@ -16,10 +16,10 @@ use crate::store::{Location, Object, Pieces};
 const FILE_BUFFER: usize = 1 << 17;
 
 /// Decompressed bytes that any source may have, however small its file is.
-pub const FREE_EXPANSION: u64 = 1 << 30;
+pub(crate) const FREE_EXPANSION: u64 = 1 << 30;
 
 /// A source as decompressed bytes. Counts and digests the file's own bytes on the way.
-pub struct SourceReader {
+pub(crate) struct SourceReader {
     decoder: Decoder,
     /// Decompressed bytes so far.
     text_bytes: u64,
@@ -34,11 +34,11 @@ enum Decoder {
 
 /// A digest of the part of the file that has been read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileDigest {
+pub(crate) struct FileDigest {
     /// Bytes read.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// SHA-256 of these bytes.
-    pub sha256: [u8; 32],
+    pub(crate) sha256: [u8; 32],
 }
 
 impl SourceReader {
@@ -47,7 +47,7 @@ impl SourceReader {
     /// # Errors
     ///
     /// [`InputError`] if it cannot be opened, or its first bytes are not of the compression its name says.
-    pub fn open(source: &Source, limits: Limits) -> Result<Self, InputError> {
+    pub(crate) fn open(source: &Source, limits: Limits) -> Result<Self, InputError> {
         let read_error = |cause| InputError::Read { source_name: source.name.clone(), line: 0, cause };
         let mut file = SourceFile::open(source).map_err(read_error)?;
         check_format(source, &mut file)?;
@@ -67,21 +67,21 @@ impl SourceReader {
 
     /// The digest of the file so far, read-ahead included.
     #[must_use]
-    pub fn digest(&self) -> FileDigest {
+    pub(crate) fn digest(&self) -> FileDigest {
         let file = self.file();
         FileDigest { bytes: file.bytes, sha256: file.sha256.clone().finalize().into() }
     }
 
     /// Bytes of the file that have been read so far.
     #[must_use]
-    pub fn file_bytes(&self) -> u64 {
+    pub(crate) fn file_bytes(&self) -> u64 {
         self.file().bytes
     }
 
     /// Whether the source decompresses to more than it may: decompressed bytes so far, and the bytes of the file they
     /// came from.
     #[must_use]
-    pub fn expands_too_far(&self) -> Option<(u64, u64)> {
+    pub(crate) fn expands_too_far(&self) -> Option<(u64, u64)> {
         let (text, file) = (self.text_bytes, self.file_bytes());
         (text > FREE_EXPANSION && text / self.limits.expansion.max(1) > file).then_some((text, file))
     }
@@ -181,7 +181,7 @@ fn check_format(source: &Source, file: &mut SourceFile) -> Result<(), InputError
 }
 
 /// The bytes of a source as stored, on a disk or in a store.
-pub enum SourceFile {
+pub(crate) enum SourceFile {
     /// On a disk.
     Local(fs::File),
     /// In a store.
@@ -194,7 +194,7 @@ impl SourceFile {
     /// # Errors
     ///
     /// If it cannot be opened.
-    pub fn open(source: &Source) -> io::Result<Self> {
+    pub(crate) fn open(source: &Source) -> io::Result<Self> {
         match &source.place {
             Location::Local(path) => fs::File::open(path).map(Self::Local),
             Location::Remote(remote) => {

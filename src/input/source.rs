@@ -42,19 +42,19 @@ pub struct Source {
     /// Its path below the SOURCE that found it, with `/`; for a file given by its path, the file name.
     pub name: String,
     /// Its location.
-    pub place: Location,
+    pub(crate) place: Location,
     /// Its size on disk.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// A tag that changes with its content, if a store gives one.
-    pub tag: Option<String>,
+    pub(crate) tag: Option<String>,
     /// Its compression.
-    pub compression: Compression,
+    pub(crate) compression: Compression,
 }
 
 impl Source {
     /// A source that is not read any more.
     #[must_use]
-    pub fn absent(name: &str, bytes: u64) -> Self {
+    pub(crate) fn absent(name: &str, bytes: u64) -> Self {
         let compression = Compression::of(name).unwrap_or(Compression::None);
         Self { name: name.to_owned(), place: Location::Local(PathBuf::from(name)), bytes, tag: None, compression }
     }
@@ -64,7 +64,7 @@ impl Source {
     /// # Errors
     ///
     /// [`DiscoverError`] if it is gone.
-    pub fn found(name: &str, place: Location) -> Result<Self, DiscoverError> {
+    pub(crate) fn found(name: &str, place: Location) -> Result<Self, DiscoverError> {
         let compression = Compression::of(name).ok_or_else(|| DiscoverError::Ending(PathBuf::from(name)))?;
         let (bytes, tag) = match &place {
             Location::Local(path) => (fs_err::metadata(path).map_err(|error| missing(path, error))?.len(), None),
@@ -98,7 +98,7 @@ pub struct Discovered {
     /// The sources, sorted by the bytes of their names.
     pub sources: Vec<Source>,
     /// The names of files in the same folders that look like part of a corpus, but cannot be read; sorted.
-    pub passed_over: Vec<String>,
+    pub(crate) passed_over: Vec<String>,
 }
 
 /// The sources of all SOURCE arguments, and the files passed over next to them.
@@ -158,13 +158,13 @@ pub fn discover(arguments: &[String]) -> Result<Discovered, DiscoverError> {
 
 /// The source of that name among those found, which are sorted by name.
 #[must_use]
-pub fn named<'a>(found: &'a [Source], name: &str) -> Option<&'a Source> {
+pub(crate) fn named<'a>(found: &'a [Source], name: &str) -> Option<&'a Source> {
     found.binary_search_by(|source| source.name.as_str().cmp(name)).ok().map(|place| &found[place])
 }
 
 /// The first few names of many.
 #[must_use]
-pub fn listed(names: &[String]) -> String {
+pub(crate) fn listed(names: &[String]) -> String {
     const SHOWN: usize = 5;
     let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
     let more = names.len().saturating_sub(SHOWN);
@@ -193,7 +193,7 @@ fn missing(path: &Path, error: std::io::Error) -> DiscoverError {
 /// # Errors
 ///
 /// [`DiscoverError`] if it leads out of its folder, or would break a line.
-pub fn check_name(name: &str) -> Result<(), DiscoverError> {
+pub(crate) fn check_name(name: &str) -> Result<(), DiscoverError> {
     if name.split('/').any(|part| part == "..") {
         return Err(DiscoverError::ParentFolder(name.to_owned()));
     }

@@ -18,7 +18,7 @@ use crate::pipeline::masker::{BatchMasker, Masked};
 /// Why a line has no rows to be shown.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says it")]
-pub enum LineError {
+pub(crate) enum LineError {
     /// The source cannot be read.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -59,25 +59,25 @@ impl Guidance for LineError {
 impl LineError {
     /// The line has no row.
     #[must_use]
-    pub fn no_row(source_name: &str, line: u64) -> Self {
+    pub(crate) fn no_row(source_name: &str, line: u64) -> Self {
         Self::NoRow { source_name: source_name.to_owned(), line }
     }
 }
 
 /// Masks a line.
-pub struct LineMasker<'a> {
+pub(crate) struct LineMasker<'a> {
     /// The state that workers share.
-    pub shared: &'a Shared,
+    pub(crate) shared: &'a Shared,
     /// How rows are encoded.
-    pub options: &'a ShardOptions,
+    pub(crate) options: &'a ShardOptions,
     /// The source, with the name that decides its masks.
-    pub source: &'a Source,
+    pub(crate) source: &'a Source,
     /// Limits on what it may ask for.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// The 0-based epoch.
-    pub epoch: u16,
+    pub(crate) epoch: u16,
     /// A folder for temporary files.
-    pub spool: &'a Path,
+    pub(crate) spool: &'a Path,
 }
 
 impl LineMasker<'_> {
@@ -86,7 +86,7 @@ impl LineMasker<'_> {
     /// # Errors
     ///
     /// [`LineError`] if there is no such line, or a run rejects it.
-    pub fn mask(&self, line: u64, shard: &Path) -> Result<(), LineError> {
+    pub(crate) fn mask(&self, line: u64, shard: &Path) -> Result<(), LineError> {
         let batch = self.batch(line)?;
         let Masked { row_groups, rejects, counts: _ } =
             BatchMasker::new(self.shared, self.epoch)?.mask(&batch, &[&self.source.name], |_| u64::MAX)?;

@@ -1,6 +1,6 @@
 //! Picks rows of a data set and decodes them for display (`docs/reference/inspect.md`).
 
-pub mod line;
+pub(crate) mod line;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -18,24 +18,24 @@ use crate::reading::shard::{RowReader, RowsError, fetch};
 
 /// Selects rows. Each field that is set must match.
 #[derive(Debug, Clone, Default)]
-pub struct Filter {
+pub(crate) struct Filter {
     /// Rows of this denoiser of the spec.
-    pub denoiser: Option<usize>,
+    pub(crate) denoiser: Option<usize>,
     /// Rows of this source.
-    pub source: Option<String>,
+    pub(crate) source: Option<String>,
     /// Rows of this line.
-    pub line: Option<u64>,
+    pub(crate) line: Option<u64>,
     /// Rows of this segment.
-    pub segment: Option<u32>,
+    pub(crate) segment: Option<u32>,
     /// Rows of this epoch.
-    pub epoch: Option<u32>,
+    pub(crate) epoch: Option<u32>,
     /// Rows with a noise span of at least this many tokens.
-    pub min_span: Option<u32>,
+    pub(crate) min_span: Option<u32>,
 }
 
 /// How many of the matching rows to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Choice {
+pub(crate) enum Choice {
     /// All rows.
     All,
     /// The first rows.
@@ -51,32 +51,32 @@ pub enum Choice {
 
 /// An example of a row.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub(crate) struct Found {
     /// 0-based row of the data set.
-    pub row: u64,
+    pub(crate) row: u64,
     /// 0-based index in the row, and the row's number of examples.
-    pub example: (usize, usize),
+    pub(crate) example: (usize, usize),
     /// Name of its source, if there is a column for it; the same for the fields below.
-    pub source: Option<String>,
+    pub(crate) source: Option<String>,
     /// 1-based line.
-    pub line: Option<i64>,
+    pub(crate) line: Option<i64>,
     /// 0-based segment.
-    pub segment: Option<i32>,
+    pub(crate) segment: Option<i32>,
     /// 0-based epoch.
-    pub epoch: Option<i32>,
+    pub(crate) epoch: Option<i32>,
     /// Its denoiser in the spec.
-    pub denoiser: Option<usize>,
+    pub(crate) denoiser: Option<usize>,
     /// Input ids: the prefix of a causal row.
-    pub inputs: Vec<i32>,
+    pub(crate) inputs: Vec<i32>,
     /// Target ids.
-    pub targets: Vec<i32>,
+    pub(crate) targets: Vec<i32>,
     /// Tokens and mask, or the law that the row breaks.
-    pub decoded: Result<Decoded, String>,
+    pub(crate) decoded: Result<Decoded, String>,
 }
 
 /// Why rows cannot be shown.
 #[derive(Debug, thiserror::Error)]
-pub enum InspectError {
+pub(crate) enum InspectError {
     /// Rows that cannot be read.
     #[error(transparent)]
     Rows(#[from] RowsError),
@@ -96,7 +96,7 @@ impl Guidance for InspectError {
 
 impl Choice {
     /// Stops after the last wanted row, if only the first ones are wanted.
-    pub fn limit<E>(
+    pub(crate) fn limit<E>(
         self,
         mut visit: impl FnMut(Vec<Found>) -> Result<ControlFlow<()>, E>,
     ) -> impl FnMut(Vec<Found>) -> Result<ControlFlow<()>, E> {
@@ -155,13 +155,13 @@ impl Filter {
 }
 
 /// Selected rows of a data set.
-pub struct Inspection<'a> {
+pub(crate) struct Inspection<'a> {
     /// The data set.
-    pub data_set: &'a DataSet,
+    pub(crate) data_set: &'a DataSet,
     /// Its manifest.
-    pub described: &'a Described,
+    pub(crate) described: &'a Described,
     /// Which rows.
-    pub filter: Filter,
+    pub(crate) filter: Filter,
 }
 
 impl Inspection<'_> {
@@ -170,7 +170,7 @@ impl Inspection<'_> {
     /// # Errors
     ///
     /// [`InspectError`] if rows cannot be read or lack what is asked for, or the error that `visit` returns.
-    pub fn visit<E: From<InspectError>>(
+    pub(crate) fn visit<E: From<InspectError>>(
         &self,
         choice: Choice,
         visit: impl FnMut(Vec<Found>) -> Result<ControlFlow<()>, E>,
@@ -270,19 +270,19 @@ impl Inspection<'_> {
 }
 
 /// A shard whose rows are read.
-pub struct ShardRows<'a> {
+pub(crate) struct ShardRows<'a> {
     /// The shard.
-    pub file: &'a Fetched,
+    pub(crate) file: &'a Fetched,
     /// Number of its first row in the data set.
-    pub first: u64,
+    pub(crate) first: u64,
     /// The spec of its rows.
-    pub spec: &'a Spec,
+    pub(crate) spec: &'a Spec,
     /// The format of its rows.
-    pub format: &'a RowFormat,
+    pub(crate) format: &'a RowFormat,
     /// What its columns allow to check.
-    pub reach: &'a Reach,
+    pub(crate) reach: &'a Reach,
     /// The filter.
-    pub filter: &'a Filter,
+    pub(crate) filter: &'a Filter,
 }
 
 impl ShardRows<'_> {
@@ -291,7 +291,7 @@ impl ShardRows<'_> {
     /// # Errors
     ///
     /// [`InspectError`] if the shard cannot be read, or the error that `visit` returns.
-    pub fn each<E: From<InspectError>>(
+    pub(crate) fn each<E: From<InspectError>>(
         &self,
         rows: Option<&BTreeSet<u64>>,
         visit: &mut impl FnMut(Vec<Found>) -> Result<ControlFlow<()>, E>,

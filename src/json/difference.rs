@@ -6,19 +6,19 @@ use serde_json::Value;
 
 /// A place where two values differ.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// `totals.rows`, `sources[a.jsonl].bytes`, `units[3]`.
-    pub path: String,
+    pub(crate) path: String,
     /// What the first value has there, if anything.
-    pub first: Option<Value>,
+    pub(crate) first: Option<Value>,
     /// What the second one has.
-    pub second: Option<Value>,
+    pub(crate) second: Option<Value>,
 }
 
 impl Difference {
     /// `` `totals.rows` is 5 in the manifest, 6 here ``, where the arguments name the two sides.
     #[must_use]
-    pub fn shown(&self, first: &str, second: &str) -> String {
+    pub(crate) fn shown(&self, first: &str, second: &str) -> String {
         let Self { path, first: old, second: new } = self;
         match (old, new) {
             (Some(old), Some(new)) => format!("`{path}` is {} {first}, but {} {second}", brief(old), brief(new)),
@@ -30,7 +30,7 @@ impl Difference {
 
 /// All differences, in the order of the first value. Lists of things with a `name` or a `path` are compared by these.
 #[must_use]
-pub fn differences(first: &Value, second: &Value) -> Vec<Difference> {
+pub(crate) fn differences(first: &Value, second: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
     differ("", Some(first), Some(second), &mut found);
     found
@@ -92,7 +92,7 @@ fn brief(value: &Value) -> String {
 
 /// An error and its causes, on one line.
 #[must_use]
-pub fn with_causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

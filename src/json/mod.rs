@@ -1,6 +1,6 @@
 //! JSON values.
 
-pub mod difference;
+pub(crate) mod difference;
 
 use serde::Serialize;
 

@@ -17,7 +17,7 @@ const MOST_SOURCES: usize = 50;
 
 /// The text of the card.
 #[must_use]
-pub fn card(manifest: &Manifest) -> String {
+pub(crate) fn card(manifest: &Manifest) -> String {
     let mut card = head(manifest);
     card += &about(manifest);
     card += &denoisers(manifest);

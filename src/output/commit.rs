@@ -21,94 +21,94 @@ use crate::output::{OutputError, names};
 #[serde(deny_unknown_fields)]
 pub struct CommitRecord {
     /// Fingerprint of the plan.
-    pub plan: String,
+    pub(crate) plan: String,
     /// Index of the unit in the plan.
-    pub unit: usize,
+    pub(crate) unit: usize,
     /// 0-based number of the shard in the unit.
-    pub shard: usize,
+    pub(crate) shard: usize,
     /// First batch of the shard.
-    pub first_batch: u64,
+    pub(crate) first_batch: u64,
     /// One past its last batch.
-    pub end_batch: u64,
+    pub(crate) end_batch: u64,
     /// Whether this shard finishes the unit.
-    pub last: bool,
+    pub(crate) last: bool,
     /// The Parquet file; `None` if its batches made no row.
-    pub file: Option<ShardFile>,
+    pub(crate) file: Option<ShardFile>,
     /// The rejected lines of its batches.
-    pub rejects: Option<RejectFiles>,
+    pub(crate) rejects: Option<RejectFiles>,
     /// The counts of its batches.
-    pub counts: Counts,
+    pub(crate) counts: Counts,
     /// Sources that ended in its batches.
-    pub finished: Vec<FinishedFile>,
+    pub(crate) finished: Vec<FinishedFile>,
     /// The reader's position after its last batch, if inside a source.
-    pub position: Option<ReaderPosition>,
+    pub(crate) position: Option<ReaderPosition>,
     /// The reader's position before the first batch, if the unit begins inside a source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub begin: Option<ReaderPosition>,
+    pub(crate) begin: Option<ReaderPosition>,
 }
 
 /// A Parquet file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ShardFile {
+pub(crate) struct ShardFile {
     /// Relative to the data set.
-    pub path: String,
+    pub(crate) path: String,
     /// Size in bytes.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// SHA-256 of its bytes.
-    pub sha256: String,
+    pub(crate) sha256: String,
     /// Number of rows.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// Number of row groups.
-    pub row_groups: u64,
+    pub(crate) row_groups: u64,
     /// Digest of its rows ([`RowsDigest`](crate::output::digest::RowsDigest)).
-    pub rows_digest: String,
+    pub(crate) rows_digest: String,
 }
 
 /// The two files that keep rejected lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RejectFiles {
+pub(crate) struct RejectFiles {
     /// The index: one JSON object a reject.
-    pub index: String,
+    pub(crate) index: String,
     /// SHA-256 of the index.
-    pub index_sha256: String,
+    pub(crate) index_sha256: String,
     /// The lines themselves, byte for byte, each followed by a line feed.
-    pub lines: String,
+    pub(crate) lines: String,
     /// SHA-256 of the lines.
-    pub lines_sha256: String,
+    pub(crate) lines_sha256: String,
     /// Number of rejects.
-    pub count: u64,
+    pub(crate) count: u64,
 }
 
 /// A source read to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct FinishedFile {
+pub(crate) struct FinishedFile {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its size on disk.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// SHA-256 of its bytes on disk.
-    pub sha256: String,
+    pub(crate) sha256: String,
 }
 
 /// A position inside a source, with a digest of the bytes that the reader had taken from the file by then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ReaderPosition {
+pub(crate) struct ReaderPosition {
     /// The source's name.
-    pub source: String,
+    pub(crate) source: String,
     /// Lines before the position.
-    pub lines: u64,
+    pub(crate) lines: u64,
     /// Bytes read of the file, read-ahead included.
-    pub file_bytes: u64,
+    pub(crate) file_bytes: u64,
     /// SHA-256 of these bytes.
-    pub file_sha256: String,
+    pub(crate) file_sha256: String,
 }
 
 /// A finished file, and its final name.
-pub type Unnamed = (TemporaryFile, String);
+pub(crate) type Unnamed = (TemporaryFile, String);
 
 impl CommitRecord {
     /// Gives the shard's files their names, then writes the record, unless another attempt has already done so.
@@ -116,7 +116,7 @@ impl CommitRecord {
     /// # Errors
     ///
     /// [`OutputError::NotDeterministic`] if another attempt wrote something else; that stays.
-    pub fn commit(&self, data_set: &DataSet, files: Vec<Unnamed>) -> Result<(), OutputError> {
+    pub(crate) fn commit(&self, data_set: &DataSet, files: Vec<Unnamed>) -> Result<(), OutputError> {
         match self.try_commit(data_set, files) {
             Ok(()) => Ok(()),
             // A faster attempt may have finished the data set and removed a file as a leftover; or a reply was lost.
@@ -194,7 +194,7 @@ impl CommitRecord {
     /// # Errors
     ///
     /// [`OutputError`] if a record cannot be read.
-    pub fn is_finished(data_set: &DataSet, unit: usize) -> Result<bool, OutputError> {
+    pub(crate) fn is_finished(data_set: &DataSet, unit: usize) -> Result<bool, OutputError> {
         Ok(is_finished(&Self::read_unit(data_set, unit)?))
     }
 
@@ -203,7 +203,7 @@ impl CommitRecord {
     /// # Errors
     ///
     /// [`OutputError`] if one cannot be read.
-    pub fn read_unit(data_set: &DataSet, unit: usize) -> Result<Vec<Self>, OutputError> {
+    pub(crate) fn read_unit(data_set: &DataSet, unit: usize) -> Result<Vec<Self>, OutputError> {
         let mut records: Vec<Self> = Vec::new();
         while !is_finished(&records) {
             let Some(record) = Self::read(data_set, unit, records.len())? else { break };
@@ -217,7 +217,7 @@ impl CommitRecord {
     /// # Errors
     ///
     /// [`OutputError`] if it cannot be read.
-    pub fn read(data_set: &DataSet, unit: usize, shard: usize) -> Result<Option<Self>, OutputError> {
+    pub(crate) fn read(data_set: &DataSet, unit: usize, shard: usize) -> Result<Option<Self>, OutputError> {
         let name = names::commit(unit, shard);
         let Some(bytes) = data_set.read(&name)? else { return Ok(None) };
         let damaged = |source| OutputError::Damaged { path: data_set.path(&name), source };
@@ -227,7 +227,7 @@ impl CommitRecord {
 
 /// Whether the records of a unit, from its first on, are all of them: the last one says so.
 #[must_use]
-pub fn is_finished(records: &[CommitRecord]) -> bool {
+pub(crate) fn is_finished(records: &[CommitRecord]) -> bool {
     records.last().is_some_and(|record| record.last)
 }
 
@@ -236,7 +236,12 @@ pub fn is_finished(records: &[CommitRecord]) -> bool {
 /// # Errors
 ///
 /// [`OutputError::ForeignRecord`] for the first record that does not.
-pub fn check_records(data_set: &DataSet, plan: &str, unit: usize, records: &[CommitRecord]) -> Result<(), OutputError> {
+pub(crate) fn check_records(
+    data_set: &DataSet,
+    plan: &str,
+    unit: usize,
+    records: &[CommitRecord],
+) -> Result<(), OutputError> {
     let mut first_batch = 0;
     for (shard, record) in records.iter().enumerate() {
         let differs = |key, found: &dyn Display, expected: &dyn Display| {

@@ -10,56 +10,56 @@ use crate::reject::Reason;
 /// The counts of a source's lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SourceCounts {
+pub(crate) struct SourceCounts {
     /// Lines, blank ones included.
-    pub lines: u64,
+    pub(crate) lines: u64,
     /// Lines of white space only, which are not records.
-    pub blank_lines: u64,
+    pub(crate) blank_lines: u64,
     /// Records that became tokens.
-    pub documents: u64,
+    pub(crate) documents: u64,
     /// Tokens of all documents.
-    pub tokens: u64,
+    pub(crate) tokens: u64,
     /// Documents of fewer than `min_segment` tokens, which make no row.
-    pub short_documents: u64,
+    pub(crate) short_documents: u64,
     /// Their tokens.
-    pub short_tokens: u64,
+    pub(crate) short_tokens: u64,
     /// Tokens outside the window of their document, or without room in the row of their record.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub left_out_tokens: u64,
+    pub(crate) left_out_tokens: u64,
     /// EOS ids put between documents.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub eos_between: u64,
+    pub(crate) eos_between: u64,
     /// Examples: masked segments.
-    pub examples: u64,
+    pub(crate) examples: u64,
     /// Rows: one for each example, or fewer where examples are packed.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// Rejected lines by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub rejects: BTreeMap<Reason, u64>,
+    pub(crate) rejects: BTreeMap<Reason, u64>,
 }
 
 /// The counts of a denoiser.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct DenoiserCounts {
+pub(crate) struct DenoiserCounts {
     /// Examples.
-    pub examples: u64,
+    pub(crate) examples: u64,
     /// Tokens of the segments: noise and kept.
-    pub tokens: u64,
+    pub(crate) tokens: u64,
     /// Tokens that are noise.
-    pub noise_tokens: u64,
+    pub(crate) noise_tokens: u64,
     /// Noise spans.
-    pub spans: u64,
+    pub(crate) spans: u64,
     /// Ids in `input_ids`.
-    pub input_ids: u64,
+    pub(crate) input_ids: u64,
     /// Ids in `labels`.
-    pub labels: u64,
+    pub(crate) labels: u64,
 }
 
 impl SourceCounts {
     /// Rejected lines, for all reasons.
     #[must_use]
-    pub fn rejected(&self) -> u64 {
+    pub(crate) fn rejected(&self) -> u64 {
         self.rejects.values().fold(0, |sum: u64, count| sum.saturating_add(*count))
     }
 }
@@ -110,21 +110,21 @@ impl AddAssign<&Self> for DenoiserCounts {
 /// Counts of sources and denoisers, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// By source name.
-    pub sources: BTreeMap<String, SourceCounts>,
+    pub(crate) sources: BTreeMap<String, SourceCounts>,
     /// By denoiser name.
-    pub denoisers: BTreeMap<String, DenoiserCounts>,
+    pub(crate) denoisers: BTreeMap<String, DenoiserCounts>,
 }
 
 impl Counts {
     /// The counts of a source, added if missing.
-    pub fn source(&mut self, name: &str) -> &mut SourceCounts {
+    pub(crate) fn source(&mut self, name: &str) -> &mut SourceCounts {
         entry(&mut self.sources, name)
     }
 
     /// The counts of a denoiser, added if missing.
-    pub fn denoiser(&mut self, name: &str) -> &mut DenoiserCounts {
+    pub(crate) fn denoiser(&mut self, name: &str) -> &mut DenoiserCounts {
         entry(&mut self.denoisers, name)
     }
 }

@@ -14,23 +14,23 @@ use crate::files::private::{Spool, new_file};
 use crate::output::faults::{Faults, Step};
 use crate::output::fetched::{Fetched, missing};
 use crate::output::names;
-pub use crate::output::names::{COMMITS, DATA, PRIVATE, REJECTS};
+pub(crate) use crate::output::names::{COMMITS, DATA, PRIVATE, REJECTS};
 use crate::output::temporary::{TemporaryFile, in_use, is_in_use, sync_folder_of};
-pub use crate::store::Created;
+pub(crate) use crate::store::Created;
 use crate::store::Location;
 
 /// The data set's plan.
-pub const PLAN: &str = ".ul2-prep/plan.json";
+pub(crate) const PLAN: &str = ".ul2-prep/plan.json";
 /// Where the sources and the tokenizer were when the plan was written: it affects no row and no digest.
-pub const INPUTS: &str = ".ul2-prep/inputs.json";
+pub(crate) const INPUTS: &str = ".ul2-prep/inputs.json";
 /// Describes what was made.
-pub const MANIFEST: &str = "manifest.json";
+pub(crate) const MANIFEST: &str = "manifest.json";
 /// The digests of all files.
-pub const SUMS: &str = "SHA256SUMS";
+pub(crate) const SUMS: &str = "SHA256SUMS";
 /// The data set card.
-pub const CARD: &str = "README.md";
+pub(crate) const CARD: &str = "README.md";
 /// An empty file, written last of all, as other tools expect.
-pub const SUCCESS: &str = "_SUCCESS";
+pub(crate) const SUCCESS: &str = "_SUCCESS";
 
 const TEMPORARY: &str = ".ul2-prep/tmp";
 
@@ -55,7 +55,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If a data set cannot be there.
-    pub fn open(place: &Location) -> io::Result<Self> {
+    pub(crate) fn open(place: &Location) -> io::Result<Self> {
         if let Location::Remote(remote) = place
             && remote.is_of_the_web()
         {
@@ -67,13 +67,13 @@ impl DataSet {
 
     /// The same data set with a deliberate fault.
     #[must_use]
-    pub fn with_faults(self, faults: Faults) -> Self {
+    pub(crate) fn with_faults(self, faults: Faults) -> Self {
         Self { faults, ..self }
     }
 
     /// Its location.
     #[must_use]
-    pub fn place(&self) -> &Location {
+    pub(crate) fn place(&self) -> &Location {
         &self.place
     }
 
@@ -82,7 +82,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If it cannot be listed.
-    pub fn is_foreign(&self) -> io::Result<bool> {
+    pub(crate) fn is_foreign(&self) -> io::Result<bool> {
         let is_empty = match &self.place {
             Location::Remote(remote) => !remote.has_any()?,
             Location::Local(dir) => match fs::read_dir(dir) {
@@ -99,7 +99,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If the store cannot be asked.
-    pub fn has_folder(&self, relative: &str) -> io::Result<bool> {
+    pub(crate) fn has_folder(&self, relative: &str) -> io::Result<bool> {
         match self.place.join(relative) {
             Location::Local(path) => Ok(path.exists()),
             Location::Remote(remote) => remote.has_any(),
@@ -108,7 +108,7 @@ impl DataSet {
 
     /// The folders of a data set that are links or files: writing or removing there would affect another place.
     #[must_use]
-    pub fn false_folders(&self) -> Vec<&'static str> {
+    pub(crate) fn false_folders(&self) -> Vec<&'static str> {
         let is_false = |folder: &&str| match self.place.join(folder) {
             Location::Local(path) => fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_dir()),
             Location::Remote(_) => false,
@@ -121,7 +121,7 @@ impl DataSet {
     /// # Errors
     ///
     /// [`ErrorKind::NotADirectory`] for the first of [`Self::false_folders`].
-    pub fn check_folders(&self) -> io::Result<()> {
+    pub(crate) fn check_folders(&self) -> io::Result<()> {
         let Some(folder) = self.false_folders().into_iter().next() else { return Ok(()) };
         let message = format!("`{}` is a link or a file, expected a folder", self.path(folder).display());
         Err(io::Error::new(ErrorKind::NotADirectory, message))
@@ -132,7 +132,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If one cannot be made.
-    pub fn create_folders(&self) -> io::Result<()> {
+    pub(crate) fn create_folders(&self) -> io::Result<()> {
         self.check_folders()?;
         // The folder that identifies a data set comes first.
         [COMMITS, TEMPORARY, DATA].into_iter().try_for_each(|folder| self.create_folder(folder))
@@ -143,7 +143,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If it cannot be created.
-    pub fn create_folder(&self, relative: &str) -> io::Result<()> {
+    pub(crate) fn create_folder(&self, relative: &str) -> io::Result<()> {
         let Location::Local(folder) = self.place.join(relative) else { return Ok(()) };
         let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
         self.faults.step(Step::BeforeCreate, relative)?;
@@ -158,7 +158,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If it cannot be synced.
-    pub fn sync_folder(&self, relative: &str) -> io::Result<()> {
+    pub(crate) fn sync_folder(&self, relative: &str) -> io::Result<()> {
         let Location::Local(folder) = self.place.join(relative) else { return Ok(()) };
         let folder = match fs::File::open(folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -173,7 +173,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If a folder cannot be synced.
-    pub fn settle(&self) -> io::Result<()> {
+    pub(crate) fn settle(&self) -> io::Result<()> {
         [DATA, REJECTS, COMMITS, PRIVATE, ""].into_iter().try_for_each(|folder| self.sync_folder(folder))?;
         // The name of the data set itself. Its parent may belong to another user.
         match self.place.local().map(sync_folder_of) {
@@ -184,7 +184,7 @@ impl DataSet {
 
     /// The path of a file of the data set, for messages; in a store, its URL.
     #[must_use]
-    pub fn path(&self, relative: &str) -> PathBuf {
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
         match &self.place {
             Location::Local(dir) => dir.join(relative),
             Location::Remote(remote) => PathBuf::from(remote.join(relative).to_string()),
@@ -193,7 +193,7 @@ impl DataSet {
 
     /// The folder of temporary files, on this machine.
     #[must_use]
-    pub fn temporary_folder(&self) -> PathBuf {
+    pub(crate) fn temporary_folder(&self) -> PathBuf {
         match self.place.join(TEMPORARY) {
             Location::Local(folder) => folder,
             Location::Remote(_) => Spool::parent(),
@@ -205,7 +205,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If it exists but cannot be read, is not a plain file, or has more bytes than such a file may have.
-    pub fn read(&self, relative: &str) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) fn read(&self, relative: &str) -> io::Result<Option<Vec<u8>>> {
         match self.place.join(relative) {
             Location::Remote(remote) => remote.read(most(relative)),
             Location::Local(path) => match bounded::read(&path, most(relative)) {
@@ -221,7 +221,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If it does not exist, or cannot be downloaded.
-    pub fn fetch(&self, relative: &str) -> io::Result<Fetched> {
+    pub(crate) fn fetch(&self, relative: &str) -> io::Result<Fetched> {
         let remote = match self.place.join(relative) {
             Location::Local(path) => return Ok(Fetched::at(path)),
             Location::Remote(remote) => remote,
@@ -243,7 +243,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If it does not exist, or cannot be downloaded.
-    pub fn open_file(&self, relative: &str) -> io::Result<fs::File> {
+    pub(crate) fn open_file(&self, relative: &str) -> io::Result<fs::File> {
         bounded::open(self.fetch(relative)?.path())
     }
 
@@ -253,7 +253,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If it does not exist, or is not a plain file.
-    pub fn size(&self, relative: &str) -> io::Result<u64> {
+    pub(crate) fn size(&self, relative: &str) -> io::Result<u64> {
         match self.place.join(relative) {
             Location::Local(path) => {
                 let metadata = fs::metadata(path)?;
@@ -271,7 +271,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If it cannot be listed.
-    pub fn sizes(&self, folder: &str) -> io::Result<BTreeMap<String, u64>> {
+    pub(crate) fn sizes(&self, folder: &str) -> io::Result<BTreeMap<String, u64>> {
         if let Location::Remote(remote) = self.place.join(folder) {
             let sizes = remote.list()?.into_iter().map(|object| (format!("{folder}/{}", object.name), object.bytes));
             return Ok(sizes.collect());
@@ -286,7 +286,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If it cannot be listed.
-    pub fn files(&self, folder: &str, deep: bool) -> io::Result<Vec<String>> {
+    pub(crate) fn files(&self, folder: &str, deep: bool) -> io::Result<Vec<String>> {
         let mut files = Vec::new();
         let path = match self.place.join(folder) {
             Location::Remote(remote) => {
@@ -317,7 +317,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If it cannot be made.
-    pub fn temporary(&self, name: &str) -> io::Result<TemporaryFile> {
+    pub(crate) fn temporary(&self, name: &str) -> io::Result<TemporaryFile> {
         let process = std::process::id();
         self.faults.step(Step::BeforeCreate, name)?;
         let (folder, is_local) = (self.temporary_folder(), self.place.local().is_some());
@@ -354,7 +354,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If a store cannot be asked.
-    pub fn has_name(&self, relative: &str) -> io::Result<bool> {
+    pub(crate) fn has_name(&self, relative: &str) -> io::Result<bool> {
         match self.place.join(relative) {
             Location::Local(path) => Ok(fs::symlink_metadata(path).is_ok()),
             Location::Remote(remote) => Ok(remote.head()?.is_some()),
@@ -366,7 +366,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If it cannot be removed.
-    pub fn remove(&self, relative: &str) -> io::Result<()> {
+    pub(crate) fn remove(&self, relative: &str) -> io::Result<()> {
         match self.place.join(relative) {
             Location::Local(path) => match fs::remove_file(path) {
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -381,7 +381,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If a folder cannot be listed.
-    pub fn unnamed(&self, units: usize, named: &BTreeSet<&str>) -> io::Result<Vec<String>> {
+    pub(crate) fn unnamed(&self, units: usize, named: &BTreeSet<&str>) -> io::Result<Vec<String>> {
         let mut unnamed = self.files(DATA, false)?;
         unnamed.extend(self.files(REJECTS, false)?);
         unnamed.retain(|name| {
@@ -396,7 +396,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If a file cannot be removed, or the folder is a link.
-    pub fn remove_temporaries(&self) -> io::Result<()> {
+    pub(crate) fn remove_temporaries(&self) -> io::Result<()> {
         let Location::Local(folder) = self.place.join(TEMPORARY) else { return Ok(()) };
         self.check_folders()?;
         let gone = |error: &io::Error| error.kind() == ErrorKind::NotFound;

@@ -24,9 +24,9 @@ const IDS_AT_ONCE: usize = 1 << 17;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExampleSize {
     /// Ids in `input_ids`.
-    pub input_ids: u64,
+    pub(crate) input_ids: u64,
     /// Ids in `labels`.
-    pub labels: u64,
+    pub(crate) labels: u64,
 }
 
 /// Values end to end; `ends` are the ends of lists or texts.
@@ -176,11 +176,11 @@ pub struct RowGroupEncoder {
 pub struct RowGroup {
     pub(super) chunks: Vec<ArrowColumnChunk>,
     /// Number of rows, at least 1.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// Encoded bytes.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// The digest of the rows.
-    pub digest: RowsDigest,
+    pub(crate) digest: RowsDigest,
 }
 
 impl RowGroup {
@@ -205,7 +205,7 @@ impl RowGroupEncoder {
     /// # Errors
     ///
     /// [`OutputError`] if Parquet refuses them.
-    pub fn new(format: RowFormat, properties: WriterPropertiesPtr) -> Result<Self, OutputError> {
+    pub(crate) fn new(format: RowFormat, properties: WriterPropertiesPtr) -> Result<Self, OutputError> {
         let schema = format.schema();
         // Column writers belong to a file; any file with these properties will do, since chunks do not depend on their
         // offset.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// How `input_ids` and `labels` are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub enum TokenEncoding {
+pub(crate) enum TokenEncoding {
     /// Four bytes an id: every reader of Parquet reads it.
     #[default]
     Plain,
@@ -83,7 +83,7 @@ pub enum CompressionError {
 
 impl Compression {
     /// The levels of Zstandard, without those below 1, which hardly compress ids.
-    pub const LEVELS: RangeInclusive<u8> = 1..=22;
+    pub(crate) const LEVELS: RangeInclusive<u8> = 1..=22;
 
     /// The default level; `docs/internals/performance.md` explains the choice.
     pub const LEVEL: u8 = 1;
@@ -165,9 +165,9 @@ impl From<Compression> for String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PageFormat {
     /// `--encoding`.
-    pub encoding: TokenEncoding,
+    pub(crate) encoding: TokenEncoding,
     /// `--compression`.
-    pub compression: Compression,
+    pub(crate) compression: Compression,
 }
 
 #[cfg(test)]

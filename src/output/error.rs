@@ -99,7 +99,7 @@ impl Guidance for OutputError {
 #[error(
     "the file system of `{folder}` has neither hard links nor a rename that replaces nothing: a data set cannot be made there"
 )]
-pub struct NoNewNames {
+pub(crate) struct NoNewNames {
     pub(super) folder: String,
     #[source]
     pub(super) cause: io::Error,
@@ -119,7 +119,7 @@ impl Guidance for NoNewNames {
 
 /// The hint for an error of the system, in a file of a data set.
 #[must_use]
-pub fn of_system(error: &io::Error) -> Option<String> {
+pub(crate) fn of_system(error: &io::Error) -> Option<String> {
     let no_new_names = error.get_ref().and_then(|inner| inner.downcast_ref::<NoNewNames>());
     no_new_names.map_or_else(|| error.hint(), NoNewNames::hint)
 }

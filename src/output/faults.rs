@@ -12,7 +12,7 @@ use std::{fmt, io};
 
 /// A step on a file's way to its final name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// Before the file is created.
     BeforeCreate,
     /// After its last byte is written, before it is synced.
@@ -42,7 +42,7 @@ impl fmt::Display for Step {
 
 /// The fault that a test asks for, if any.
 #[derive(Debug, Clone, Default)]
-pub struct Faults(Option<Arc<Planned>>);
+pub(crate) struct Faults(Option<Arc<Planned>>);
 
 #[derive(Debug)]
 struct Planned {

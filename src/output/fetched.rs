@@ -7,7 +7,7 @@ use fs_err as fs;
 
 /// A file that can be opened any number of times. A downloaded copy is removed when this is dropped.
 #[derive(Debug)]
-pub struct Fetched {
+pub(crate) struct Fetched {
     pub(super) path: PathBuf,
     pub(super) shown: PathBuf,
     pub(super) is_copy: bool,
@@ -16,19 +16,19 @@ pub struct Fetched {
 impl Fetched {
     /// A file that is already on this machine.
     #[must_use]
-    pub fn at(path: PathBuf) -> Self {
+    pub(crate) fn at(path: PathBuf) -> Self {
         Self { shown: path.clone(), path, is_copy: false }
     }
 
     /// The path to open.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The path or URL for messages.
     #[must_use]
-    pub fn shown(&self) -> &Path {
+    pub(crate) fn shown(&self) -> &Path {
         &self.shown
     }
 }

@@ -15,53 +15,54 @@ use crate::output::digest::RowsDigest;
 use crate::output::unit::{PlanParts, Unit};
 
 /// The version of the manifest's own format.
-pub const MANIFEST_VERSION: u32 = 1;
+pub(crate) const MANIFEST_VERSION: u32 = 1;
 
 /// The manifest of a finished data set (`docs/reference/manifest.md`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// [`MANIFEST_VERSION`].
-    pub manifest_version: u32,
+    #[expect(clippy::struct_field_names, reason = "a key of the file")]
+    pub(crate) manifest_version: u32,
     /// The tool's version.
-    pub tool_version: String,
+    pub(crate) tool_version: String,
     /// [`MASKING_VERSION`].
-    pub masking_version: u32,
+    pub(crate) masking_version: u32,
     /// Which code made the ids, and why. It does not affect the ids.
-    pub tokenizer_path: String,
+    pub(crate) tokenizer_path: String,
     /// Everything that decides rows.
     #[serde(deserialize_with = "crate::files::bounded::value")]
     pub spec: Value,
     /// SHA-256 of the spec.
-    pub spec_fingerprint: String,
+    pub(crate) spec_fingerprint: String,
     /// Denoisers that the vocabulary has too few sentinels for.
-    pub shortened: Vec<Shortening>,
+    pub(crate) shortened: Vec<Shortening>,
     /// The parts of the plan that decide files but no row.
-    pub plan: PlanParts,
+    pub(crate) plan: PlanParts,
     /// The sources, in the order of the plan.
-    pub sources: Vec<SourceEntry>,
+    pub(crate) sources: Vec<SourceEntry>,
     /// The shards, in the order of names.
-    pub shards: Vec<ShardFile>,
+    pub(crate) shards: Vec<ShardFile>,
     /// The files of rejects.
-    pub rejects: Vec<RejectFiles>,
+    pub(crate) rejects: Vec<RejectFiles>,
     /// The counts of each denoiser.
-    pub denoisers: BTreeMap<String, DenoiserCounts>,
+    pub(crate) denoisers: BTreeMap<String, DenoiserCounts>,
     /// Sums.
     pub totals: Totals,
 }
 
 /// A source in the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceEntry {
+pub(crate) struct SourceEntry {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its size on disk.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// SHA-256 of its bytes on disk.
-    pub sha256: String,
+    pub(crate) sha256: String,
     /// The counts of its lines. Lines, documents, tokens and rejects count one epoch; left-out tokens, examples and
     /// rows count all epochs.
     #[serde(flatten)]
-    pub counts: SourceCounts,
+    pub(crate) counts: SourceCounts,
 }
 
 /// Sums over a data set.
@@ -69,18 +70,18 @@ pub struct SourceEntry {
 pub struct Totals {
     /// Sums over the sources.
     #[serde(flatten)]
-    pub sources: SourceCounts,
+    pub(crate) sources: SourceCounts,
     /// Ids in `input_ids`.
-    pub input_ids: u64,
+    pub(crate) input_ids: u64,
     /// Ids in `labels`.
-    pub labels: u64,
+    pub(crate) labels: u64,
     /// Bytes of all shards.
-    pub shard_bytes: u64,
+    pub(crate) shard_bytes: u64,
     /// For packed rows, the share of their lengths that holds ids.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fill_rate: Option<f64>,
     /// Digest of all rows, independent of their order and the shards.
-    pub rows_digest: String,
+    pub(crate) rows_digest: String,
 }
 
 impl Manifest {
@@ -90,7 +91,7 @@ impl Manifest {
     /// # Errors
     ///
     /// [`OutputError`] if a unit is not finished or two epochs saw different sources.
-    pub fn new(
+    pub(crate) fn new(
         spec: &Spec,
         tokenizer_path: String,
         plan: PlanParts,
@@ -137,14 +138,14 @@ impl Manifest {
     }
 
     /// The paths of shards and reject files.
-    pub fn files(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
         let rejects = self.rejects.iter().flat_map(|files| [files.index.as_str(), files.lines.as_str()]);
         self.shards.iter().map(|shard| shard.path.as_str()).chain(rejects)
     }
 
     /// The manifest as JSON, as it is stored.
     #[must_use]
-    pub fn to_json(&self) -> Vec<u8> {
+    pub(crate) fn to_json(&self) -> Vec<u8> {
         to_json(self)
     }
 }

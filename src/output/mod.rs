@@ -8,31 +8,31 @@
 //! Only this module names Arrow or Parquet. A file with its final name is complete and described by a commit record
 //! (`docs/reference/format.md`).
 
-pub mod card;
+pub(crate) mod card;
 pub mod commit;
-pub mod counts;
+pub(crate) mod counts;
 pub mod data_set;
 pub mod digest;
-pub mod encode;
+pub(crate) mod encode;
 pub mod encoding;
-pub mod error;
-pub mod faults;
-pub mod fetched;
+pub(crate) mod error;
+pub(crate) mod faults;
+pub(crate) mod fetched;
 pub mod manifest;
-pub mod names;
-pub mod ours;
-pub mod publish;
-pub mod read;
-pub mod read_error;
-pub mod rebuild;
-pub mod rejects;
+pub(crate) mod names;
+pub(crate) mod ours;
+pub(crate) mod publish;
+pub(crate) mod read;
+pub(crate) mod read_error;
+pub(crate) mod rebuild;
+pub(crate) mod rejects;
 pub mod schema;
 mod shape;
-pub mod sums;
-pub mod temporary;
+pub(crate) mod sums;
+pub(crate) mod temporary;
 mod thrift;
-pub mod top_files;
-pub mod unit;
-pub mod unit_writer;
+pub(crate) mod top_files;
+pub(crate) mod unit;
+pub(crate) mod unit_writer;
 
 pub use crate::output::error::OutputError;

@@ -3,48 +3,48 @@
 //! A unit and the number of a shard in it have five digits at least, so that names sort as the rows do.
 
 /// The folder of shards, where loaders look.
-pub const DATA: &str = "data";
+pub(crate) const DATA: &str = "data";
 /// The folder of rejected lines.
-pub const REJECTS: &str = "rejects";
+pub(crate) const REJECTS: &str = "rejects";
 /// The folder of everything that loaders must not see.
-pub const PRIVATE: &str = ".ul2-prep";
+pub(crate) const PRIVATE: &str = ".ul2-prep";
 /// The commit records.
-pub const COMMITS: &str = ".ul2-prep/commits";
+pub(crate) const COMMITS: &str = ".ul2-prep/commits";
 
 /// The commit record of a shard, relative to the data set.
 #[must_use]
-pub fn commit(unit: usize, shard: usize) -> String {
+pub(crate) fn commit(unit: usize, shard: usize) -> String {
     format!("{COMMITS}/{}.json", numbers(unit, shard))
 }
 
 /// The unit and the shard of a commit record, from its path; `None` for any other path.
 #[must_use]
-pub fn of_commit(path: &str) -> Option<(usize, usize)> {
+pub(crate) fn of_commit(path: &str) -> Option<(usize, usize)> {
     parsed(path.strip_prefix(COMMITS)?.strip_prefix('/')?.strip_suffix(".json")?)
 }
 
 /// What the files of a shard and of its rejects begin with: `train-00003-00000`.
 #[must_use]
-pub fn stem(unit: usize, shard: usize) -> String {
+pub(crate) fn stem(unit: usize, shard: usize) -> String {
     format!("train-{}", numbers(unit, shard))
 }
 
 /// The unit and the shard of a file in `folder` with this ending, from its path; `None` for any other path.
 #[must_use]
-pub fn of_file(path: &str, folder: &str, ending: &str) -> Option<(usize, usize)> {
+pub(crate) fn of_file(path: &str, folder: &str, ending: &str) -> Option<(usize, usize)> {
     parsed(path.strip_prefix(folder)?.strip_prefix("/train-")?.strip_suffix(ending)?)
 }
 
 /// The unit and the shard of a shard or of its rejects, from the path of the file.
 #[must_use]
-pub fn of_any_file(path: &str) -> Option<(usize, usize)> {
+pub(crate) fn of_any_file(path: &str) -> Option<(usize, usize)> {
     let endings = [(DATA, ".parquet"), (REJECTS, ".jsonl"), (REJECTS, ".lines")];
     endings.into_iter().find_map(|(folder, ending)| of_file(path, folder, ending))
 }
 
 /// The plan of the `number`-th extension, counted from 1.
 #[must_use]
-pub fn extension(number: usize) -> String {
+pub(crate) fn extension(number: usize) -> String {
     format!("{PRIVATE}/plan-{number:05}.json")
 }
 

@@ -15,7 +15,7 @@ const TAIL: u64 = 16 << 10;
 /// # Errors
 ///
 /// If it cannot be read.
-pub fn is_shard_or_rejects(data_set: &DataSet, name: &str) -> io::Result<bool> {
+pub(crate) fn is_shard_or_rejects(data_set: &DataSet, name: &str) -> io::Result<bool> {
     let Ok(bytes) = data_set.size(name) else { return Ok(false) };
     if name.starts_with(DATA) {
         let mut file = data_set.open_file(name)?;

@@ -20,7 +20,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If it cannot be synced or named.
-    pub fn publish_new(&self, mut file: TemporaryFile, relative: &str) -> io::Result<Published> {
+    pub(crate) fn publish_new(&self, mut file: TemporaryFile, relative: &str) -> io::Result<Published> {
         let target = match self.place.join(relative) {
             Location::Local(target) => target,
             Location::Remote(remote) if remote.head()?.is_some() => return Ok(Published::Taken(file)),
@@ -53,7 +53,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If it cannot be read, written or named.
-    pub fn keep(&self, file: &fs::File, relative: &str) -> io::Result<()> {
+    pub(crate) fn keep(&self, file: &fs::File, relative: &str) -> io::Result<()> {
         if self.place.local().is_none() || is_at(file, &self.path(relative)) {
             return Ok(());
         }
@@ -68,7 +68,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If it cannot be read or synced.
-    pub fn holds(&self, relative: &str, file: &TemporaryFile) -> io::Result<bool> {
+    pub(crate) fn holds(&self, relative: &str, file: &TemporaryFile) -> io::Result<bool> {
         // A pipe and a dangling link have no size.
         if self.size(relative).ok() != Some(file.bytes) {
             return Ok(false);
@@ -88,7 +88,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If it cannot be synced or renamed.
-    pub fn publish(&self, file: TemporaryFile, relative: &str) -> io::Result<()> {
+    pub(crate) fn publish(&self, file: TemporaryFile, relative: &str) -> io::Result<()> {
         self.publish_unless(file, relative, || Ok(false))
     }
 
@@ -97,7 +97,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If it cannot be synced or renamed.
-    pub fn publish_unless<E: From<io::Error>>(
+    pub(crate) fn publish_unless<E: From<io::Error>>(
         &self,
         mut file: TemporaryFile,
         relative: &str,
@@ -126,7 +126,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If it cannot be written.
-    pub fn replace(&self, relative: &str, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn replace(&self, relative: &str, bytes: &[u8]) -> io::Result<()> {
         self.check_size(relative, bytes)?;
         let mut file = self.temporary(&relative.replace('/', "-"))?;
         file.write_all(bytes)?;
@@ -145,7 +145,7 @@ impl DataSet {
     /// # Errors
     ///
     /// If it cannot be written, or the existing file cannot be read.
-    pub fn create_only(&self, relative: &str, bytes: &[u8]) -> io::Result<Created> {
+    pub(crate) fn create_only(&self, relative: &str, bytes: &[u8]) -> io::Result<Created> {
         self.check_size(relative, bytes)?;
         if let Location::Remote(remote) = self.place.join(relative) {
             self.faults.step(Step::BeforeName, relative)?;
@@ -171,7 +171,7 @@ impl DataSet {
 
 /// The result of naming a file if the name is free.
 #[derive(Debug)]
-pub enum Published {
+pub(crate) enum Published {
     /// It has the name; on this machine it is still open.
     New(Option<fs::File>),
     /// Another file has the name; this is the temporary file.

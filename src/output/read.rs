@@ -18,7 +18,7 @@ use crate::output::schema::{Column, KEY_FINGERPRINT, KEY_SPEC, KEY_VERSION, RowF
 use crate::output::shape;
 
 /// A shard opened for reading.
-pub struct Shard {
+pub(crate) struct Shard {
     file: PlainFile,
     /// Clones of a file share its offset, so only one thread may use it at a time.
     _not_shared: PhantomData<Cell<()>>,
@@ -28,13 +28,13 @@ pub struct Shard {
 
 /// What a shard's footer records of its making.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Footer {
+pub(crate) struct Footer {
     /// The tool's version.
-    pub version: Option<String>,
+    pub(crate) version: Option<String>,
     /// The spec as JSON.
-    pub spec: Option<String>,
+    pub(crate) spec: Option<String>,
     /// Its fingerprint.
-    pub fingerprint: Option<String>,
+    pub(crate) fingerprint: Option<String>,
 }
 
 impl Shard {
@@ -43,7 +43,7 @@ impl Shard {
     /// # Errors
     ///
     /// [`ReadError`] if it is not a Parquet file.
-    pub fn open(path: &Path, format: RowFormat) -> Result<Self, ReadError> {
+    pub(crate) fn open(path: &Path, format: RowFormat) -> Result<Self, ReadError> {
         let file = bounded::open(path)?.into_file();
         shape::check_footer(&file)?;
         let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new().with_skip_arrow_metadata(true))?;
@@ -53,20 +53,20 @@ impl Shard {
 
     /// Number of rows, according to the footer.
     #[must_use]
-    pub fn rows(&self) -> u64 {
+    pub(crate) fn rows(&self) -> u64 {
         self.metadata.metadata().file_metadata().num_rows().try_into().unwrap_or_default()
     }
 
     /// Number of rows of each row group, according to the footer.
     #[must_use]
-    pub fn row_groups(&self) -> Vec<u64> {
+    pub(crate) fn row_groups(&self) -> Vec<u64> {
         let row_groups = self.metadata.metadata().row_groups().iter();
         row_groups.map(|row_group| row_group.num_rows().try_into().unwrap_or_default()).collect()
     }
 
     /// The contents of the footer.
     #[must_use]
-    pub fn footer(&self) -> Footer {
+    pub(crate) fn footer(&self) -> Footer {
         let values = self.metadata.metadata().file_metadata().key_value_metadata();
         let value = |key: &str| {
             let found = values.into_iter().flatten().find(|value| value.key == key);
@@ -81,7 +81,7 @@ impl Shard {
     /// # Errors
     ///
     /// [`ReadError`] if the format has no schema.
-    pub fn other_columns(&self) -> Result<Option<Vec<String>>, ReadError> {
+    pub(crate) fn other_columns(&self) -> Result<Option<Vec<String>>, ReadError> {
         let expected = ArrowSchemaConverter::new().convert(&self.format.schema())?;
         let found = self.metadata.metadata().file_metadata().schema_descr();
         let names = || found.root_schema().get_fields().iter().map(|field| field.name().to_owned()).collect();
@@ -93,7 +93,7 @@ impl Shard {
     /// # Errors
     ///
     /// [`ReadError`] if it cannot be read, or has what no row has; the same for each part.
-    pub fn read(&self, row_group: usize, at_once: usize) -> Result<RowParts, ReadError> {
+    pub(crate) fn read(&self, row_group: usize, at_once: usize) -> Result<RowParts, ReadError> {
         let at_once = self.check_pages(row_group, at_once)?;
         let reader = self.builder()?.with_row_groups(vec![row_group]).with_batch_size(at_once).build()?;
         Ok(RowParts { reader, format: self.format.clone() })
@@ -104,7 +104,7 @@ impl Shard {
     /// # Errors
     ///
     /// [`ReadError`] if it cannot be read.
-    pub fn first_line(&self, row_group: usize) -> Result<Option<(String, i64)>, ReadError> {
+    pub(crate) fn first_line(&self, row_group: usize) -> Result<Option<(String, i64)>, ReadError> {
         self.check_pages(row_group, 1)?;
         let names = [Column::Source.name(), Column::Line.name()];
         let mask = ProjectionMask::columns(self.metadata.parquet_schema(), names);
@@ -126,7 +126,7 @@ impl Shard {
     /// # Errors
     ///
     /// [`ReadError`] if they cannot be read.
-    pub fn encoded(&self, row_group: usize, most: usize) -> Result<Vec<u8>, ReadError> {
+    pub(crate) fn encoded(&self, row_group: usize, most: usize) -> Result<Vec<u8>, ReadError> {
         let chunks = self.metadata.metadata().row_group(row_group).columns().iter();
         let ranges: Vec<(u64, u64)> = chunks.map(parquet::file::metadata::ColumnChunkMetaData::byte_range).collect();
         let start = ranges.iter().map(|range| range.0).min().unwrap_or_default();
@@ -144,7 +144,7 @@ impl Shard {
 }
 
 /// The rows of a row group, part by part.
-pub struct RowParts {
+pub(crate) struct RowParts {
     reader: ParquetRecordBatchReader,
     format: RowFormat,
 }
@@ -159,7 +159,7 @@ impl Iterator for RowParts {
 }
 
 /// Some rows in memory.
-pub struct Rows {
+pub(crate) struct Rows {
     batch: RecordBatch,
     format: RowFormat,
 }
@@ -167,34 +167,33 @@ pub struct Rows {
 impl Rows {
     /// The number of rows.
     #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "Parquet's readers give no part without rows")]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.batch.num_rows()
     }
 
     /// A row's items in a column of 32-bit numbers: one, or a list. `None` if the format lacks the column.
     #[must_use]
-    pub fn int32(&self, column: Column, row: usize) -> Option<&[i32]> {
+    pub(crate) fn int32(&self, column: Column, row: usize) -> Option<&[i32]> {
         let (array, items) = self.items(column, row)?;
         Some(&array.as_primitive_opt::<Int32Type>()?.values()[items])
     }
 
     /// Like [`Rows::int32`], for a column of 64-bit numbers.
     #[must_use]
-    pub fn int64(&self, column: Column, row: usize) -> Option<&[i64]> {
+    pub(crate) fn int64(&self, column: Column, row: usize) -> Option<&[i64]> {
         let (array, items) = self.items(column, row)?;
         Some(&array.as_primitive_opt::<Int64Type>()?.values()[items])
     }
 
     /// Number of items that a row has in a column.
     #[must_use]
-    pub fn count(&self, column: Column, row: usize) -> Option<usize> {
+    pub(crate) fn count(&self, column: Column, row: usize) -> Option<usize> {
         self.items(column, row).map(|(_, items)| items.len())
     }
 
     /// An item of a row in a column of texts.
     #[must_use]
-    pub fn text(&self, column: Column, row: usize, item: usize) -> Option<&str> {
+    pub(crate) fn text(&self, column: Column, row: usize, item: usize) -> Option<&str> {
         let (array, items) = self.items(column, row)?;
         let place = items.start + item;
         (place < items.end).then(|| array.as_string_opt::<i32>().map(|texts| texts.value(place))).flatten()

@@ -4,7 +4,7 @@ use std::io;
 
 /// Why a shard cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum ReadError {
+pub(crate) enum ReadError {
     /// The system's reason.
     #[error(transparent)]
     Io(#[from] io::Error),

@@ -18,7 +18,7 @@ use crate::output::unit_writer::ShardOptions;
 /// # Errors
 ///
 /// [`OutputError`] if it cannot be written.
-pub fn write_aside(path: &Path, options: &ShardOptions, row_groups: Vec<RowGroup>) -> Result<(), OutputError> {
+pub(crate) fn write_aside(path: &Path, options: &ShardOptions, row_groups: Vec<RowGroup>) -> Result<(), OutputError> {
     let schema = ArrowSchemaConverter::new().convert(&options.format.schema())?;
     let file = fs::File::create(path)?;
     let mut parquet = SerializedFileWriter::new(file, schema.root_schema_ptr(), Arc::clone(&options.properties))?;
@@ -30,7 +30,7 @@ pub fn write_aside(path: &Path, options: &ShardOptions, row_groups: Vec<RowGroup
 }
 
 /// A shard that is not stored: only its size and its digest are.
-pub struct ShardAgain {
+pub(crate) struct ShardAgain {
     parquet: SerializedFileWriter<Nowhere>,
 }
 
@@ -47,7 +47,7 @@ impl ShardAgain {
     /// # Errors
     ///
     /// [`OutputError`] if Parquet refuses the format.
-    pub fn new(options: &ShardOptions) -> Result<Self, OutputError> {
+    pub(crate) fn new(options: &ShardOptions) -> Result<Self, OutputError> {
         let schema = ArrowSchemaConverter::new().convert(&options.format.schema())?;
         let nowhere = Nowhere { bytes: 0, sha256: Sha256::new(), kept: None };
         let parquet = SerializedFileWriter::new(nowhere, schema.root_schema_ptr(), Arc::clone(&options.properties))?;
@@ -59,7 +59,7 @@ impl ShardAgain {
     /// # Errors
     ///
     /// [`OutputError`] if Parquet refuses it.
-    pub fn append(&mut self, row_group: RowGroup) -> Result<(), OutputError> {
+    pub(crate) fn append(&mut self, row_group: RowGroup) -> Result<(), OutputError> {
         row_group.append_to(&mut self.parquet)
     }
 
@@ -68,7 +68,7 @@ impl ShardAgain {
     /// # Errors
     ///
     /// [`OutputError`] if the footer cannot be written.
-    pub fn finish(self) -> Result<(u64, String), OutputError> {
+    pub(crate) fn finish(self) -> Result<(u64, String), OutputError> {
         let Nowhere { bytes, sha256, .. } = self.parquet.into_inner()?;
         Ok((bytes, crate::digest::hex(&sha256.finalize())))
     }
@@ -78,7 +78,7 @@ impl ShardAgain {
     /// # Errors
     ///
     /// [`OutputError`] if Parquet refuses it.
-    pub fn encode(options: &ShardOptions, row_group: RowGroup) -> Result<Vec<u8>, OutputError> {
+    pub(crate) fn encode(options: &ShardOptions, row_group: RowGroup) -> Result<Vec<u8>, OutputError> {
         let mut shard = Self::new(options)?;
         shard.parquet.flush()?;
         shard.parquet.inner_mut().kept = Some(Vec::new());

@@ -21,7 +21,7 @@ struct IndexEntry<'a> {
 }
 
 /// Writes the rejects of a shard's batches.
-pub struct RejectWriter {
+pub(crate) struct RejectWriter {
     index: BufWriter<TemporaryFile>,
     lines: BufWriter<TemporaryFile>,
     offset: u64,
@@ -34,7 +34,7 @@ impl RejectWriter {
     /// # Errors
     ///
     /// If they cannot be created.
-    pub fn new(data_set: &DataSet) -> io::Result<Self> {
+    pub(crate) fn new(data_set: &DataSet) -> io::Result<Self> {
         Ok(Self {
             index: BufWriter::new(data_set.temporary("rejects.jsonl")?),
             lines: BufWriter::new(data_set.temporary("rejects.lines")?),
@@ -48,7 +48,7 @@ impl RejectWriter {
     /// # Errors
     ///
     /// If it cannot be written, or its bytes were spooled to disk and cannot be read.
-    pub fn add(&mut self, reject: Reject<'_>) -> io::Result<()> {
+    pub(crate) fn add(&mut self, reject: Reject<'_>) -> io::Result<()> {
         let length = match reject.bytes {
             KeptBytes::Inline(bytes) => {
                 self.lines.write_all(bytes)?;
@@ -84,7 +84,7 @@ impl RejectWriter {
     /// # Errors
     ///
     /// If they cannot be written.
-    pub fn close(self, stem: &str) -> io::Result<(RejectFiles, [Unnamed; 2])> {
+    pub(crate) fn close(self, stem: &str) -> io::Result<(RejectFiles, [Unnamed; 2])> {
         let index = self.index.into_inner().map_err(io::IntoInnerError::into_error)?;
         let lines = self.lines.into_inner().map_err(io::IntoInnerError::into_error)?;
         let files = RejectFiles {

@@ -56,7 +56,7 @@ enum Per {
 
 impl Column {
     /// All columns, in their default order.
-    pub const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::InputIds,
         Self::Labels,
         Self::AttentionMask,
@@ -74,7 +74,7 @@ impl Column {
 
     /// Its name.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::InputIds => "input_ids",
             Self::Labels => "labels",
@@ -94,7 +94,7 @@ impl Column {
 
     /// One line on its contents, for a data set card.
     #[must_use]
-    pub fn about(self) -> &'static str {
+    pub(crate) fn about(self) -> &'static str {
         match self {
             Self::InputIds => "ids that the encoder reads; of decoder-only rows the whole sequence",
             Self::Labels => "ids that are to be produced; -100 where no loss is taken",
@@ -123,7 +123,7 @@ impl Column {
     /// # Errors
     ///
     /// The first name that is not a column's.
-    pub fn all_named(names: &[String]) -> Result<Vec<Self>, &str> {
+    pub(crate) fn all_named(names: &[String]) -> Result<Vec<Self>, &str> {
         names.iter().map(|name| Self::named(name).ok_or(name.as_str())).collect()
     }
 
@@ -165,26 +165,26 @@ impl fmt::Display for Column {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowFormat {
     /// The columns, in order.
-    pub columns: Vec<Column>,
+    pub(crate) columns: Vec<Column>,
     /// Whether a row holds several examples.
-    pub packed: bool,
+    pub(crate) packed: bool,
     /// Whether a row is one sequence.
-    pub causal: bool,
+    pub(crate) causal: bool,
     /// How rows are padded, if they are.
-    pub padding: Option<Padding>,
+    pub(crate) padding: Option<Padding>,
     /// Most ids of a row under the spec: in `input_ids` and in `labels`.
     longest: (u32, u32),
 }
 
 /// Rows of fixed lengths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Padding {
+pub(crate) struct Padding {
     /// The pad id.
-    pub pad: i32,
+    pub(crate) pad: i32,
     /// Number of ids in `input_ids`.
-    pub input_ids: usize,
+    pub(crate) input_ids: usize,
     /// Number of ids in `labels`.
-    pub labels: usize,
+    pub(crate) labels: usize,
 }
 
 /// A column that the rows cannot have.
@@ -259,7 +259,7 @@ impl RowFormat {
 
     /// The columns with a value for each id.
     #[must_use]
-    pub fn id_columns(&self) -> usize {
+    pub(crate) fn id_columns(&self) -> usize {
         self.columns.iter().filter(|column| matches!(column.per(), Per::Id)).count()
     }
 
@@ -295,11 +295,11 @@ impl RowFormat {
 }
 
 /// Footer key of the tool's version.
-pub const KEY_VERSION: &str = "ul2-prep.version";
+pub(crate) const KEY_VERSION: &str = "ul2-prep.version";
 /// Footer key of the spec, as JSON.
-pub const KEY_SPEC: &str = "ul2-prep.spec";
+pub(crate) const KEY_SPEC: &str = "ul2-prep.spec";
 /// Footer key of the spec's fingerprint.
-pub const KEY_FINGERPRINT: &str = "ul2-prep.spec-fingerprint";
+pub(crate) const KEY_FINGERPRINT: &str = "ul2-prep.spec-fingerprint";
 
 /// Name of a list's items in Parquet, as its format requires.
 const ITEM: &str = "element";

@@ -11,11 +11,11 @@ use crate::output::names;
 
 /// Digests by path, in hex.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Sums(pub BTreeMap<String, String>);
+pub(crate) struct Sums(pub(crate) BTreeMap<String, String>);
 
 /// Why bytes are not valid [`Sums`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SumsError {
+pub(crate) enum SumsError {
     /// A line that is not a digest, two spaces and a path.
     #[error("line {line} is not a SHA-256 in lower-case hex, two spaces and a path")]
     Line {
@@ -33,7 +33,7 @@ pub enum SumsError {
 impl Sums {
     /// The digests of a data set: of shards and rejects from the records, of other files from their bytes.
     #[must_use]
-    pub fn new<'a>(
+    pub(crate) fn new<'a>(
         manifest: &Manifest,
         card: &str,
         plans: impl Iterator<Item = (String, Vec<u8>)>,
@@ -58,7 +58,7 @@ impl Sums {
 
     /// The text of the file.
     #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         self.0.iter().flat_map(|(path, digest)| format!("{digest}  {path}\n").into_bytes()).collect()
     }
 
@@ -67,7 +67,7 @@ impl Sums {
     /// # Errors
     ///
     /// [`SumsError`] for the first bad line.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SumsError> {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, SumsError> {
         let mut sums = BTreeMap::new();
         for (line, text) in (1..).zip(bytes.split_inclusive(|&byte| byte == b'\n')) {
             let (digest, path) = entry(text).ok_or(SumsError::Line { line })?;

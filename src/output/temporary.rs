@@ -31,7 +31,7 @@ pub(crate) fn is_in_use(file: &fs::File) -> bool {
 
 /// A file without a final name. It counts and digests what is written to it.
 #[derive(Debug)]
-pub struct TemporaryFile {
+pub(crate) struct TemporaryFile {
     pub(super) file: fs::File,
     /// The name for messages.
     pub(super) name: String,
@@ -44,13 +44,13 @@ pub struct TemporaryFile {
 impl TemporaryFile {
     /// The number of bytes written.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
     /// SHA-256 of the bytes written, in hex.
     #[must_use]
-    pub fn sha256(&self) -> String {
+    pub(crate) fn sha256(&self) -> String {
         crate::digest::hex(&self.sha256.clone().finalize())
     }
 

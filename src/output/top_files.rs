@@ -15,7 +15,7 @@ const MOST: u64 = 1 << 30;
 /// # Errors
 ///
 /// [`OutputError::InTheWay`] for the first.
-pub fn check_top(data_set: &DataSet) -> Result<(), OutputError> {
+pub(crate) fn check_top(data_set: &DataSet) -> Result<(), OutputError> {
     // Another process may write them meanwhile, so each is looked at once.
     let (sums, manifest) = (there(data_set, SUMS)?, there(data_set, MANIFEST)?);
     let (card, success) = (there(data_set, CARD)?, there(data_set, SUCCESS)?);

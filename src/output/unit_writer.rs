@@ -20,33 +20,33 @@ use crate::reject::Rejects;
 
 /// The options of every shard of a data set.
 #[derive(Clone)]
-pub struct ShardOptions {
+pub(crate) struct ShardOptions {
     /// A shard is closed before a row group that would make it larger than this.
-    pub shard_bytes: u64,
+    pub(crate) shard_bytes: u64,
     /// The form of rows.
-    pub format: RowFormat,
+    pub(crate) format: RowFormat,
     /// How rows are encoded.
-    pub properties: WriterPropertiesPtr,
+    pub(crate) properties: WriterPropertiesPtr,
 }
 
 /// A batch's contribution to its unit.
-pub struct BatchOutput {
+pub(crate) struct BatchOutput {
     /// 0-based number of the batch in the unit.
-    pub batch: u64,
+    pub(crate) batch: u64,
     /// Its rows, if there are any. They stay together: a shard ends with a batch.
-    pub row_groups: Vec<RowGroup>,
+    pub(crate) row_groups: Vec<RowGroup>,
     /// Its rejects, in the order of lines. Epochs after the first reject the same lines and do not keep them.
-    pub rejects: Rejects,
+    pub(crate) rejects: Rejects,
     /// The counts of the batch.
-    pub counts: Counts,
+    pub(crate) counts: Counts,
     /// Sources that ended in the batch.
-    pub finished: Vec<FinishedFile>,
+    pub(crate) finished: Vec<FinishedFile>,
     /// The reader's position after the batch.
-    pub position: Option<ReaderPosition>,
+    pub(crate) position: Option<ReaderPosition>,
 }
 
 /// Writes a unit.
-pub struct UnitWriter<'a> {
+pub(crate) struct UnitWriter<'a> {
     data_set: &'a DataSet,
     options: &'a ShardOptions,
     record: CommitRecord,
@@ -90,7 +90,7 @@ impl<'a> UnitWriter<'a> {
     /// # Errors
     ///
     /// [`OutputError`] if the records cannot be read.
-    pub fn resume(
+    pub(crate) fn resume(
         data_set: &'a DataSet,
         options: &'a ShardOptions,
         plan: &str,
@@ -108,7 +108,7 @@ impl<'a> UnitWriter<'a> {
     }
 
     /// Sets the reader's position before the first batch of the unit, if it is inside a source.
-    pub fn begin_at(&mut self, position: Option<ReaderPosition>) {
+    pub(crate) fn begin_at(&mut self, position: Option<ReaderPosition>) {
         if self.record.shard == 0 {
             self.record.begin.clone_from(&position);
             self.record.position = position;
@@ -120,7 +120,7 @@ impl<'a> UnitWriter<'a> {
     /// # Errors
     ///
     /// [`OutputError`] if something cannot be written.
-    pub fn append(&mut self, batch: BatchOutput) -> Result<(), OutputError> {
+    pub(crate) fn append(&mut self, batch: BatchOutput) -> Result<(), OutputError> {
         let BatchOutput { batch, row_groups, rejects, counts, finished, position } = batch;
         debug_assert_eq!(batch, self.record.end_batch, "batches come in order");
         if !row_groups.is_empty() {
@@ -159,7 +159,7 @@ impl<'a> UnitWriter<'a> {
     /// # Errors
     ///
     /// [`OutputError`] if something cannot be written.
-    pub fn finish(mut self) -> Result<(), OutputError> {
+    pub(crate) fn finish(mut self) -> Result<(), OutputError> {
         self.commit(true)
     }
 

@@ -27,7 +27,7 @@ use crate::pipeline::error::UnitError;
 type Ticket = u64;
 
 /// The state that the threads of a run share: waiting batches, finished results, free permits.
-pub struct Crew<'a, Batch, Output> {
+pub(crate) struct Crew<'a, Batch, Output> {
     desk: Mutex<Desk<Batch, Output>>,
     changed: Condvar,
     /// The number of permits.
@@ -53,7 +53,7 @@ struct Desk<Batch, Output> {
 impl<'a, Batch: Send, Output: Send> Crew<'a, Batch, Output> {
     /// A crew that does `work` on each batch. The batches in flight, of all lanes, weigh at most `permits` by `weigh`,
     /// or are one batch that weighs more; besides these, each lane has read at most one.
-    pub fn new(
+    pub(crate) fn new(
         lanes: usize,
         permits: usize,
         weigh: impl Fn(&Batch) -> usize + Sync + 'a,
@@ -74,7 +74,7 @@ impl<'a, Batch: Send, Output: Send> Crew<'a, Batch, Output> {
     /// Has the threads of `pool` do all of `units`, and returns what `unit` returns for each, in their order. The first
     /// threads are the lanes: each takes the next unit until there is none. A unit that panics returns what `panicked`
     /// returns, and its lane goes on to the next.
-    pub fn do_units<T: Send>(
+    pub(crate) fn do_units<T: Send>(
         &self,
         pool: &ThreadPool,
         units: Range<usize>,
@@ -117,7 +117,7 @@ impl<'a, Batch: Send, Output: Send> Crew<'a, Batch, Output> {
     /// # Errors
     ///
     /// The first error of the three; [`UnitError::WorkerPanicked`] if the work panics.
-    pub fn in_order(
+    pub(crate) fn in_order(
         &self,
         mut next: impl FnMut() -> Result<Option<Batch>, UnitError>,
         mut commit: impl FnMut(Output) -> Result<(), UnitError>,

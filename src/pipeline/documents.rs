@@ -13,7 +13,7 @@ use crate::tokenize::guard::guarded;
 use crate::tokenize::{Scratch, TokenizeError, Tokenizer};
 
 /// The fields of a record that hold the text and, if there is one, the label.
-pub struct Fields {
+pub(crate) struct Fields {
     text: FieldPath,
     label: Option<FieldPath>,
     end_mark: Option<String>,
@@ -22,7 +22,7 @@ pub struct Fields {
 impl Fields {
     /// The fields that a spec names.
     #[must_use]
-    pub fn new(spec: &Spec) -> Self {
+    pub(crate) fn new(spec: &Spec) -> Self {
         let fields = spec.fields();
         Self {
             text: FieldPath::new(&fields.text_field),
@@ -41,7 +41,7 @@ impl Shared {
     /// # Errors
     ///
     /// The reason for rejecting the line; `ids` is unchanged.
-    pub fn append_document(
+    pub(crate) fn append_document(
         &self,
         line: u64,
         bytes: &[u8],
@@ -59,7 +59,7 @@ impl Shared {
     /// # Errors
     ///
     /// The reason for rejecting the line, such as a label that is too long; `ids` is unchanged.
-    pub fn append_record(
+    pub(crate) fn append_record(
         &self,
         line: u64,
         bytes: &[u8],
@@ -137,7 +137,7 @@ impl Shared {
 
 /// The text without white space at its ends, and with the mark at its end if it needs one.
 #[must_use]
-pub fn with_end_mark(text: &str, mark: &str) -> String {
+pub(crate) fn with_end_mark(text: &str, mark: &str) -> String {
     let trimmed = text.trim();
     if trimmed.is_empty() || trimmed.ends_with(PUNCTUATION) { trimmed.to_owned() } else { format!("{trimmed}{mark}") }
 }
@@ -182,7 +182,7 @@ fn of_label(reason: Reason) -> Reason {
 
 /// Rejects a line of `bytes` bytes, where only `most` are allowed.
 #[must_use]
-pub fn too_long(bytes: u64, most: u64) -> Rejected {
+pub(crate) fn too_long(bytes: u64, most: u64) -> Rejected {
     Rejected::new(Reason::LineTooLong, format!("the line has {bytes} bytes, `--max-line` allows {most}"))
 }
 
@@ -201,13 +201,13 @@ pub struct Shared {
     /// Everything that decides rows.
     pub spec: Spec,
     /// The fields that hold the text and the label.
-    pub fields: Fields,
+    pub(crate) fields: Fields,
     /// Turns text into ids.
     pub tokenizer: Box<dyn Tokenizer>,
     /// Encodes rows as row groups.
     pub encoder: RowGroupEncoder,
     /// Tokenizer memory that no worker is using: at most one for each worker.
-    pub scratches: Mutex<Vec<Scratch>>,
+    pub(crate) scratches: Mutex<Vec<Scratch>>,
 }
 
 impl Shared {

@@ -13,7 +13,7 @@ use crate::reject::Reason;
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says it")]
-pub enum RunError {
+pub(crate) enum RunError {
     /// The data set's plans conflict with the plan asked for.
     #[error(transparent)]
     Plan(#[from] PlanError),

@@ -19,7 +19,7 @@ use crate::pipeline::masker::{BatchMasker, Masked};
 use crate::pipeline::reject_limit::without_documents;
 
 /// Sources that are sampled, at even distances in the order of names.
-pub const SOURCES: usize = 16;
+pub(crate) const SOURCES: usize = 16;
 
 /// Bytes of lines to mask in each sampled source.
 const MASKED: usize = 1 << 20;
@@ -33,48 +33,48 @@ const LEAST_FILE: u64 = 1 << 20;
 const MOST_TEXT: u64 = 128 << 20;
 
 /// An estimate of a run.
-pub struct Estimate {
+pub(crate) struct Estimate {
     /// The sources that were sampled.
-    pub sampled: Vec<Sampled>,
+    pub(crate) sampled: Vec<Sampled>,
     /// Number of all sources.
-    pub sources: usize,
+    pub(crate) sources: usize,
     /// Their size on disk.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// The expected numbers of all sources, and the time for one worker.
-    pub total: Forecast,
+    pub(crate) total: Forecast,
     /// Whether all lines of all sources were masked, so that only the time is a guess.
-    pub is_whole: bool,
+    pub(crate) is_whole: bool,
 }
 
 /// The estimate of one source.
-pub struct Sampled {
+pub(crate) struct Sampled {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its size on disk.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// The expected numbers.
-    pub expected: Forecast,
+    pub(crate) expected: Forecast,
 }
 
 /// Expected numbers.
 #[derive(Debug, Clone, Default)]
-pub struct Forecast {
+pub(crate) struct Forecast {
     /// Bytes of lines.
-    pub text: f64,
+    pub(crate) text: f64,
     /// Documents.
-    pub documents: f64,
+    pub(crate) documents: f64,
     /// Tokens of the documents.
-    pub tokens: f64,
+    pub(crate) tokens: f64,
     /// Rejected lines.
-    pub rejects: f64,
+    pub(crate) rejects: f64,
     /// Rows of all epochs.
-    pub rows: f64,
+    pub(crate) rows: f64,
     /// Bytes of all shards.
-    pub shard_bytes: f64,
+    pub(crate) shard_bytes: f64,
     /// Time for one worker, in seconds.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
     /// Examples and their tokens for each denoiser, in the order of the spec, in all epochs.
-    pub denoisers: Vec<(f64, f64)>,
+    pub(crate) denoisers: Vec<(f64, f64)>,
 }
 
 impl Forecast {
@@ -111,13 +111,13 @@ impl Forecast {
 }
 
 /// Makes an estimate.
-pub struct Estimator<'a> {
+pub(crate) struct Estimator<'a> {
     /// The state that workers share, for masking.
-    pub shared: &'a Shared,
+    pub(crate) shared: &'a Shared,
     /// Limits on what a source may ask for.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// A folder for lines that are too long.
-    pub spool: &'a Path,
+    pub(crate) spool: &'a Path,
 }
 
 impl Estimator<'_> {
@@ -127,7 +127,7 @@ impl Estimator<'_> {
     ///
     /// [`UnitError`] if a source cannot be read or masked, or if no masked line of it is a document: the error of the
     /// first such source by name.
-    pub fn estimate(&self, sources: &[Source], pool: &ThreadPool) -> Result<Estimate, UnitError> {
+    pub(crate) fn estimate(&self, sources: &[Source], pool: &ThreadPool) -> Result<Estimate, UnitError> {
         let some: Vec<&Source> = sources.iter().filter(|source| source.bytes > 0).collect();
         let count = some.len().min(SOURCES);
         let picked: Vec<&Source> = (0..count).map(|place| some[place * some.len() / count]).collect();

@@ -16,17 +16,17 @@ use crate::plan::chain::Plans;
 use crate::plan::state::{UnitState, records, states};
 
 /// What the end of a run needs, whichever processes made its units.
-pub struct Ending<'a> {
+pub(crate) struct Ending<'a> {
     /// The plans that it completes.
-    pub plans: &'a Plans,
+    pub(crate) plans: &'a Plans,
     /// The data set.
-    pub data_set: &'a DataSet,
+    pub(crate) data_set: &'a DataSet,
     /// Everything that decides rows.
-    pub spec: &'a Spec,
+    pub(crate) spec: &'a Spec,
     /// Which code made the ids, for the manifest.
-    pub tokenizer_path: String,
+    pub(crate) tokenizer_path: String,
     /// How many lines of a source may be rejected.
-    pub max_rejects: MaxRejects,
+    pub(crate) max_rejects: MaxRejects,
 }
 
 /// Writes the card, the digests, the manifest and the mark of success, in this order, from the commit records of all
@@ -37,7 +37,7 @@ pub struct Ending<'a> {
 /// # Errors
 ///
 /// [`RunError::Missing`] if a unit is not done; nothing is written then.
-pub fn finish(ending: &Ending<'_>) -> Result<Manifest, RunError> {
+pub(crate) fn finish(ending: &Ending<'_>) -> Result<Manifest, RunError> {
     loop {
         let extension = finished_extension(ending)?;
         let plans = extension.as_ref().unwrap_or(ending.plans);

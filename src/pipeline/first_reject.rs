@@ -26,7 +26,7 @@ pub enum First {
 impl First {
     /// The first reject of a source whose records are read by this spec.
     #[must_use]
-    pub fn new(reject: &Reject<'_>, spec: &Spec) -> Self {
+    pub(crate) fn new(reject: &Reject<'_>, spec: &Spec) -> Self {
         let fields = spec.fields();
         let field = match reject.rejected.reason {
             Reason::MissingText => Some(fields.text_field.clone()),
@@ -38,7 +38,7 @@ impl First {
 
     /// The same reject without its line, where lines are counted from another start.
     #[must_use]
-    pub fn without_line(self, source_name: &str) -> Self {
+    pub(crate) fn without_line(self, source_name: &str) -> Self {
         match self {
             Self::Seen { place: _, rejected, field } => Self::Seen { place: source_name.to_owned(), rejected, field },
             Self::Earlier => Self::Earlier,
@@ -47,7 +47,7 @@ impl First {
 
     /// The reason, if it is known.
     #[must_use]
-    pub fn reason(&self) -> Option<Reason> {
+    pub(crate) fn reason(&self) -> Option<Reason> {
         match self {
             Self::Seen { rejected, .. } => Some(rejected.reason),
             Self::Earlier => None,
@@ -83,7 +83,7 @@ impl Document {
     /// The kind of document that a rejected first record begins. `is_only` says whether it is the only record of its
     /// source.
     #[must_use]
-    pub fn begun_by(reject: &Reject<'_>, is_only: bool) -> Option<Self> {
+    pub(crate) fn begun_by(reject: &Reject<'_>, is_only: bool) -> Option<Self> {
         let mut start = Vec::new();
         match reject.bytes {
             KeptBytes::Inline(bytes) => start.extend_from_slice(&bytes[..bytes.len().min(START)]),

@@ -22,41 +22,41 @@ use crate::plan::inputs::Inputs;
 /// The state that the units of a run share.
 pub struct Job {
     /// The plans to carry out.
-    pub plans: Plans,
+    pub(crate) plans: Plans,
     /// The plan's sources, in its order, with their locations.
     pub sources: Vec<Source>,
     /// The data set to write.
-    pub data_set: DataSet,
+    pub(crate) data_set: DataSet,
     /// Where the tokenizer is, to be recorded in the data set.
-    pub inputs: Option<Inputs>,
+    pub(crate) inputs: Option<Inputs>,
     /// Options of all shards.
-    pub shard_options: ShardOptions,
+    pub(crate) shard_options: ShardOptions,
     /// The state that workers share.
     pub shared: Shared,
     /// Limits on what a source may ask for.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// How many lines of a source may be rejected.
-    pub max_rejects: MaxRejects,
+    pub(crate) max_rejects: MaxRejects,
     /// The workers: all threads of the run.
-    pub pool: ThreadPool,
+    pub(crate) pool: ThreadPool,
     /// The most that batches in flight may weigh together ([`Batch::weight`](crate::input::batch::Batch::weight)).
-    pub permits: usize,
+    pub(crate) permits: usize,
     /// The number of workers that also read and commit.
-    pub lanes: usize,
+    pub(crate) lanes: usize,
     /// Memory that batches reuse.
     pub buffers: Arc<Buffers>,
     /// How far the run is.
-    pub progress: Arc<Progress>,
+    pub(crate) progress: Arc<Progress>,
     /// The signal's number, once a signal has come.
-    pub interrupted: Arc<AtomicUsize>,
+    pub(crate) interrupted: Arc<AtomicUsize>,
     /// Set by the first unit that fails.
-    pub failed: AtomicBool,
+    pub(crate) failed: AtomicBool,
 }
 
 impl Job {
     /// The inputs of the end of the run, once its units are done.
     #[must_use]
-    pub fn ending(&self) -> Ending<'_> {
+    pub(crate) fn ending(&self) -> Ending<'_> {
         let Self { plans, data_set, shared, max_rejects, .. } = self;
         Ending {
             plans,
@@ -69,7 +69,7 @@ impl Job {
 
     /// The whole plan.
     #[must_use]
-    pub fn plan(&self) -> &Plan {
+    pub(crate) fn plan(&self) -> &Plan {
         self.plans.whole()
     }
 
@@ -78,7 +78,7 @@ impl Job {
     /// # Errors
     ///
     /// See above.
-    pub fn check_stop(&self) -> Result<(), UnitError> {
+    pub(crate) fn check_stop(&self) -> Result<(), UnitError> {
         let stop = self.interrupted.load(Ordering::Relaxed) != 0 || self.failed.load(Ordering::Relaxed);
         if stop { Err(UnitError::Stopped) } else { Ok(()) }
     }

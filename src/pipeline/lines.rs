@@ -15,21 +15,21 @@ use crate::reject::{Rejected, Rejects};
 use crate::tokenize::Scratch;
 
 /// A block: consecutive lines of one source, which alone decide its rows.
-pub struct Block<'a> {
+pub(crate) struct Block<'a> {
     /// Index of its source in the unit.
-    pub index: usize,
+    pub(crate) index: usize,
     /// The name of its source.
-    pub source: &'a str,
+    pub(crate) source: &'a str,
     /// The stream keys of its source.
-    pub keys: SourceKeys,
+    pub(crate) keys: SourceKeys,
     /// Its counts: [`Lines`] counts lines, documents and rejects; who takes the tokens counts what becomes of them.
-    pub counts: SourceCounts,
+    pub(crate) counts: SourceCounts,
     batch: &'a Batch,
     pieces: &'a [Piece],
 }
 
 /// The blocks of a batch. `names` are the sources of its unit.
-pub fn blocks<'a>(spec: &Spec, batch: &'a Batch, names: &[&'a str]) -> impl Iterator<Item = Block<'a>> {
+pub(crate) fn blocks<'a>(spec: &Spec, batch: &'a Batch, names: &[&'a str]) -> impl Iterator<Item = Block<'a>> {
     // A full block ends its batch, so the pieces of one source are one block.
     batch.pieces.chunk_by(|a, b| a.source == b.source).map(|pieces| {
         let index = pieces[0].source;
@@ -48,7 +48,7 @@ impl<'a> Block<'a> {
 }
 
 /// What a line becomes, or the lines of a block together.
-pub enum Made<'t> {
+pub(crate) enum Made<'t> {
     /// Nothing: the line with this number is blank.
     Blank(u64),
     /// A reject: the line with this number, and the reason.
@@ -60,19 +60,19 @@ pub enum Made<'t> {
 }
 
 /// Tokens to cut into segments.
-pub struct Sequence<'t> {
+pub(crate) struct Sequence<'t> {
     /// The tokens.
-    pub tokens: &'t [u32],
+    pub(crate) tokens: &'t [u32],
     /// Where the tokens of each of its lines begin, in order; there is at least one line.
-    pub lines: &'t [LineStart],
+    pub(crate) lines: &'t [LineStart],
     /// How many of the tokens are EOS between two documents.
-    pub eos_between: u64,
+    pub(crate) eos_between: u64,
 }
 
 /// The records of a block, if they have two fields.
-pub struct Records<'t> {
+pub(crate) struct Records<'t> {
     /// The different labels of the block.
-    pub choices: &'t Choices,
+    pub(crate) choices: &'t Choices,
     ids: &'t [u32],
     places: &'t [RecordPlace],
 }
@@ -87,7 +87,7 @@ struct RecordPlace {
 
 impl<'t> Records<'t> {
     /// The records in order, each with its line.
-    pub fn iter(&self) -> impl Iterator<Item = (u64, Record<'t>)> + use<'t> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, Record<'t>)> + use<'t> {
         let Self { ids, places, .. } = *self;
         places.iter().map(|RecordPlace { line, text, label, choice }| {
             let (text, label) = (&ids[text.clone()], &ids[label.clone()]);
@@ -97,10 +97,10 @@ impl<'t> Records<'t> {
 }
 
 /// Takes what the lines of a block become.
-pub type Take<'t, 'a> = dyn FnMut(&mut Block<'a>, Made<'_>) -> Result<(), UnitError> + 't;
+pub(crate) type Take<'t, 'a> = dyn FnMut(&mut Block<'a>, Made<'_>) -> Result<(), UnitError> + 't;
 
 /// Turns the lines of one batch into tokens, and keeps its rejects.
-pub struct Lines<'a, Room> {
+pub(crate) struct Lines<'a, Room> {
     shared: &'a Shared,
     epoch: u16,
     scratch: Scratch,
@@ -113,7 +113,7 @@ pub struct Lines<'a, Room> {
 impl<'a, Room: Fn(usize) -> u64> Lines<'a, Room> {
     /// The lines of a batch in this epoch. All rejects are counted; of each source at most `room` are kept, besides
     /// lines in files, which are kept if there is any room.
-    pub fn new(shared: &'a Shared, epoch: u16, room: Room) -> Self {
+    pub(crate) fn new(shared: &'a Shared, epoch: u16, room: Room) -> Self {
         Self { shared, epoch, scratch: shared.take_scratch(), room, left: 0, rejects: Rejects::default() }
     }
 
@@ -122,7 +122,7 @@ impl<'a, Room: Fn(usize) -> u64> Lines<'a, Room> {
     /// # Errors
     ///
     /// Those of `take`.
-    pub fn read(&mut self, block: &mut Block<'a>, take: &mut Take<'_, 'a>) -> Result<(), UnitError> {
+    pub(crate) fn read(&mut self, block: &mut Block<'a>, take: &mut Take<'_, 'a>) -> Result<(), UnitError> {
         self.left = (self.room)(block.index);
         let spec = &self.shared.spec;
         match spec.fields().segmenting {
@@ -134,7 +134,7 @@ impl<'a, Room: Fn(usize) -> u64> Lines<'a, Room> {
     }
 
     /// Ends the batch: counts and keeps the lines that were moved into files. Returns all rejects.
-    pub fn finish(mut self, batch: &Batch, names: &[&str], counts: &mut Counts) -> Rejects {
+    pub(crate) fn finish(mut self, batch: &Batch, names: &[&str], counts: &mut Counts) -> Rejects {
         self.shared.give_back(self.scratch);
         for LongLine { source, line, bytes, file } in &batch.long_lines {
             let of_source = counts.source(names[*source]);
@@ -253,6 +253,6 @@ impl<'a, Room: Fn(usize) -> u64> Lines<'a, Room> {
 /// The number of tokens of a sequence. A line has at most 2^30 bytes, and a token at least one.
 #[expect(clippy::cast_possible_truncation, reason = "a block has fewer than 2^31 tokens")]
 #[must_use]
-pub fn length(tokens: &[u32]) -> u32 {
+pub(crate) fn length(tokens: &[u32]) -> u32 {
     tokens.len() as u32
 }

@@ -16,11 +16,11 @@ use crate::reject::Rejects;
 /// The result of a batch.
 pub struct Masked {
     /// The rows, if there are any.
-    pub row_groups: Vec<RowGroup>,
+    pub(crate) row_groups: Vec<RowGroup>,
     /// The rejects, at most as many of each source as there is room for.
-    pub rejects: Rejects,
+    pub(crate) rejects: Rejects,
     /// The counts of the batch.
-    pub counts: Counts,
+    pub(crate) counts: Counts,
 }
 
 /// Masks the lines of one batch.

@@ -36,25 +36,25 @@ const SOURCE: u64 = 9 << 10;
 const NAME_BYTE: u64 = 18;
 
 /// Lines up to this length, a block, need no memory beyond their batch.
-pub const USUAL_LINE: u64 = BLOCK_BYTES as u64;
+pub(crate) const USUAL_LINE: u64 = BLOCK_BYTES as u64;
 
 /// The most that the batches of a run with `workers` workers weigh together: for each worker one batch in work, and one
 /// that is finished or waits.
 #[must_use]
-pub fn permits(workers: usize) -> usize {
+pub(crate) fn permits(workers: usize) -> usize {
     workers + 1
 }
 
 /// The number of workers that also read and commit. One decompresses for about eight; one more keeps them busy while a
 /// unit ends.
 #[must_use]
-pub fn lanes(workers: usize) -> usize {
+pub(crate) fn lanes(workers: usize) -> usize {
     workers.min(1 + workers.div_ceil(8))
 }
 
 /// The most bytes that a run uses, if no line has more than `line` bytes.
 #[must_use]
-pub fn most(
+pub(crate) fn most(
     spec: &Spec,
     format: &RowFormat,
     compression: Compression,

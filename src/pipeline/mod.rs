@@ -10,18 +10,18 @@
 //! [`mod@unit`] is the program itself; [`run`] runs it over the plan; [`crew`] hands batches to the workers and takes the results
 //! back in order.
 
-pub mod crew;
-pub mod documents;
-pub mod error;
-pub mod estimate;
-pub mod finish;
-pub mod first_reject;
+pub(crate) mod crew;
+pub(crate) mod documents;
+pub(crate) mod error;
+pub(crate) mod estimate;
+pub(crate) mod finish;
+pub(crate) mod first_reject;
 pub mod job;
-pub mod lines;
+pub(crate) mod lines;
 pub mod masker;
-pub mod memory;
-pub mod progress;
-pub mod reject_limit;
-pub mod row_order;
-pub mod run;
-pub mod unit;
+pub(crate) mod memory;
+pub(crate) mod progress;
+pub(crate) mod reject_limit;
+pub(crate) mod row_order;
+pub(crate) mod run;
+pub(crate) mod unit;

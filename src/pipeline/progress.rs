@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// Counters of a run. They decide no byte of the output.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub(crate) struct Progress {
     file_bytes: AtomicU64,
     text_bytes: AtomicU64,
     documents: AtomicU64,
@@ -15,22 +15,22 @@ pub struct Progress {
 
 /// The counters at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// Bytes of sources on disk.
-    pub file_bytes: u64,
+    pub(crate) file_bytes: u64,
     /// Decompressed bytes.
-    pub text_bytes: u64,
+    pub(crate) text_bytes: u64,
     /// Documents.
-    pub documents: u64,
+    pub(crate) documents: u64,
     /// Rows.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// Tokens of documents.
-    pub tokens: u64,
+    pub(crate) tokens: u64,
 }
 
 impl Progress {
     /// Adds committed work.
-    pub fn add(&self, done: Snapshot) {
+    pub(crate) fn add(&self, done: Snapshot) {
         let Snapshot { file_bytes, text_bytes, documents, rows, tokens } = done;
         self.file_bytes.fetch_add(file_bytes, Relaxed);
         self.text_bytes.fetch_add(text_bytes, Relaxed);
@@ -41,7 +41,7 @@ impl Progress {
 
     /// The counters now.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot {
             file_bytes: self.file_bytes.load(Relaxed),
             text_bytes: self.text_bytes.load(Relaxed),

@@ -22,7 +22,7 @@ pub enum MaxRejects {
 }
 
 /// Rejected lines that a share always allows, so that the first bad line does not stop a small source.
-pub const LEAST: u64 = 10;
+pub(crate) const LEAST: u64 = 10;
 
 impl Default for MaxRejects {
     fn default() -> Self {
@@ -67,7 +67,7 @@ fn estimated(lines: u64, whole: u64, read: u64) -> u64 {
 
 /// How many rejects of each source of a batch to keep: the most that can be allowed when the batch is checked, and one
 /// more. With more the run stops, so a batch of only bad lines takes little memory.
-pub fn room(max: MaxRejects, batch: &Batch, sources: &[Source], unit: Unit) -> impl Fn(usize) -> u64 + use<> {
+pub(crate) fn room(max: MaxRejects, batch: &Batch, sources: &[Source], unit: Unit) -> impl Fn(usize) -> u64 + use<> {
     let (from, to) = unit.bounds();
     let mut lines: BTreeMap<usize, u64> = BTreeMap::new();
     let pieces = batch.pieces.iter().map(|piece| (piece.source, piece.first_line + piece.lines - 1));
@@ -86,17 +86,17 @@ pub fn room(max: MaxRejects, batch: &Batch, sources: &[Source], unit: Unit) -> i
 impl MaxRejects {
     /// Whether a source may give no document at all: only if all lines of every source may be rejected.
     #[must_use]
-    pub fn allows_all(self) -> bool {
+    pub(crate) fn allows_all(self) -> bool {
         self == Self::ALL
     }
 
     /// `100%`.
-    pub const ALL: Self = Self::Share(1_000_000);
+    pub(crate) const ALL: Self = Self::Share(1_000_000);
 }
 
 /// Why a source that was read to its end cannot be used: none of its records is a document, or it is one JSON document.
 #[must_use]
-pub fn without_documents(
+pub(crate) fn without_documents(
     source: &Source,
     counts: &SourceCounts,
     first: &First,
@@ -113,7 +113,7 @@ pub fn without_documents(
 }
 
 /// Watches the rejects of a unit's sources.
-pub struct Allowance<'a> {
+pub(crate) struct Allowance<'a> {
     max: MaxRejects,
     unit: Unit,
     spec: &'a Spec,
@@ -138,12 +138,12 @@ impl Watched {
 impl<'a> Allowance<'a> {
     /// The allowance of a unit's sources, or of the unit's part of one, before any line was read.
     #[must_use]
-    pub fn new(max: MaxRejects, unit: Unit, spec: &'a Spec) -> Self {
+    pub(crate) fn new(max: MaxRejects, unit: Unit, spec: &'a Spec) -> Self {
         Self { max, unit, spec, sources: BTreeMap::new() }
     }
 
     /// Counts the lines of shards that are already committed.
-    pub fn count(&mut self, source: &str, counts: &SourceCounts) {
+    pub(crate) fn count(&mut self, source: &str, counts: &SourceCounts) {
         self.sources.entry(source.to_owned()).or_default().counts += counts;
     }
 
@@ -157,7 +157,7 @@ impl<'a> Allowance<'a> {
     ///
     /// [`UnitError::TooManyRejects`] if a source has too many; [`UnitError::NoDocument`] if a source that has ended,
     /// and is not read in parts, has only rejects; [`UnitError::OneDocument`] if it is not JSON lines at all.
-    pub fn check(&mut self, batch: &BatchOutput, sources: &[Source]) -> Result<(), UnitError> {
+    pub(crate) fn check(&mut self, batch: &BatchOutput, sources: &[Source]) -> Result<(), UnitError> {
         self.watch_rejects(batch);
         for (name, counts) in &batch.counts.sources {
             self.count(name, counts);

@@ -14,7 +14,7 @@ const RUN_IDS: u64 = 1 << 25;
 ///
 /// Rows of one example, in order, go straight into the row group. Where an example's place is known only after its run
 /// or its row group has ended, the arranger holds examples until then.
-pub struct Arranger<'a> {
+pub(crate) struct Arranger<'a> {
     spec: &'a Spec,
     encoder: &'a RowGroupEncoder,
     rows: RowGroupBuilder<'a>,
@@ -52,7 +52,7 @@ impl<'a> Arranger<'a> {
     /// # Errors
     ///
     /// [`OutputError`] if a row group cannot be begun.
-    pub fn new(spec: &'a Spec, encoder: &'a RowGroupEncoder) -> Result<Self, OutputError> {
+    pub(crate) fn new(spec: &'a Spec, encoder: &'a RowGroupEncoder) -> Result<Self, OutputError> {
         let holds = spec.fields().pack || spec.fields().shuffle;
         let (rows, held) = (encoder.start()?, holds.then(Held::default));
         Ok(Self { spec, encoder, rows, held, run_ids: 0, block_rows: 0, finished: Vec::new() })
@@ -63,7 +63,7 @@ impl<'a> Arranger<'a> {
     /// # Errors
     ///
     /// [`OutputError`] if its row cannot be encoded.
-    pub fn add(
+    pub(crate) fn add(
         &mut self,
         from: Provenance<'a>,
         encode: impl FnOnce(&mut Vec<i32>, &mut Vec<i32>) -> u32,
@@ -85,7 +85,7 @@ impl<'a> Arranger<'a> {
     }
 
     /// Ends a block. Returns the number of its rows.
-    pub fn end_block(&mut self) -> u64 {
+    pub(crate) fn end_block(&mut self) -> u64 {
         self.end_run();
         std::mem::take(&mut self.block_rows)
     }
@@ -95,7 +95,7 @@ impl<'a> Arranger<'a> {
     /// # Errors
     ///
     /// [`OutputError`] if a row cannot be encoded.
-    pub fn finish(mut self) -> Result<Vec<RowGroup>, OutputError> {
+    pub(crate) fn finish(mut self) -> Result<Vec<RowGroup>, OutputError> {
         self.end_row_group()?;
         Ok(self.finished)
     }

@@ -19,7 +19,7 @@ use crate::plan::state::committed;
 /// # Errors
 ///
 /// [`RunError`]; finished shards stay, and the same run resumes after them.
-pub fn run(job: &Job) -> Result<Manifest, RunError> {
+pub(crate) fn run(job: &Job) -> Result<Manifest, RunError> {
     job.data_set.create_folders().map_err(OutputError::from)?;
     if !job.data_set.has_name(SUMS).map_err(OutputError::from)? {
         check_top(&job.data_set)?;
@@ -38,7 +38,7 @@ pub fn run(job: &Job) -> Result<Manifest, RunError> {
 /// # Errors
 ///
 /// [`RunError`]; finished shards stay.
-pub fn run_alone(job: &Job, unit: usize) -> Result<(), RunError> {
+pub(crate) fn run_alone(job: &Job, unit: usize) -> Result<(), RunError> {
     job.data_set.create_folders().map_err(OutputError::from)?;
     job.data_set.settle().map_err(OutputError::from)?;
     run_units(job, unit..unit + 1)

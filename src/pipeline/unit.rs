@@ -19,7 +19,7 @@ use crate::pipeline::reject_limit::{Allowance, room};
 /// # Errors
 ///
 /// [`UnitError`]; the committed shards stay.
-pub fn run_unit(job: &Job, crew: &UnitCrew<'_>, index: usize) -> Result<(), UnitError> {
+pub(crate) fn run_unit(job: &Job, crew: &UnitCrew<'_>, index: usize) -> Result<(), UnitError> {
     let unit = job.plan().units[index];
     let sources = &job.sources[unit.range()];
     let may_commit = || job.plans.check_in_place(&job.data_set);
@@ -53,10 +53,10 @@ pub fn run_unit(job: &Job, crew: &UnitCrew<'_>, index: usize) -> Result<(), Unit
 }
 
 /// The threads that mask the batches of all units.
-pub type UnitCrew<'a> = Crew<'a, UnitBatch, (BatchOutput, Snapshot)>;
+pub(crate) type UnitCrew<'a> = Crew<'a, UnitBatch, (BatchOutput, Snapshot)>;
 
 /// A batch, and the index of its unit in the plan.
-pub struct UnitBatch {
+pub(crate) struct UnitBatch {
     unit: usize,
     batch: Batch,
 }
@@ -64,7 +64,7 @@ pub struct UnitBatch {
 impl UnitBatch {
     /// Its weight in permits.
     #[must_use]
-    pub fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         self.batch.weight()
     }
 }
@@ -74,7 +74,10 @@ impl UnitBatch {
 /// # Errors
 ///
 /// [`UnitError`] if the rows cannot be encoded.
-pub fn mask_batch(job: &Job, UnitBatch { unit, batch }: UnitBatch) -> Result<(BatchOutput, Snapshot), UnitError> {
+pub(crate) fn mask_batch(
+    job: &Job,
+    UnitBatch { unit, batch }: UnitBatch,
+) -> Result<(BatchOutput, Snapshot), UnitError> {
     let unit = job.plan().units[unit];
     let sources = &job.sources[unit.range()];
     let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();

@@ -32,25 +32,25 @@ struct Replaced {
 
 /// A data set that has all the sources asked for, and more from extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Covered {
+pub(crate) struct Covered {
     /// How many more sources it has.
-    pub more: usize,
+    pub(crate) more: usize,
     /// Units of these sources that are not finished.
-    pub unfinished: usize,
+    pub(crate) unfinished: usize,
 }
 
 /// How to extend a data set by new sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Extend {
+pub(crate) struct Extend {
     /// How the new sources are cut into units.
-    pub cutting: Cutting,
+    pub(crate) cutting: Cutting,
     /// What happens to an earlier extension by other sources.
-    pub earlier: Earlier,
+    pub(crate) earlier: Earlier,
 }
 
 /// What happens to an extension without any commit, if the command does not name its sources again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Earlier {
+pub(crate) enum Earlier {
     /// It is replaced: it was a mistake, as its sources are not given to be read.
     GivesWay,
     /// It stays: the plan records where its sources are.
@@ -68,7 +68,7 @@ impl Plans {
     ///
     /// [`PlanError::OtherPlan`] with all differences; [`PlanError::NothingToExtend`]; [`OutputError`] if a plan cannot
     /// be read.
-    pub fn resolve(data_set: &DataSet, asked: Plan, extend: Option<Extend>) -> Result<Self, PlanError> {
+    pub(crate) fn resolve(data_set: &DataSet, asked: Plan, extend: Option<Extend>) -> Result<Self, PlanError> {
         let mut plans = read(data_set)?;
         let stored = plans.len();
         if extend.is_some() && plans.is_empty() {
@@ -111,7 +111,7 @@ impl Plans {
     /// # Errors
     ///
     /// [`OutputError`] if a plan or a record cannot be read.
-    pub fn covering(data_set: &DataSet, asked: &Plan) -> Result<Option<Covered>, OutputError> {
+    pub(crate) fn covering(data_set: &DataSet, asked: &Plan) -> Result<Option<Covered>, OutputError> {
         let plans = read(data_set)?;
         let Some(last) = plans.last().filter(|_| plans.len() > 1) else { return Ok(None) };
         let (known, new) = last.split(asked.clone(), true);
@@ -149,38 +149,37 @@ impl Plans {
 
     /// Whether these plans replace another plan, which has no commit.
     #[must_use]
-    pub fn replace_others(&self) -> bool {
+    pub(crate) fn replace_others(&self) -> bool {
         self.replaced.is_some()
     }
 
     /// Whether none of the stored plans stays.
     #[must_use]
-    pub fn replace_all(&self) -> bool {
+    pub(crate) fn replace_all(&self) -> bool {
         self.replaced.is_some_and(|replaced| replaced.kept == 0)
     }
 
     /// The number of plans.
     #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "there is one at least")]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.chain.len()
     }
 
     /// The last plan, which has all sources and units.
     #[must_use]
-    pub fn whole(&self) -> &Plan {
+    pub(crate) fn whole(&self) -> &Plan {
         &self.chain[self.chain.len() - 1]
     }
 
     /// The fingerprint of the plan that added a unit.
     #[must_use]
-    pub fn fingerprint(&self, unit: usize) -> &str {
+    pub(crate) fn fingerprint(&self, unit: usize) -> &str {
         let plan = self.chain.iter().position(|plan| unit < plan.units.len());
         &self.fingerprints[plan.unwrap_or(self.chain.len() - 1)]
     }
 
     /// The file of each plan, relative to the data set, and its bytes.
-    pub fn files(&self) -> impl Iterator<Item = (String, Vec<u8>)> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = (String, Vec<u8>)> {
         self.chain.iter().enumerate().map(|(number, plan)| (name(number), plan.to_json()))
     }
 
@@ -189,7 +188,7 @@ impl Plans {
     /// # Errors
     ///
     /// [`PlanError::OtherPlan`] if another run wrote another one.
-    pub fn write(&self, data_set: &DataSet) -> Result<(), PlanError> {
+    pub(crate) fn write(&self, data_set: &DataSet) -> Result<(), PlanError> {
         if let Some(replaced) = self.replaced {
             self.replace(data_set, replaced)?;
         }
@@ -250,7 +249,7 @@ impl Plans {
     /// # Errors
     ///
     /// [`PlanError::NotGiven`] if one that is not given has.
-    pub fn sources(&self, given: Vec<Source>, data_set: &DataSet) -> Result<Vec<Source>, PlanError> {
+    pub(crate) fn sources(&self, given: Vec<Source>, data_set: &DataSet) -> Result<Vec<Source>, PlanError> {
         let plan = self.whole();
         let mut given: BTreeMap<String, Source> =
             given.into_iter().map(|source| (source.name.clone(), source)).collect();

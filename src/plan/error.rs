@@ -6,7 +6,7 @@ use crate::output::error::{OutputError, of_system};
 /// Why a data set's plans conflict with the plan asked for.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says it")]
-pub enum PlanError {
+pub(crate) enum PlanError {
     /// The data set in the folder has other settings.
     #[error("the data set in `{dir}` was begun with other settings: {}", differences.join("; "))]
     OtherPlan {
@@ -29,7 +29,7 @@ pub enum PlanError {
 /// Why the recorded inputs of a data set cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says it")]
-pub enum InputsError {
+pub(crate) enum InputsError {
     /// The file is not valid.
     #[error("`{path}` cannot be read: {reason}")]
     Damaged { path: String, reason: String },

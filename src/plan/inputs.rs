@@ -16,15 +16,15 @@ use crate::tokenize::file::BYTES;
 /// The locations of the tokenizer and of the sources.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Inputs {
+pub(crate) struct Inputs {
     /// The tokenizer's file or folder, or `bytes`.
-    pub tokenizer: String,
+    pub(crate) tokenizer: String,
     /// Which code makes its ids, for the manifest, so that the end of a plan needs no tokenizer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tokenizer_path: Option<String>,
+    pub(crate) tokenizer_path: Option<String>,
     /// The sources by name, if the plan was stored for units on other machines.
     #[serde(default)]
-    pub sources: BTreeMap<String, String>,
+    pub(crate) sources: BTreeMap<String, String>,
 }
 
 impl Inputs {
@@ -33,7 +33,7 @@ impl Inputs {
     /// # Errors
     ///
     /// [`InputsError`] if the file cannot be read.
-    pub fn read(data_set: &DataSet) -> Result<Option<Self>, InputsError> {
+    pub(crate) fn read(data_set: &DataSet) -> Result<Option<Self>, InputsError> {
         let Some(bytes) = data_set.read(INPUTS)? else { return Ok(None) };
         let path = || data_set.path(INPUTS).display().to_string();
         let damaged = |error: serde_json::Error| InputsError::Damaged { path: path(), reason: error.to_string() };
@@ -46,7 +46,7 @@ impl Inputs {
     /// # Errors
     ///
     /// If the file cannot be read or written.
-    pub fn note(&self, data_set: &DataSet) -> Result<(), OutputError> {
+    pub(crate) fn note(&self, data_set: &DataSet) -> Result<(), OutputError> {
         if data_set.has_name(MANIFEST)? {
             return Ok(());
         }
@@ -60,7 +60,7 @@ impl Inputs {
     /// # Errors
     ///
     /// If the file cannot be written.
-    pub fn write(&self, data_set: &DataSet) -> Result<(), OutputError> {
+    pub(crate) fn write(&self, data_set: &DataSet) -> Result<(), OutputError> {
         let bytes = to_json(self);
         if data_set.read(INPUTS)?.is_some_and(|there| there == bytes) {
             return Ok(());
@@ -75,7 +75,7 @@ impl Inputs {
 /// # Errors
 ///
 /// If its path is not UTF-8.
-pub fn noted_place(name: &str) -> Result<Option<String>, InputsError> {
+pub(crate) fn noted_place(name: &str) -> Result<Option<String>, InputsError> {
     let is_web = name.starts_with("http://") || name.starts_with("https://");
     (name != BYTES && !is_web).then(|| tokenizer_place(name)).transpose()
 }
@@ -85,7 +85,7 @@ pub fn noted_place(name: &str) -> Result<Option<String>, InputsError> {
 /// # Errors
 ///
 /// If its path is not UTF-8.
-pub fn source_place(place: &Location) -> Result<String, InputsError> {
+pub(crate) fn source_place(place: &Location) -> Result<String, InputsError> {
     match place {
         Location::Local(path) => local_place(path),
         Location::Remote(_) => Ok(place.to_string()),
@@ -97,7 +97,7 @@ pub fn source_place(place: &Location) -> Result<String, InputsError> {
 /// # Errors
 ///
 /// If its path is not UTF-8.
-pub fn tokenizer_place(name: &str) -> Result<String, InputsError> {
+pub(crate) fn tokenizer_place(name: &str) -> Result<String, InputsError> {
     if name == BYTES { Ok(name.to_owned()) } else { source_place(&Location::parse(name)?) }
 }
 

@@ -1,9 +1,9 @@
 //! The work of a run: the spec, the sources and the units, fixed before the first byte is written.
 
 pub mod chain;
-pub mod error;
-pub mod inputs;
-pub mod state;
+pub(crate) mod error;
+pub(crate) mod inputs;
+pub(crate) mod state;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -20,18 +20,18 @@ use crate::output::counts::is_zero;
 use crate::output::encoding::{Compression, PageFormat, TokenEncoding};
 use crate::output::schema::RowFormat;
 use crate::output::unit::PlanParts;
-pub use crate::output::unit::{Part, Unit};
+pub(crate) use crate::output::unit::{Part, Unit};
 
 /// The version of the plan's own format.
-pub const PLAN_VERSION: u32 = 1;
+pub(crate) const PLAN_VERSION: u32 = 1;
 
 /// How sources are cut into units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cutting {
+pub(crate) struct Cutting {
     /// Bytes on disk at which a unit ends: small neighbouring sources share one.
-    pub unit_bytes: u64,
+    pub(crate) unit_bytes: u64,
     /// Bytes on disk above which a source is divided into parts of about this size; `None` divides no source.
-    pub split: Option<u64>,
+    pub(crate) split: Option<u64>,
 }
 
 impl Default for Cutting {
@@ -50,44 +50,45 @@ const DIFFERENCES_SHOWN: usize = 20;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// [`PLAN_VERSION`].
-    pub plan_version: u32,
+    #[expect(clippy::struct_field_names, reason = "a key of the file")]
+    pub(crate) plan_version: u32,
     /// The tool's version.
-    pub tool_version: String,
+    pub(crate) tool_version: String,
     /// Everything that decides rows.
     #[serde(deserialize_with = "crate::files::bounded::value")]
     pub spec: Value,
     /// The columns of the shards.
     #[serde(deserialize_with = "crate::files::bounded::texts")]
-    pub columns: Vec<String>,
+    pub(crate) columns: Vec<String>,
     /// `--shard-size`.
-    pub shard_bytes: u64,
+    pub(crate) shard_bytes: u64,
     /// [`BLOCK_BYTES`].
-    pub batch_bytes: u64,
+    pub(crate) batch_bytes: u64,
     /// `--encoding`.
     #[serde(default = "TokenEncoding::before", skip_serializing_if = "TokenEncoding::is_before")]
-    pub encoding: TokenEncoding,
+    pub(crate) encoding: TokenEncoding,
     /// `--compression`.
     #[serde(default = "Compression::before", skip_serializing_if = "Compression::is_before")]
-    pub compression: Compression,
+    pub(crate) compression: Compression,
     /// The sources in the order of names; sources of an extension come after them.
-    pub sources: Vec<PlannedSource>,
+    pub(crate) sources: Vec<PlannedSource>,
     /// The units, epoch by epoch; units of an extension come after them.
-    pub units: Vec<Unit>,
+    pub(crate) units: Vec<Unit>,
     /// Files next to the sources that look like sources and are not. This number does not make a plan different.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub passed_over: u64,
+    pub(crate) passed_over: u64,
 }
 
 /// A source in a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedSource {
+pub(crate) struct PlannedSource {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its size on disk.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// A tag that changes with its content, if a store gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tag: Option<String>,
+    pub(crate) tag: Option<String>,
 }
 
 impl PlannedSource {
@@ -98,7 +99,7 @@ impl PlannedSource {
     /// Whether a source is the planned one, as far as the tool can tell without reading it. It may have been copied
     /// from a store to a disk, or back.
     #[must_use]
-    pub fn is(&self, other: &Self) -> bool {
+    pub(crate) fn is(&self, other: &Self) -> bool {
         let tags = self.tag.as_ref().zip(other.tag.as_ref());
         self.name == other.name && self.bytes == other.bytes && tags.is_none_or(|(tag, other)| tag == other)
     }
@@ -107,7 +108,7 @@ impl PlannedSource {
 impl Plan {
     /// The plan for these sources, sorted by name.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         spec: &Spec,
         format: &RowFormat,
         pages: PageFormat,
@@ -153,7 +154,7 @@ impl Plan {
 
     /// The plan's part of the manifest, besides spec and sources.
     #[must_use]
-    pub fn parts(&self) -> PlanParts {
+    pub(crate) fn parts(&self) -> PlanParts {
         let Self { columns, shard_bytes, batch_bytes, encoding, compression, units, passed_over, .. } = self;
         PlanParts {
             passed_over: *passed_over,
@@ -168,20 +169,20 @@ impl Plan {
 
     /// How the pages of its shards are encoded.
     #[must_use]
-    pub fn pages(&self) -> PageFormat {
+    pub(crate) fn pages(&self) -> PageFormat {
         PageFormat { encoding: self.encoding, compression: self.compression }
     }
 
     /// The plan as JSON, as it is stored.
     #[must_use]
-    pub fn to_json(&self) -> Vec<u8> {
+    pub(crate) fn to_json(&self) -> Vec<u8> {
         to_json(self)
     }
 
     /// Names the plan in commit records. It leaves out the files passed over: a folder and a glob that find the same
     /// sources give the same records.
     #[must_use]
-    pub fn fingerprint(&self) -> String {
+    pub(crate) fn fingerprint(&self) -> String {
         let json: Value = serde_json::to_value(Self { passed_over: 0, ..self.clone() }).unwrap_or_default();
         crate::digest::fingerprint(&json)
     }
@@ -189,7 +190,7 @@ impl Plan {
     /// The differences between the plan in a data set and this one, one a line: the existing value, then the one asked
     /// for.
     #[must_use]
-    pub fn differences_from(&self, existing: &Self) -> Vec<String> {
+    pub(crate) fn differences_from(&self, existing: &Self) -> Vec<String> {
         let [existing, asked] = [existing, self].map(|plan| {
             let mut json = serde_json::to_value(plan).unwrap_or_default();
             // Set even where an older plan leaves them out.
@@ -243,13 +244,13 @@ impl Plan {
 
     /// Bytes on disk that all units read.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.units.iter().map(|unit| self.unit_bytes(*unit)).sum()
     }
 
     /// Bytes on disk that a unit covers.
     #[must_use]
-    pub fn unit_bytes(&self, unit: Unit) -> u64 {
+    pub(crate) fn unit_bytes(&self, unit: Unit) -> u64 {
         let whole = self.sources[unit.range()].iter().map(|source| source.bytes).sum::<u64>();
         let (from, to) = unit.bounds();
         to.unwrap_or(whole).min(whole).saturating_sub(from)

@@ -8,7 +8,7 @@ use crate::output::{OutputError, names};
 
 /// The state of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UnitState {
+pub(crate) enum UnitState {
     /// No shard is committed.
     Missing,
     /// This many shards are committed, but not the last.
@@ -25,7 +25,7 @@ const AT_ONCE: usize = 32;
 /// # Errors
 ///
 /// [`OutputError`] if a record cannot be read.
-pub fn states(data_set: &DataSet, units: usize) -> Result<Vec<UnitState>, OutputError> {
+pub(crate) fn states(data_set: &DataSet, units: usize) -> Result<Vec<UnitState>, OutputError> {
     states_of(data_set, &committed(data_set, units)?)
 }
 
@@ -34,7 +34,7 @@ pub fn states(data_set: &DataSet, units: usize) -> Result<Vec<UnitState>, Output
 /// # Errors
 ///
 /// [`OutputError`] if a record cannot be read.
-pub fn states_of(data_set: &DataSet, shards: &[usize]) -> Result<Vec<UnitState>, OutputError> {
+pub(crate) fn states_of(data_set: &DataSet, shards: &[usize]) -> Result<Vec<UnitState>, OutputError> {
     each(data_set, shards, |(unit, shards)| {
         let Some(last) = shards.checked_sub(1) else { return Ok(UnitState::Missing) };
         let record = CommitRecord::read(data_set, unit, last)?;
@@ -47,7 +47,7 @@ pub fn states_of(data_set: &DataSet, shards: &[usize]) -> Result<Vec<UnitState>,
 /// # Errors
 ///
 /// [`OutputError`] if they cannot be listed.
-pub fn committed(data_set: &DataSet, units: usize) -> Result<Vec<usize>, OutputError> {
+pub(crate) fn committed(data_set: &DataSet, units: usize) -> Result<Vec<usize>, OutputError> {
     let mut shards = vec![0_usize; units];
     for name in data_set.files(COMMITS, false)? {
         if let Some(shards) = names::of_commit(&name).and_then(|(unit, _)| shards.get_mut(unit)) {
@@ -62,7 +62,7 @@ pub fn committed(data_set: &DataSet, units: usize) -> Result<Vec<usize>, OutputE
 /// # Errors
 ///
 /// [`OutputError`] if one cannot be read.
-pub fn records(data_set: &DataSet, units: usize) -> Result<Vec<Vec<CommitRecord>>, OutputError> {
+pub(crate) fn records(data_set: &DataSet, units: usize) -> Result<Vec<Vec<CommitRecord>>, OutputError> {
     each(data_set, &vec![(); units], |(unit, ())| CommitRecord::read_unit(data_set, unit))
 }
 
@@ -82,7 +82,7 @@ fn each<T: Sync, R: Send>(
 /// # Errors
 ///
 /// See above.
-pub fn many_at_once<T: Sync, R: Send, E: From<std::io::Error> + Send>(
+pub(crate) fn many_at_once<T: Sync, R: Send, E: From<std::io::Error> + Send>(
     of: &[T],
     job: impl Fn((usize, &T)) -> Result<R, E> + Sync + Send,
 ) -> Result<Vec<R>, E> {
@@ -93,7 +93,7 @@ pub fn many_at_once<T: Sync, R: Send, E: From<std::io::Error> + Send>(
 
 /// Sorted numbers as `0-3,7`, which Slurm accepts and people can read.
 #[must_use]
-pub fn ranges(numbers: &[usize]) -> String {
+pub(crate) fn ranges(numbers: &[usize]) -> String {
     let runs = numbers.chunk_by(|a, b| a + 1 == *b);
     let shown = runs.map(|run| match run {
         [first, .., last] => format!("{first}-{last}"),

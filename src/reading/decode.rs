@@ -9,13 +9,13 @@ use crate::output::schema::{Column, RowFormat};
 /// What the columns of a data set allow to check.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "one for each group of laws")]
-pub struct Reach {
+pub(crate) struct Reach {
     /// Examples can be told apart and turned into tokens and masks.
-    pub decodes: bool,
+    pub(crate) decodes: bool,
     /// Examples have addresses.
-    pub addresses: bool,
+    pub(crate) addresses: bool,
     /// The digest of rows can be computed.
-    pub digests: bool,
+    pub(crate) digests: bool,
     /// The ranges of ids of a packed row's examples are known.
     splits: bool,
     /// The columns missing for the first three.
@@ -25,7 +25,7 @@ pub struct Reach {
 impl Reach {
     /// What rows of this format allow to check.
     #[must_use]
-    pub fn new(spec: &Spec, format: &RowFormat) -> Self {
+    pub(crate) fn new(spec: &Spec, format: &RowFormat) -> Self {
         let lacks = |column: &Column| !format.columns.contains(column);
         let mut ids = vec![Column::InputIds, Column::Labels];
         if format.packed {
@@ -50,13 +50,13 @@ impl Reach {
     }
 
     /// The columns that are missing to take examples apart.
-    pub fn lacks_to_decode(&self) -> impl Iterator<Item = Column> {
+    pub(crate) fn lacks_to_decode(&self) -> impl Iterator<Item = Column> {
         self.missing[0].iter().copied()
     }
 
     /// A line for each group of laws that cannot be checked.
     #[must_use]
-    pub fn not_checked(&self) -> Vec<String> {
+    pub(crate) fn not_checked(&self) -> Vec<String> {
         let what = [
             "layout, tokens, lengths of segments, density and counts of examples",
             "order and uniqueness of rows",
@@ -72,32 +72,32 @@ impl Reach {
 
 /// A decoded row.
 #[derive(Debug)]
-pub struct Row<'a> {
+pub(crate) struct Row<'a> {
     /// Its source.
-    pub source: Option<&'a str>,
+    pub(crate) source: Option<&'a str>,
     /// Its epoch.
-    pub epoch: Option<i32>,
+    pub(crate) epoch: Option<i32>,
     /// Ids of `input_ids` and of `labels`, without padding.
-    pub lengths: (usize, usize),
+    pub(crate) lengths: (usize, usize),
     /// Its examples.
-    pub examples: Vec<Example<'a>>,
+    pub(crate) examples: Vec<Example<'a>>,
 }
 
 /// An example as its row holds it; without ids if the columns do not say which ids belong to it.
 #[derive(Debug)]
-pub struct Example<'a> {
+pub(crate) struct Example<'a> {
     /// Its denoiser in the spec.
-    pub denoiser: Option<usize>,
+    pub(crate) denoiser: Option<usize>,
     /// Its line.
-    pub line: Option<i64>,
+    pub(crate) line: Option<i64>,
     /// Its segment.
-    pub segment: Option<i32>,
+    pub(crate) segment: Option<i32>,
     /// Given ids of a causal row.
-    pub prefix_length: Option<u32>,
+    pub(crate) prefix_length: Option<u32>,
     /// Its part of `input_ids`.
-    pub input_ids: &'a [i32],
+    pub(crate) input_ids: &'a [i32],
     /// Its part of `labels`.
-    pub labels: &'a [i32],
+    pub(crate) labels: &'a [i32],
 }
 
 /// Decodes a row.
@@ -105,7 +105,7 @@ pub struct Example<'a> {
 /// # Errors
 ///
 /// The first law of ids, padding or packing that the row breaks.
-pub fn take_apart<'a>(
+pub(crate) fn take_apart<'a>(
     rows: &'a Rows,
     row: usize,
     spec: &Spec,
@@ -208,7 +208,7 @@ fn prefix_length(rows: &Rows, row: usize, place: usize, spec: &Spec, labels: &[i
 /// # Errors
 ///
 /// The law of the layout that the row breaks.
-pub fn sequences<'a>(example: &Example<'a>, spec: &Spec) -> Result<(&'a [i32], &'a [i32]), String> {
+pub(crate) fn sequences<'a>(example: &Example<'a>, spec: &Spec) -> Result<(&'a [i32], &'a [i32]), String> {
     match (spec.fields().causal, example.prefix_length) {
         (None, _) => Ok((example.input_ids, example.labels)),
         (Some(causal), Some(prefix)) => {
@@ -223,7 +223,7 @@ pub fn sequences<'a>(example: &Example<'a>, spec: &Spec) -> Result<(&'a [i32], &
 /// # Errors
 ///
 /// The law of the layout that the row breaks.
-pub fn tokens(example: &Example<'_>, spec: &Spec) -> Result<Decoded, String> {
+pub(crate) fn tokens(example: &Example<'_>, spec: &Spec) -> Result<Decoded, String> {
     let denoiser = example.denoiser.ok_or("the denoiser is not known")?;
     let (inputs, labels) = sequences(example, spec)?;
     decode(inputs, labels, spec.form(denoiser)).map_err(|error| error.to_string())

@@ -15,7 +15,7 @@ use crate::reading::Described;
 /// Why a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says it")]
-pub enum ManifestError {
+pub(crate) enum ManifestError {
     /// It is not JSON, or lacks something.
     #[error("cannot be read: {0}")]
     Json(serde_json::Error),
@@ -60,7 +60,7 @@ struct Versions {
 /// # Errors
 ///
 /// [`ManifestError`] if the manifest cannot be used.
-pub fn read(bytes: &[u8]) -> Result<Described, ManifestError> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Described, ManifestError> {
     let Versions { manifest_version, masking_version } = serde_json::from_slice(bytes).map_err(ManifestError::Json)?;
     if manifest_version != MANIFEST_VERSION {
         return Err(ManifestError::Version { found: manifest_version });

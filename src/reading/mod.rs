@@ -7,10 +7,10 @@
 //!
 //! [`verify`](crate::verify) uses it to check the laws of rows.
 
-pub mod decode;
-pub mod manifest;
-pub mod parts;
-pub mod shard;
+pub(crate) mod decode;
+pub(crate) mod manifest;
+pub(crate) mod parts;
+pub(crate) mod shard;
 
 use std::collections::BTreeMap;
 
@@ -21,11 +21,11 @@ use crate::output::schema::RowFormat;
 /// A consistent manifest: what a data set is checked against.
 pub struct Described {
     /// The manifest.
-    pub manifest: Manifest,
+    pub(crate) manifest: Manifest,
     /// Its spec.
-    pub spec: Spec,
+    pub(crate) spec: Spec,
     /// The format of its rows.
-    pub format: RowFormat,
+    pub(crate) format: RowFormat,
     /// The index of each source in the manifest, by name.
-    pub places: BTreeMap<String, usize>,
+    pub(crate) places: BTreeMap<String, usize>,
 }

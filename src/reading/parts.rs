@@ -4,7 +4,7 @@ use crate::denoise::{NoiseMask, RowForm, Vocabulary};
 
 /// The kind of a part of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PartKind {
+pub(crate) enum PartKind {
     /// Text that the inputs keep.
     Kept,
     /// Text that the model is to produce.
@@ -19,25 +19,25 @@ pub enum PartKind {
 
 /// Consecutive ids of one kind, as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
+pub(crate) struct Part {
     /// The kind of all its ids.
-    pub kind: PartKind,
+    pub(crate) kind: PartKind,
     /// The text of its ids.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// Turns ids into what is shown: a tokenizer's text, or their numbers.
-pub type Text<'a> = &'a dyn Fn(&[u32]) -> String;
+pub(crate) type Text<'a> = &'a dyn Fn(&[u32]) -> String;
 
 /// Ids as numbers, for when there is no tokenizer.
 #[must_use]
-pub fn numbers(ids: &[u32]) -> String {
+pub(crate) fn numbers(ids: &[u32]) -> String {
     ids.iter().flat_map(|id| [id.to_string(), " ".to_owned()]).collect()
 }
 
 /// The text of a segment, kept and noise parts by turns.
 #[must_use]
-pub fn of_segment(shown: Text<'_>, segment: &[u32], mask: &NoiseMask) -> Vec<Part> {
+pub(crate) fn of_segment(shown: Text<'_>, segment: &[u32], mask: &NoiseMask) -> Vec<Part> {
     let spans = mask.spans().iter();
     let ends = spans.flat_map(|span| [(span.start as usize, PartKind::Kept), (span.end as usize, PartKind::Noise)]);
     cut(shown, segment, ends.chain([(segment.len(), PartKind::Kept)]))
@@ -46,7 +46,7 @@ pub fn of_segment(shown: Text<'_>, segment: &[u32], mask: &NoiseMask) -> Vec<Par
 /// The text of one sequence of an example, whose ordinary ids are `ordinary`. `form` is the form of its denoiser, if
 /// known.
 #[must_use]
-pub fn of_sequence(
+pub(crate) fn of_sequence(
     shown: Text<'_>,
     ids: &[i32],
     ordinary: PartKind,
@@ -74,7 +74,7 @@ pub fn of_sequence(
 
 /// The text of all parts together.
 #[must_use]
-pub fn joined(parts: &[Part]) -> String {
+pub(crate) fn joined(parts: &[Part]) -> String {
     parts.iter().map(|part| part.text.as_str()).collect()
 }
 

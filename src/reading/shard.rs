@@ -15,7 +15,7 @@ use crate::reading::decode::{Reach, Row, take_apart};
 /// Why rows cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says it")]
-pub enum RowsError {
+pub(crate) enum RowsError {
     /// A shard that cannot be read.
     #[error("`{}` cannot be read", path.display())]
     Shard { path: PathBuf, source: ReadError },
@@ -43,7 +43,7 @@ impl Guidance for RowsError {
 /// # Errors
 ///
 /// [`RowsError`] if it cannot be fetched.
-pub fn fetch(data_set: &DataSet, name: &str) -> Result<Fetched, RowsError> {
+pub(crate) fn fetch(data_set: &DataSet, name: &str) -> Result<Fetched, RowsError> {
     data_set.fetch(name).map_err(|source| RowsError::Shard { path: data_set.path(name), source: source.into() })
 }
 
@@ -52,13 +52,13 @@ const IDS_AT_ONCE: u32 = 1 << 20;
 
 /// Rows of a spec that are in memory at once.
 #[must_use]
-pub fn rows_at_once(spec: &Spec) -> usize {
+pub(crate) fn rows_at_once(spec: &Spec) -> usize {
     let (inputs, labels) = spec.row_lengths();
     (IDS_AT_ONCE / (inputs + labels)).max(1) as usize
 }
 
 /// An open shard.
-pub struct RowReader<'a> {
+pub(crate) struct RowReader<'a> {
     path: PathBuf,
     shard: Shard,
     spec: &'a Spec,
@@ -72,7 +72,12 @@ impl<'a> RowReader<'a> {
     /// # Errors
     ///
     /// [`RowsError`] if it cannot be read, or has other columns.
-    pub fn open(file: &Fetched, spec: &'a Spec, format: &'a RowFormat, reach: &'a Reach) -> Result<Self, RowsError> {
+    pub(crate) fn open(
+        file: &Fetched,
+        spec: &'a Spec,
+        format: &'a RowFormat,
+        reach: &'a Reach,
+    ) -> Result<Self, RowsError> {
         let path = file.shown().to_owned();
         let opened = Shard::open(file.path(), format.clone());
         let checked = opened.and_then(|shard| shard.other_columns().map(|other| (shard, other)));
@@ -85,7 +90,7 @@ impl<'a> RowReader<'a> {
 
     /// Number of rows of each row group.
     #[must_use]
-    pub fn row_groups(&self) -> Vec<u64> {
+    pub(crate) fn row_groups(&self) -> Vec<u64> {
         self.shard.row_groups()
     }
 
@@ -95,7 +100,7 @@ impl<'a> RowReader<'a> {
     /// # Errors
     ///
     /// [`RowsError`] if a row cannot be read, or the error that `visit` returns.
-    pub fn visit<E: From<RowsError>>(
+    pub(crate) fn visit<E: From<RowsError>>(
         &self,
         row_group: usize,
         first: u64,

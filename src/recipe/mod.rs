@@ -21,10 +21,10 @@ use crate::files::bounded;
 use crate::guidance::Guidance;
 
 /// The default recipe.
-pub const DEFAULT: &str = "ul2r";
+pub(crate) const DEFAULT: &str = "ul2r";
 
 /// Most bytes of a recipe file.
-pub const MAX_FILE: u64 = 1 << 20;
+pub(crate) const MAX_FILE: u64 = 1 << 20;
 
 /// The built-in recipes: name and TOML text.
 pub const BUILT_IN: [(&str, &str); 20] = [
@@ -54,37 +54,37 @@ pub const BUILT_IN: [(&str, &str); 20] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
     /// The name of the built-in recipe, or of the file without `.toml`.
-    pub name: String,
+    pub(crate) name: String,
     /// The name or path for messages.
-    pub file: String,
+    pub(crate) file: String,
     /// Its top-level keys.
-    pub options: RecipeOptions,
+    pub(crate) options: RecipeOptions,
     /// The mixture.
-    pub denoisers: Vec<RecipeDenoiser>,
+    pub(crate) denoisers: Vec<RecipeDenoiser>,
     /// The 1-based lines of its top-level keys.
     key_lines: BTreeMap<String, usize>,
 }
 
 /// A denoiser as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecipeDenoiser {
+pub(crate) struct RecipeDenoiser {
     /// The denoiser, without the ids of its texts.
-    pub denoiser: Denoiser,
+    pub(crate) denoiser: Denoiser,
     /// The token at the front of the inputs.
-    pub mode_token: Option<ModeToken>,
+    pub(crate) mode_token: Option<ModeToken>,
     /// The texts of a multiple choice.
-    pub prompts: Option<Prompts>,
+    pub(crate) prompts: Option<Prompts>,
     /// 1-based line of the file where it begins.
-    pub line: usize,
+    pub(crate) line: usize,
 }
 
 /// The texts before labels and text of a multiple choice.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prompts {
+pub(crate) struct Prompts {
     /// Before the labels.
-    pub label: String,
+    pub(crate) label: String,
     /// Before the text.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// Why a recipe cannot be used.
@@ -139,50 +139,50 @@ impl Guidance for RecipeError {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "ul2-prep recipe", extend("required" = ["denoiser"]))]
-pub struct RecipeOptions {
+pub(crate) struct RecipeOptions {
     /// One line on what it is.
-    pub description: Option<String>,
+    pub(crate) description: Option<String>,
     /// Most ids of the inputs, everything included.
     #[schemars(range(min = 2, max = 131_072))]
-    pub inputs_length: Option<u32>,
+    pub(crate) inputs_length: Option<u32>,
     /// Most ids of the labels, everything included.
     #[schemars(range(min = 2, max = 131_072))]
-    pub labels_length: Option<u32>,
+    pub(crate) labels_length: Option<u32>,
     /// Most ids of a causal row. The default is both lengths together.
     #[schemars(range(min = 2, max = 262_144))]
-    pub sequence_length: Option<u32>,
+    pub(crate) sequence_length: Option<u32>,
     /// Fewest tokens of a segment, at least 2.
     #[schemars(range(min = 2, max = 131_072))]
-    pub min_segment: Option<u32>,
+    pub(crate) min_segment: Option<u32>,
     /// Which sequences EOS ends. The default is `both`, in the causal layout `labels`.
-    pub eos: Option<EosPolicy>,
+    pub(crate) eos: Option<EosPolicy>,
     /// Sentinel names, or patterns with `{n}`, in their order of use.
-    pub sentinels: Option<Vec<String>>,
+    pub(crate) sentinels: Option<Vec<String>>,
     /// Whether inputs and labels are two sequences or one.
-    pub layout: Option<RowLayout>,
+    pub(crate) layout: Option<RowLayout>,
     /// Which ids of a causal row the loss is taken on.
     #[serde(default)]
-    pub loss: Loss,
+    pub(crate) loss: Loss,
     /// The token between the prefix and the targets of a causal row, by name.
-    pub separator: Option<String>,
+    pub(crate) separator: Option<String>,
     /// What is cut into segments.
     #[serde(default)]
-    pub segmenting: Segmenting,
+    pub(crate) segmenting: Segmenting,
     /// Whether a row holds several examples.
     #[serde(default)]
-    pub pack: bool,
+    pub(crate) pack: bool,
     /// Whether the rows of a batch change places.
     #[serde(default)]
-    pub shuffle: bool,
+    pub(crate) shuffle: bool,
     /// Whether rows are filled up to their lengths.
     #[serde(default)]
-    pub pad: bool,
+    pub(crate) pad: bool,
     /// The field of a record that holds the text; `a.b` for a nested one.
-    pub text_field: Option<String>,
+    pub(crate) text_field: Option<String>,
     /// The field that holds the label, in records of two fields.
-    pub label_field: Option<String>,
+    pub(crate) label_field: Option<String>,
     /// The mark that ends texts and labels of two-field records without punctuation at their end. White space at both ends is removed.
-    pub end_mark: Option<String>,
+    pub(crate) end_mark: Option<String>,
     /// The mixture: each segment gets one of these.
     #[serde(default)]
     #[schemars(with = "Vec<DenoiserTable>", length(min = 1))]
@@ -192,7 +192,7 @@ pub struct RecipeOptions {
 /// What inputs and labels become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub enum RowLayout {
+pub(crate) enum RowLayout {
     /// Two sequences, for an encoder and a decoder.
     #[default]
     EncoderDecoder,
@@ -203,7 +203,7 @@ pub enum RowLayout {
 /// The token at the front of the inputs: a text, or an id.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a text or an id")]
-pub enum ModeToken {
+pub(crate) enum ModeToken {
     /// One id if the tokenizer has an added token of that name, else the ids of the text.
     Text(String),
     /// That id.
@@ -293,7 +293,7 @@ impl Recipe {
     /// # Errors
     ///
     /// [`RecipeError`] if there is none or something in it is wrong.
-    pub fn find(name_or_path: &str) -> Result<Self, RecipeError> {
+    pub(crate) fn find(name_or_path: &str) -> Result<Self, RecipeError> {
         let text = Self::text(name_or_path)?;
         let stem = Path::new(name_or_path).file_stem();
         let is_built_in = BUILT_IN.iter().any(|(name, _)| *name == name_or_path);
@@ -306,7 +306,7 @@ impl Recipe {
     /// # Errors
     ///
     /// [`RecipeError`] if there is none.
-    pub fn text(name_or_path: &str) -> Result<String, RecipeError> {
+    pub(crate) fn text(name_or_path: &str) -> Result<String, RecipeError> {
         if let Some((_, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
             return Ok((*text).to_owned());
         }
@@ -358,19 +358,19 @@ impl Recipe {
 
     /// The 1-based line of a top-level key; `None` if the file does not have it.
     #[must_use]
-    pub fn has(&self, key: &str) -> Option<usize> {
+    pub(crate) fn has(&self, key: &str) -> Option<usize> {
         self.key_lines.get(key).copied()
     }
 
     /// The 1-based line of a top-level key, or the first.
     #[must_use]
-    pub fn line_of(&self, key: &str) -> usize {
+    pub(crate) fn line_of(&self, key: &str) -> usize {
         self.has(key).unwrap_or(1)
     }
 
     /// The error that something at `line` is wrong.
     #[must_use]
-    pub fn error(&self, line: usize, message: String) -> RecipeError {
+    pub(crate) fn error(&self, line: usize, message: String) -> RecipeError {
         RecipeError::At { file: self.file.clone(), line, message }
     }
 }
@@ -478,7 +478,7 @@ fn whole_weight<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32
 }
 
 /// The known name nearest to a misspelled one, if it is near enough to be meant.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
     let distance = |candidate: &&str| strsim::damerau_levenshtein(&name, &candidate.to_lowercase());
     known.into_iter().min_by_key(distance).filter(|candidate| 3 * distance(candidate) <= candidate.len().max(3))

@@ -11,7 +11,7 @@ use crate::report::{counted, grouped};
 
 /// The text of the estimate: what a run would make.
 #[must_use]
-pub fn estimate(estimate: &Estimate, spec: &Spec, workers: usize) -> String {
+pub(crate) fn estimate(estimate: &Estimate, spec: &Spec, workers: usize) -> String {
     let Estimate { sampled, sources, bytes: on_disk, total, is_whole } = estimate;
     let about = |number: f64| if *is_whole { rounded(number) } else { format!("~{}", three_digits(number)) };
     let sizes = |number: f64| bytes(whole_number(number));

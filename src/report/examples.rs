@@ -12,32 +12,32 @@ use crate::reading::parts::{Part, PartKind, Text, joined, of_segment, of_sequenc
 use crate::report::terminal::{Style, View, one_line, visible};
 
 /// The texts of an example.
-pub struct Texts<'a> {
+pub(crate) struct Texts<'a> {
     /// The example.
-    pub found: &'a Found,
+    pub(crate) found: &'a Found,
     /// The spec that decided it.
-    pub spec: &'a Spec,
+    pub(crate) spec: &'a Spec,
     /// How its ids are shown.
-    pub shown: Text<'a>,
+    pub(crate) shown: Text<'a>,
 }
 
 impl Texts<'_> {
     /// The text that the example was made from; `None` if tokens and mask are not known.
     #[must_use]
-    pub fn segment(&self) -> Option<Vec<Part>> {
+    pub(crate) fn segment(&self) -> Option<Vec<Part>> {
         let decoded = self.found.decoded.as_ref().ok()?;
         Some(of_segment(self.shown, &decoded.segment, &decoded.mask))
     }
 
     /// The parts of the inputs.
     #[must_use]
-    pub fn inputs(&self) -> Vec<Part> {
+    pub(crate) fn inputs(&self) -> Vec<Part> {
         self.sequence(&self.found.inputs, PartKind::Kept)
     }
 
     /// The parts of the labels.
     #[must_use]
-    pub fn labels(&self) -> Vec<Part> {
+    pub(crate) fn labels(&self) -> Vec<Part> {
         self.sequence(&self.found.targets, PartKind::Noise)
     }
 
@@ -52,7 +52,7 @@ const LEAST_WIDTH: usize = 20;
 
 /// The examples of a row.
 #[must_use]
-pub fn row(found: &[Found], spec: &Spec, shown: Text<'_>, style: Style) -> String {
+pub(crate) fn row(found: &[Found], spec: &Spec, shown: Text<'_>, style: Style) -> String {
     let mut text = String::new();
     for example in found {
         let gap = if text.is_empty() { "" } else { "\n" };
@@ -77,7 +77,7 @@ pub fn row(found: &[Found], spec: &Spec, shown: Text<'_>, style: Style) -> Strin
 
 /// The source and the denoiser of an example.
 #[must_use]
-pub fn head(found: &Found, spec: &Spec) -> String {
+pub(crate) fn head(found: &Found, spec: &Spec) -> String {
     let Found { row, example: (place, examples), source, line, segment, epoch, denoiser, inputs, targets, .. } = found;
     let mut parts = vec![if *examples == 1 {
         format!("row {row}")
@@ -101,7 +101,7 @@ pub fn head(found: &Found, spec: &Spec) -> String {
 
 /// An example as a JSON object on one line.
 #[must_use]
-pub fn json_line(found: &Found, spec: &Spec, shown: Text<'_>) -> String {
+pub(crate) fn json_line(found: &Found, spec: &Spec, shown: Text<'_>) -> String {
     let texts = Texts { found, spec, shown };
     let denoiser = found.denoiser.map(|index| &spec.denoisers()[index].name);
     let mut object = json!({
@@ -136,7 +136,7 @@ pub fn json_line(found: &Found, spec: &Spec, shown: Text<'_>) -> String {
 
 /// The text of a segment, noise in brackets.
 #[must_use]
-pub fn marked(parts: &[Part]) -> String {
+pub(crate) fn marked(parts: &[Part]) -> String {
     joined(&with_marks(parts))
 }
 

@@ -1,32 +1,32 @@
 //! Everything that the tool prints: progress, warnings, summaries, tables, rows, errors.
 
-pub mod estimate;
-pub mod examples;
-pub mod numbers;
-pub mod page;
-pub mod plan;
+pub(crate) mod estimate;
+pub(crate) mod examples;
+pub(crate) mod numbers;
+pub(crate) mod page;
+pub(crate) mod plan;
 mod progress;
-pub mod recipes;
-pub mod run;
-pub mod stats;
-pub mod table;
-pub mod terminal;
-pub mod units;
-pub mod verification;
+pub(crate) mod recipes;
+pub(crate) mod run;
+pub(crate) mod stats;
+pub(crate) mod table;
+pub(crate) mod terminal;
+pub(crate) mod units;
+pub(crate) mod verification;
 
 use std::io::{self, Write as _};
 use std::ops::ControlFlow;
 
 use crate::denoise::TokenizerId;
 use crate::guidance::{Class, Guidance};
-pub use crate::numbers::{counted, grouped};
-pub use crate::report::progress::{ProgressReport, clear};
+pub(crate) use crate::numbers::{counted, grouped};
+pub(crate) use crate::report::progress::{ProgressReport, clear};
 use crate::report::terminal::{one_line, visible};
 
 /// Standard output is closed or full: an error of neither the data set nor the command line.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output: {0}")]
-pub struct OutputClosed(io::Error);
+pub(crate) struct OutputClosed(io::Error);
 
 impl Guidance for OutputClosed {
     fn class(&self) -> Option<Class> {
@@ -39,7 +39,7 @@ impl Guidance for OutputClosed {
 /// # Errors
 ///
 /// If it cannot be written for any other reason.
-pub fn data(text: &str) -> Result<(), OutputClosed> {
+pub(crate) fn data(text: &str) -> Result<(), OutputClosed> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -52,7 +52,7 @@ pub fn data(text: &str) -> Result<(), OutputClosed> {
 /// # Errors
 ///
 /// If it cannot be written for any other reason.
-pub fn part_of_data(text: &str) -> Result<ControlFlow<()>, OutputClosed> {
+pub(crate) fn part_of_data(text: &str) -> Result<ControlFlow<()>, OutputClosed> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
@@ -61,7 +61,7 @@ pub fn part_of_data(text: &str) -> Result<ControlFlow<()>, OutputClosed> {
 }
 
 /// Prints a message line to standard error.
-pub fn message(text: &str) {
+pub(crate) fn message(text: &str) {
     progress::clear();
     // Nowhere left to report a closed stderr.
     let _ = writeln!(io::stderr().lock(), "{}", visible(text));
@@ -76,7 +76,7 @@ pub fn failure(error: &str, hint: Option<&str>) {
 }
 
 /// Prints warnings and notes before a run.
-pub fn before(warnings: &[String], notes: &[String]) {
+pub(crate) fn before(warnings: &[String], notes: &[String]) {
     for line in remarks(warnings, notes) {
         message(&line);
     }

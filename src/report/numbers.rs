@@ -12,7 +12,7 @@ pub(crate) fn duration(seconds: f64) -> String {
 /// `1.2 GB`
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
-pub fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     match count {
         0..1_000 => format!("{count} B"),
         1_000..1_000_000 => format!("{:.1} kB", count as f64 / 1e3),

@@ -17,7 +17,7 @@ use crate::settings::masking::Masking;
 
 /// The text that `plan` prints: what a run would do.
 #[must_use]
-pub fn plan(settings: &Settings) -> String {
+pub(crate) fn plan(settings: &Settings) -> String {
     let Settings { masking, sources, passed_over, plan, .. } = settings;
     let Masking { spec, tokenizer: path, workers, .. } = masking;
     let fields = spec.fields();

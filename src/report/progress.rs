@@ -25,14 +25,14 @@ const COLUMNS: usize = 80;
 static IS_DRAWN: AtomicBool = AtomicBool::new(false);
 
 /// Clears the progress line, if one is drawn. The next update draws it again.
-pub fn clear() {
+pub(crate) fn clear() {
     if IS_DRAWN.swap(false, Ordering::Relaxed) {
         let _ = write!(io::stderr().lock(), "\r\u{1B}[K"); // nowhere left to report a closed stderr
     }
 }
 
 /// Shows how far a run is until it is dropped. None of this stays on a terminal.
-pub struct ProgressReport {
+pub(crate) struct ProgressReport {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -41,7 +41,7 @@ impl ProgressReport {
     /// Starts the display: a line that is redrawn on a terminal, timestamped lines in a log. `total` is the size of the
     /// sources on disk, in bytes.
     #[must_use]
-    pub fn start(progress: Arc<Progress>, total: u64) -> Self {
+    pub(crate) fn start(progress: Arc<Progress>, total: u64) -> Self {
         let (stop, stopped) = channel();
         let is_terminal = io::stderr().is_terminal();
         let thread = std::thread::spawn(move || {

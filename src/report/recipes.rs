@@ -12,7 +12,7 @@ use crate::settings::preview::{Left, RecipePreview, Shown, realised_density};
 
 /// The built-in recipes: what they are, and what their denoisers do with the tokenizer and the lengths asked for.
 #[must_use]
-pub fn recipes(previews: &[RecipePreview]) -> String {
+pub(crate) fn recipes(previews: &[RecipePreview]) -> String {
     let names: Vec<Vec<String>> = previews
         .iter()
         .map(|RecipePreview { recipe, .. }| {
@@ -64,7 +64,7 @@ pub fn recipes(previews: &[RecipePreview]) -> String {
 
 /// A text under each denoiser: noise in brackets, then the two sequences.
 #[must_use]
-pub fn example(shown: &[Shown]) -> String {
+pub(crate) fn example(shown: &[Shown]) -> String {
     let mut text = String::new();
     for Shown { denoiser, text: segment, inputs, labels, left } in shown {
         let gap = if text.is_empty() { "" } else { "\n" };

@@ -14,7 +14,7 @@ use crate::report::tokenizer;
 
 /// The text of the summary after a run.
 #[must_use]
-pub fn summary(manifest: &Manifest, passed_over: &[String], out: &str, elapsed: Duration) -> String {
+pub(crate) fn summary(manifest: &Manifest, passed_over: &[String], out: &str, elapsed: Duration) -> String {
     let totals = &manifest.totals;
     let sources = &totals.sources;
     let mut text = format!(

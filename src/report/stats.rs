@@ -9,7 +9,7 @@ use crate::stats::{DenoiserSummary, Lengths, Summary};
 
 /// The text that `stats` prints.
 #[must_use]
-pub fn summary(summary: &Summary) -> String {
+pub(crate) fn summary(summary: &Summary) -> String {
     let Summary {
         recipe,
         rows,
@@ -109,7 +109,7 @@ fn length_row(name: &str, lengths: &Lengths) -> Vec<String> {
 
 /// `12.3 %`
 #[must_use]
-pub fn percent(share: Option<f64>) -> String {
+pub(crate) fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", 100.0 * share))
 }
 

@@ -7,14 +7,14 @@ use crate::cli::inspect::When;
 
 /// Whether standard output is a terminal.
 #[must_use]
-pub fn is_terminal() -> bool {
+pub(crate) fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
 /// The text with escapes for everything a terminal might obey: names of files and contents of records come from other
 /// people. Line feeds stay.
 #[must_use]
-pub fn visible(text: &str) -> Cow<'_, str> {
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     // Characters that change the direction of text can make a line read differently.
     let obeyed = |letter: char| {
         (letter.is_control() && letter != '\n')
@@ -40,18 +40,18 @@ pub(crate) fn one_line(text: &str) -> String {
 
 /// How rows are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Style {
+pub(crate) struct Style {
     /// Whether parts have colours.
-    pub colour: bool,
+    pub(crate) colour: bool,
     /// Columns of a line.
-    pub width: usize,
+    pub(crate) width: usize,
     /// The view of an example.
-    pub view: View,
+    pub(crate) view: View,
 }
 
 /// How an example is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum View {
+pub(crate) enum View {
     /// Inputs above labels.
     Row,
     /// The text with its noise marked.
@@ -63,7 +63,7 @@ const WIDTH: usize = 120;
 
 /// How rows are shown.
 #[must_use]
-pub fn style(colour: When, width: Option<usize>, inline: bool) -> Style {
+pub(crate) fn style(colour: When, width: Option<usize>, inline: bool) -> Style {
     let refused = || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colour = match colour {
         When::Always => true,

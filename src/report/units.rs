@@ -7,7 +7,7 @@ use crate::report::{counted, grouped};
 
 /// The message after `plan --write`: the place of the plan, and its number of units.
 #[must_use]
-pub fn written(place: &str, units: usize) -> String {
+pub(crate) fn written(place: &str, units: usize) -> String {
     let last = units.saturating_sub(1);
     format!(
         "\nwritten: {}; each is made by\n  ul2-prep run --plan {place} --unit K    (K from 0 to {last})\nand then\n  ul2-prep finalize {place}\n",
@@ -17,7 +17,7 @@ pub fn written(place: &str, units: usize) -> String {
 
 /// The message of a resumed run, from the committed shards and the state of each unit. Empty for a new run.
 #[must_use]
-pub fn goes_on(committed: &[usize], states: &[UnitState]) -> Option<String> {
+pub(crate) fn goes_on(committed: &[usize], states: &[UnitState]) -> Option<String> {
     let units = counted(states.len() as u64, "unit");
     let done = states.iter().filter(|state| **state == UnitState::Done).count();
     let begun: Vec<usize> = committed
@@ -42,13 +42,13 @@ pub fn goes_on(committed: &[usize], states: &[UnitState]) -> Option<String> {
 
 /// The same for a single unit.
 #[must_use]
-pub fn goes_on_in_unit(committed: usize) -> Option<String> {
+pub(crate) fn goes_on_in_unit(committed: usize) -> Option<String> {
     (committed > 0).then(|| format!("note: the unit resumes after {}", counted(committed as u64, "finished shard")))
 }
 
 /// The message of a repeated command whose data set has been extended since.
 #[must_use]
-pub fn covered(out: &str, more: usize, unfinished: usize) -> String {
+pub(crate) fn covered(out: &str, more: usize, unfinished: usize) -> String {
     let more = counted(more as u64, "source");
     let mut text =
         format!("note: the data set in `{out}` has these sources, finished, and {more} by `--extend`: nothing to do");
@@ -61,7 +61,7 @@ pub fn covered(out: &str, more: usize, unfinished: usize) -> String {
 
 /// How many units are done, and which are not.
 #[must_use]
-pub fn status(states: &[UnitState]) -> String {
+pub(crate) fn status(states: &[UnitState]) -> String {
     let begun = states.iter().filter(|state| matches!(state, UnitState::Begun(_))).count();
     let missing = missing_units(states);
     let done = states.len() - missing.len();
@@ -80,7 +80,7 @@ pub fn status(states: &[UnitState]) -> String {
 
 /// The units that are not done, one a line.
 #[must_use]
-pub fn missing(states: &[UnitState]) -> String {
+pub(crate) fn missing(states: &[UnitState]) -> String {
     missing_units(states).iter().fold(String::new(), |mut text, unit| {
         let _ = writeln!(text, "{unit}");
         text
@@ -90,7 +90,7 @@ pub fn missing(states: &[UnitState]) -> String {
 /// The units that are not done as job arrays with indices below `size`: one line for each offset, with the indices to
 /// add to it.
 #[must_use]
-pub fn arrays(states: &[UnitState], size: u64) -> String {
+pub(crate) fn arrays(states: &[UnitState], size: u64) -> String {
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     let missing = missing_units(states);
     let arrays = missing.chunk_by(|a, b| a / size == b / size).map(|units| {

@@ -9,7 +9,7 @@ use crate::verify::findings::Report;
 
 /// The text that `verify` prints.
 #[must_use]
-pub fn verification(found: &Report) -> String {
+pub(crate) fn verification(found: &Report) -> String {
     let mut text = String::new();
     for line in found.lines() {
         let _ = writeln!(text, "{line}");
@@ -34,7 +34,7 @@ pub fn verification(found: &Report) -> String {
 
 /// The text that `reproduce` prints: the differences, or that there are none.
 #[must_use]
-pub fn differences(found: &[String], equal: &str) -> String {
+pub(crate) fn differences(found: &[String], equal: &str) -> String {
     if found.is_empty() {
         return format!("equal: {equal}\n");
     }
@@ -51,7 +51,7 @@ pub fn differences(found: &[String], equal: &str) -> String {
 
 /// The message that a data set made again equals the one that `version` of the tool made.
 #[must_use]
-pub fn equal(made: &Manifest, version: &str) -> String {
+pub(crate) fn equal(made: &Manifest, version: &str) -> String {
     let rows = counted(made.totals.sources.rows, "row");
     if version == made.tool_version {
         format!("{rows} in {}, byte for byte", counted(made.shards.len() as u64, "shard"))

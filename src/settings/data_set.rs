@@ -46,7 +46,7 @@ pub(crate) fn planned(manifest: &Manifest, spec: &Spec) -> Plan {
 /// # Errors
 ///
 /// If the folder holds none, or its manifest cannot be used.
-pub fn described(dir: &Location) -> Result<(DataSet, Described)> {
+pub(crate) fn described(dir: &Location) -> Result<(DataSet, Described)> {
     let data_set = existing(dir)?;
     if !is_there(&data_set, MANIFEST)? {
         let dir = dir.to_string();
@@ -115,7 +115,7 @@ pub(crate) fn given_tokenizer(
 /// # Errors
 ///
 /// If it is another tokenizer, cannot be read, or its location is not known.
-pub fn given_file(spec: &Spec, name: Option<&str>, inputs: Option<&Inputs>) -> Result<TokenizerFile> {
+pub(crate) fn given_file(spec: &Spec, name: Option<&str>, inputs: Option<&Inputs>) -> Result<TokenizerFile> {
     let recorded = &spec.fields().tokenizer;
     let place = match (name, inputs) {
         (Some(name), _) => name,
@@ -173,7 +173,7 @@ pub(crate) fn canonical(folder: &Path) -> Option<PathBuf> {
 /// # Errors
 ///
 /// If the location holds something else.
-pub fn data_set(place: &Location) -> Result<DataSet> {
+pub(crate) fn data_set(place: &Location) -> Result<DataSet> {
     let data_set = DataSet::open(place)?.with_faults(faults()?);
     data_set.check_folders()?;
     if data_set.is_foreign()? {

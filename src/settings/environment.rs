@@ -13,7 +13,7 @@ use crate::settings::error::SettingsError;
 ///
 /// If the variable is not a number.
 #[expect(clippy::disallowed_methods, reason = "the only reader of the environment")]
-pub fn cutting(split: SourceSplit) -> Result<Cutting> {
+pub(crate) fn cutting(split: SourceSplit) -> Result<Cutting> {
     let split = match split {
         SourceSplit::None => None,
         SourceSplit::Above(bytes) => Some(bytes),
@@ -32,7 +32,7 @@ pub fn cutting(split: SourceSplit) -> Result<Cutting> {
 ///
 /// [`SettingsError`] if the engine's number is not a number, or if there is an offset and no engine.
 #[expect(clippy::disallowed_methods, reason = "the only reader of the environment")]
-pub fn unit(asked: Option<usize>, offset: Option<usize>) -> Result<Option<usize>, SettingsError> {
+pub(crate) fn unit(asked: Option<usize>, offset: Option<usize>) -> Result<Option<usize>, SettingsError> {
     if asked.is_some() {
         return Ok(asked);
     }

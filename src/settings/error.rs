@@ -6,7 +6,7 @@ use crate::tokenize::config::CONFIG_NAME;
 /// Why settings do not go together.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says it")]
-pub enum SettingsError {
+pub(crate) enum SettingsError {
     /// A token that the tokenizer does not have.
     #[error("the tokenizer has no token `{token}` (`{flag}`)")]
     NoSuchToken { token: String, flag: &'static str },

@@ -28,16 +28,16 @@ pub struct Masking {
     /// Everything that decides rows.
     pub spec: Spec,
     /// The columns of rows and how they are written.
-    pub format: RowFormat,
+    pub(crate) format: RowFormat,
     /// Turns text into ids.
     pub tokenizer: Box<dyn Tokenizer>,
     /// Where the tokenizer is, to be recorded in the data set. `None` if it is embedded, or if it came from a web
     /// address, which may hold a secret.
-    pub tokenizer_place: Option<String>,
+    pub(crate) tokenizer_place: Option<String>,
     /// The number of worker threads.
-    pub workers: usize,
+    pub(crate) workers: usize,
     /// Limits on what a source may ask for.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
 }
 
 impl Masking {
@@ -46,7 +46,7 @@ impl Masking {
     /// # Errors
     ///
     /// If the workers cannot be started.
-    pub fn job(
+    pub(crate) fn job(
         self,
         data_set: DataSet,
         plans: Plans,
@@ -83,7 +83,7 @@ impl Masking {
 /// # Errors
 ///
 /// If Parquet refuses the format.
-pub fn shared(
+pub(crate) fn shared(
     spec: Spec,
     format: RowFormat,
     tokenizer: Box<dyn Tokenizer>,

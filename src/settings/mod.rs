@@ -1,12 +1,12 @@
 //! Turns arguments and a recipe into a job.
 
-pub mod data_set;
-pub mod environment;
-pub mod error;
-pub mod masking;
-pub mod preview;
+pub(crate) mod data_set;
+pub(crate) mod environment;
+pub(crate) mod error;
+pub(crate) mod masking;
+pub(crate) mod preview;
 pub mod spec;
-pub mod threads;
+pub(crate) mod threads;
 pub mod tokenizer;
 
 use std::collections::BTreeSet;
@@ -33,7 +33,8 @@ use crate::settings::environment::cutting;
 use crate::settings::error::SettingsError;
 use crate::settings::masking::Masking;
 use crate::settings::spec::resolve;
-pub use crate::settings::threads::{pool, workers};
+pub use crate::settings::threads::pool;
+pub(crate) use crate::settings::threads::workers;
 use crate::settings::tokenizer::tokenizer_file;
 use crate::store::Location;
 use crate::tokenize::file::BYTES;
@@ -44,17 +45,17 @@ pub struct Settings {
     /// How to mask.
     pub masking: Masking,
     /// The sources, sorted by name.
-    pub sources: Vec<Source>,
+    pub(crate) sources: Vec<Source>,
     /// The names of files next to them that look like sources and are not.
-    pub passed_over: Vec<String>,
+    pub(crate) passed_over: Vec<String>,
     /// The plan of the run.
-    pub plan: Plan,
+    pub(crate) plan: Plan,
     /// How sources are cut into the plan's units.
-    pub cutting: Cutting,
+    pub(crate) cutting: Cutting,
     /// Warnings before the run: things that are probably not meant.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// Notes before the run.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 impl Settings {

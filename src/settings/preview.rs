@@ -13,11 +13,11 @@ use crate::tokenize::guard::guarded;
 use crate::tokenize::{TokenizeError, Tokenizer, TokenizerNames};
 
 /// A built-in recipe with the lengths of a tokenizer, or the reason why the two cannot be used together.
-pub struct RecipePreview {
+pub(crate) struct RecipePreview {
     /// The recipe.
-    pub recipe: Recipe,
+    pub(crate) recipe: Recipe,
     /// Everything that would decide rows.
-    pub spec: Result<Spec>,
+    pub(crate) spec: Result<Spec>,
 }
 
 /// The built-in recipes for a tokenizer.
@@ -25,7 +25,7 @@ pub struct RecipePreview {
 /// # Errors
 ///
 /// Never for the recipes of a release: a test reads each of them.
-pub fn built_in(names: &dyn TokenizerNames, args: &SpecArgs) -> Result<Vec<RecipePreview>> {
+pub(crate) fn built_in(names: &dyn TokenizerNames, args: &SpecArgs) -> Result<Vec<RecipePreview>> {
     let preview = |(name, _): &(&str, &str)| {
         let recipe = Recipe::find(name)?;
         let spec = resolve(&recipe, names, args);
@@ -40,7 +40,7 @@ const DRAWS: u64 = 1000;
 /// The share of noise in masks of the denoiser's segment length, averaged over a thousand masks. `None` for patterns of
 /// labels, whose share depends on the records.
 #[must_use]
-pub fn realised_density(spec: &Spec, denoiser: usize) -> Option<f64> {
+pub(crate) fn realised_density(spec: &Spec, denoiser: usize) -> Option<f64> {
     let Denoiser { name, pattern, .. } = &spec.denoisers()[denoiser];
     if pattern.is_of_labels() {
         return None;
@@ -58,22 +58,22 @@ pub fn realised_density(spec: &Spec, denoiser: usize) -> Option<f64> {
 }
 
 /// One text under one denoiser.
-pub struct Shown {
+pub(crate) struct Shown {
     /// The denoiser.
-    pub denoiser: Denoiser,
+    pub(crate) denoiser: Denoiser,
     /// The segment.
-    pub text: Vec<Part>,
+    pub(crate) text: Vec<Part>,
     /// The inputs.
-    pub inputs: Vec<Part>,
+    pub(crate) inputs: Vec<Part>,
     /// The labels.
-    pub labels: Vec<Part>,
+    pub(crate) labels: Vec<Part>,
     /// What happens to the rest of the text.
-    pub left: Left,
+    pub(crate) left: Left,
 }
 
 /// What happens to the tokens after a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Left {
+pub(crate) enum Left {
     /// No tokens are left.
     Nothing,
     /// They go into further segments.
@@ -88,7 +88,7 @@ pub enum Left {
 /// # Errors
 ///
 /// If the text has too few tokens, or a pattern of labels has no label.
-pub fn example(
+pub(crate) fn example(
     spec: &Spec,
     names: &dyn TokenizerNames,
     tokenizer: &dyn Tokenizer,

@@ -9,7 +9,7 @@ use crate::settings::error::SettingsError;
 /// # Errors
 ///
 /// [`SettingsError::NoWorkers`] if the number is 0.
-pub fn workers(asked: Option<usize>) -> Result<usize, SettingsError> {
+pub(crate) fn workers(asked: Option<usize>) -> Result<usize, SettingsError> {
     match asked {
         Some(0) => Err(SettingsError::NoWorkers),
         Some(workers) => Ok(workers),

@@ -10,7 +10,7 @@ use crate::stats::histogram::Histogram;
 /// How an expectation was computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Origin {
+pub(crate) enum Origin {
     /// By the formula of its law.
     Exact,
     /// From masks drawn with another seed.
@@ -19,11 +19,11 @@ pub enum Origin {
 
 /// The expected number of spans of each length, from 0 on.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Expected {
+pub(crate) struct Expected {
     /// How it was computed.
-    pub origin: Origin,
+    pub(crate) origin: Origin,
     /// By length.
-    pub spans: Vec<f64>,
+    pub(crate) spans: Vec<f64>,
 }
 
 /// Masks to draw for laws without a formula.
@@ -32,7 +32,7 @@ const DRAWS: u64 = 20_000;
 /// The expectation for a pattern in segments of these lengths, each at least 2. `None` for patterns of labels: it
 /// depends on the records.
 #[must_use]
-pub fn expected(pattern: &NoisePattern, lengths: &Histogram) -> Option<Expected> {
+pub(crate) fn expected(pattern: &NoisePattern, lengths: &Histogram) -> Option<Expected> {
     let mut sum = Sum::default();
     for (length, count) in lengths.iter() {
         let of_all = as_f64(count);

@@ -4,11 +4,11 @@ use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 /// Counts of numbers from 0 on. The numbers are lengths, so the table is small.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Histogram(Vec<u64>);
+pub(crate) struct Histogram(Vec<u64>);
 
 impl Histogram {
     /// Counts a number.
-    pub fn add(&mut self, number: u32) {
+    pub(crate) fn add(&mut self, number: u32) {
         let place = number as usize;
         if place >= self.0.len() {
             self.0.resize(place + 1, 0);
@@ -17,7 +17,7 @@ impl Histogram {
     }
 
     /// Adds the counts of another histogram.
-    pub fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         if other.0.len() > self.0.len() {
             self.0.resize(other.0.len(), 0);
         }
@@ -27,26 +27,26 @@ impl Histogram {
     }
 
     /// The numbers that were counted, and how often, in increasing order.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, u64)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, u64)> {
         (0..).zip(self.0.iter().copied()).filter(|(_, count)| *count > 0)
     }
 
     /// How many numbers were counted.
     #[must_use]
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.0.iter().sum()
     }
 
     /// The sum of all numbers.
     #[must_use]
-    pub fn sum(&self) -> u64 {
+    pub(crate) fn sum(&self) -> u64 {
         self.iter().map(|(number, count)| u64::from(number) * count).sum()
     }
 
     /// The mean; `None` if nothing was counted.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "shown with a few digits")]
-    pub fn mean(&self) -> Option<f64> {
+    pub(crate) fn mean(&self) -> Option<f64> {
         let count = self.count();
         (count > 0).then(|| self.sum() as f64 / count as f64)
     }
@@ -54,7 +54,7 @@ impl Histogram {
     /// The smallest number that at least `hundredths` of all numbers do not exceed; `None` if nothing was counted. The
     /// 0th is the least, the 100th the greatest.
     #[must_use]
-    pub fn quantile(&self, hundredths: u64) -> Option<u32> {
+    pub(crate) fn quantile(&self, hundredths: u64) -> Option<u32> {
         let needed = (self.count() * hundredths).div_ceil(100).max(1);
         let mut seen = 0;
         self.iter().find_map(|(number, count)| {

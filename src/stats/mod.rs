@@ -1,7 +1,7 @@
 //! Counts over the rows of a data set (`docs/reference/inspect.md`).
 
-pub mod expected_lengths;
-pub mod histogram;
+pub(crate) mod expected_lengths;
+pub(crate) mod histogram;
 
 use std::ops::ControlFlow;
 
@@ -19,38 +19,38 @@ use crate::stats::expected_lengths::{Expected, expected};
 use crate::stats::histogram::Histogram;
 
 /// The number of parts of a segment in which noise is counted.
-pub const PARTS: usize = 50;
+pub(crate) const PARTS: usize = 50;
 
 /// The counts of a data set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stats {
+pub(crate) struct Stats {
     /// Rows.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// Examples.
-    pub examples: u64,
+    pub(crate) examples: u64,
     /// Examples that break a law, so that tokens and mask are not known. `verify` names the law.
-    pub undecoded: u64,
+    pub(crate) undecoded: u64,
     /// Ids of `input_ids` by row, without padding.
-    pub inputs: Histogram,
+    pub(crate) inputs: Histogram,
     /// Ids of `labels` by row, without padding.
-    pub labels: Histogram,
+    pub(crate) labels: Histogram,
     /// By denoiser, in the order of the spec.
-    pub denoisers: Vec<DenoiserStats>,
+    pub(crate) denoisers: Vec<DenoiserStats>,
 }
 
 /// The counts of a denoiser.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DenoiserStats {
+pub(crate) struct DenoiserStats {
     /// Lengths of segments in tokens.
-    pub segments: Histogram,
+    pub(crate) segments: Histogram,
     /// Lengths of noise spans in tokens.
-    pub spans: Histogram,
+    pub(crate) spans: Histogram,
     /// Noise tokens by example.
-    pub noise: Histogram,
+    pub(crate) noise: Histogram,
     /// Sentinels by example.
-    pub sentinels: Histogram,
+    pub(crate) sentinels: Histogram,
     /// Tokens of each fiftieth of a segment: noise, and all.
-    pub positions: [(u64, u64); PARTS],
+    pub(crate) positions: [(u64, u64); PARTS],
 }
 
 impl Default for DenoiserStats {
@@ -71,7 +71,7 @@ impl Stats {
     /// # Errors
     ///
     /// [`RowsError`] if they cannot be read or decoded.
-    pub fn count(data_set: &DataSet, described: &Described, pool: &ThreadPool) -> Result<Self, RowsError> {
+    pub(crate) fn count(data_set: &DataSet, described: &Described, pool: &ThreadPool) -> Result<Self, RowsError> {
         let Described { manifest, spec, format, .. } = described;
         let reach = Reach::new(spec, format);
         let none = || Self { denoisers: vec![DenoiserStats::default(); spec.denoisers().len()], ..Self::default() };
@@ -175,106 +175,106 @@ fn add_positions(positions: &mut [(u64, u64); PARTS], length: u32, spans: &[Span
 
 /// The statistics of a data set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// The recipe's name.
-    pub recipe: String,
+    pub(crate) recipe: String,
     /// Rows.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// Examples.
-    pub examples: u64,
+    pub(crate) examples: u64,
     /// Tokens of the segments, noise and kept.
-    pub tokens: u64,
+    pub(crate) tokens: u64,
     /// Lines of the sources, as the manifest counted them.
-    pub lines: u64,
+    pub(crate) lines: u64,
     /// Documents of the sources.
-    pub documents: u64,
+    pub(crate) documents: u64,
     /// Tokens of the documents, of one epoch.
-    pub document_tokens: u64,
+    pub(crate) document_tokens: u64,
     /// Examples that break a law.
-    pub undecoded: u64,
+    pub(crate) undecoded: u64,
     /// What is not counted, because a column is missing.
-    pub not_counted: Vec<String>,
+    pub(crate) not_counted: Vec<String>,
     /// By denoiser, in the order of the spec; empty if tokens and masks are not known.
-    pub denoisers: Vec<DenoiserSummary>,
+    pub(crate) denoisers: Vec<DenoiserSummary>,
     /// Ids of `input_ids` by row.
-    pub inputs: Lengths,
+    pub(crate) inputs: Lengths,
     /// Ids of `labels` by row.
-    pub labels: Lengths,
+    pub(crate) labels: Lengths,
     /// Lines by reason of their rejection.
-    pub rejects: Vec<(String, u64)>,
+    pub(crate) rejects: Vec<(String, u64)>,
     /// Documents by source, in the order of the manifest.
-    pub sources: Vec<(String, u64)>,
+    pub(crate) sources: Vec<(String, u64)>,
 }
 
 /// The statistics of a denoiser.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct DenoiserSummary {
+pub(crate) struct DenoiserSummary {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its pattern, as `recipes` shows it.
-    pub pattern: String,
+    pub(crate) pattern: String,
     /// The share of segments that the recipe asks for.
-    pub asked: f64,
+    pub(crate) asked: f64,
     /// Examples.
-    pub examples: u64,
+    pub(crate) examples: u64,
     /// Its share of all examples.
-    pub share_of_examples: f64,
+    pub(crate) share_of_examples: f64,
     /// Its share of all tokens.
-    pub share_of_tokens: f64,
+    pub(crate) share_of_tokens: f64,
     /// The density that its parameters give; `None` if they give none.
-    pub asked_density: Option<f64>,
+    pub(crate) asked_density: Option<f64>,
     /// Share of noise in its tokens.
-    pub density: Option<f64>,
+    pub(crate) density: Option<f64>,
     /// Mean number of spans.
-    pub spans_per_example: Option<f64>,
+    pub(crate) spans_per_example: Option<f64>,
     /// Mean length of spans.
-    pub mean_span: Option<f64>,
+    pub(crate) mean_span: Option<f64>,
     /// The longest span.
-    pub longest_span: Option<u32>,
+    pub(crate) longest_span: Option<u32>,
     /// Mean number of sentinels.
-    pub mean_sentinels: Option<f64>,
+    pub(crate) mean_sentinels: Option<f64>,
     /// Most sentinels of an example.
-    pub most_sentinels: Option<u32>,
+    pub(crate) most_sentinels: Option<u32>,
     /// Lengths of segments.
-    pub segments: Histogram,
+    pub(crate) segments: Histogram,
     /// Lengths of spans.
-    pub spans: Histogram,
+    pub(crate) spans: Histogram,
     /// How many spans of each length are expected; `None` for patterns of labels.
-    pub expected: Option<ExpectedSpans>,
+    pub(crate) expected: Option<ExpectedSpans>,
     /// Share of noise in each fiftieth of its segments; `None` where no segment has a token.
-    pub positions: Vec<Option<f64>>,
+    pub(crate) positions: Vec<Option<f64>>,
 }
 
 /// Expected spans by length, from 1 on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ExpectedSpans {
+pub(crate) struct ExpectedSpans {
     /// How they were computed.
-    pub origin: expected_lengths::Origin,
+    pub(crate) origin: expected_lengths::Origin,
     /// By length, from 1 on.
-    pub spans: Vec<f64>,
+    pub(crate) spans: Vec<f64>,
 }
 
 /// Lengths of a sequence.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Lengths {
+pub(crate) struct Lengths {
     /// The most that the spec allows.
-    pub allowed: u32,
+    pub(crate) allowed: u32,
     /// All ids.
-    pub ids: u64,
+    pub(crate) ids: u64,
     /// The shortest.
-    pub least: Option<u32>,
+    pub(crate) least: Option<u32>,
     /// The median.
-    pub median: Option<u32>,
+    pub(crate) median: Option<u32>,
     /// The mean.
-    pub mean: Option<f64>,
+    pub(crate) mean: Option<f64>,
     /// The length that 95 % do not exceed.
-    pub p95: Option<u32>,
+    pub(crate) p95: Option<u32>,
     /// The longest.
-    pub most: Option<u32>,
+    pub(crate) most: Option<u32>,
     /// The share of the allowed room that ids fill.
-    pub fill: Option<f64>,
+    pub(crate) fill: Option<f64>,
     /// All lengths.
-    pub histogram: Histogram,
+    pub(crate) histogram: Histogram,
 }
 
 impl Lengths {
@@ -296,7 +296,7 @@ impl Lengths {
 impl Summary {
     /// The statistics of a data set, from its counts and its manifest.
     #[must_use]
-    pub fn new(described: &Described, stats: &Stats) -> Self {
+    pub(crate) fn new(described: &Described, stats: &Stats) -> Self {
         let Described { manifest, spec, format, .. } = described;
         let totals = &manifest.totals.sources;
         let reach = Reach::new(spec, format);

@@ -14,7 +14,7 @@ pub struct Remote(Infallible);
 
 /// An object being read, which cannot exist here.
 #[derive(Debug)]
-pub struct Pieces(Infallible);
+pub(crate) struct Pieces(Infallible);
 
 impl Remote {
     pub(super) fn parse(url: &str, _scheme: &str, _rest: &str) -> io::Result<Self> {

@@ -8,7 +8,7 @@ use crate::guidance::Guidance;
 /// A store's error, or the lack of an answer. Inside an [`io::Error`], whose kind tells the usual cases apart.
 #[derive(Debug, thiserror::Error)]
 #[error("`{url}`: {what}")]
-pub struct StoreError {
+pub(crate) struct StoreError {
     /// The URL of the object.
     url: String,
     /// What went wrong, without credentials.
@@ -21,7 +21,7 @@ pub struct StoreError {
 impl StoreError {
     /// A URL that cannot be used.
     #[must_use]
-    pub fn url(url: &str, what: &str) -> Self {
+    pub(crate) fn url(url: &str, what: &str) -> Self {
         let url = without_secrets(url.split(['?', '#']).next().unwrap_or_default());
         Self { url, what: what.to_owned(), kind: ErrorKind::InvalidInput, is_transient: false, hint: None }
     }
@@ -95,7 +95,7 @@ impl From<StoreError> for io::Error {
 /// Whether a later attempt may succeed: true for the store's or the system's own faults, false for faults of the
 /// request or of the data.
 #[must_use]
-pub fn is_transient(error: &(dyn Error + 'static)) -> bool {
+pub(crate) fn is_transient(error: &(dyn Error + 'static)) -> bool {
     let mut link = Some(error);
     let mut transient = false;
     while let Some(error) = link {

@@ -19,11 +19,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::{fmt, io};
 
-pub use crate::store::error::{StoreError, is_transient};
-pub use crate::store::remote::{Pieces, Remote};
+pub(crate) use crate::store::error::{StoreError, is_transient};
+pub(crate) use crate::store::remote::{Pieces, Remote};
 
 /// Schemes of a store's URL, for messages.
-pub const SCHEMES: &str = "`s3`, `gs`, `az`, `http`, `https` or `file`";
+#[cfg(feature = "object-store")]
+pub(crate) const SCHEMES: &str = "`s3`, `gs`, `az`, `http`, `https` or `file`";
 
 /// A location: a file, a folder, an object, or all objects below a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,18 +37,18 @@ pub enum Location {
 
 /// An object of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Object {
+pub(crate) struct Object {
     /// Its name, relative to the location that was listed.
-    pub name: String,
+    pub(crate) name: String,
     /// Its size in bytes.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// A tag that changes with its content: the store's entity tag, if it has one.
-    pub tag: Option<String>,
+    pub(crate) tag: Option<String>,
 }
 
 /// The result of creating an object, or a file, only if its name is free.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Created {
+pub(crate) enum Created {
     /// It was created.
     New,
     /// The name was taken, by an object with these bytes.
@@ -61,7 +62,7 @@ impl Location {
     ///
     /// If it is empty; [`StoreError`] if it is a URL with another scheme, or not a location in its store; the
     /// environment may lack what the store needs.
-    pub fn parse(text: &str) -> io::Result<Self> {
+    pub(crate) fn parse(text: &str) -> io::Result<Self> {
         if text.is_empty() {
             // It would be the folder that the tool happens to be started in.
             return Err(io::Error::new(
@@ -79,7 +80,7 @@ impl Location {
 
     /// The location with this name below it.
     #[must_use]
-    pub fn join(&self, relative: &str) -> Self {
+    pub(crate) fn join(&self, relative: &str) -> Self {
         match self {
             Self::Local(path) => Self::Local(path.join(relative)),
             Self::Remote(remote) => Self::Remote(remote.join(relative)),
@@ -88,7 +89,7 @@ impl Location {
 
     /// The path, if it is on this machine.
     #[must_use]
-    pub fn local(&self) -> Option<&Path> {
+    pub(crate) fn local(&self) -> Option<&Path> {
         match self {
             Self::Local(path) => Some(path),
             Self::Remote(_) => None,
@@ -123,7 +124,7 @@ fn scheme(text: &str) -> Option<(String, &str)> {
 static STOP: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 
 /// Sets the counter that ends all waiting for stores once it is not 0.
-pub fn stop_on(signal: Arc<AtomicUsize>) {
+pub(crate) fn stop_on(signal: Arc<AtomicUsize>) {
     drop(STOP.set(signal));
 }
 
@@ -131,7 +132,7 @@ pub fn stop_on(signal: Arc<AtomicUsize>) {
 static NOTICES: OnceLock<fn(&str)> = OnceLock::new();
 
 /// Sets the function that prints notices about stores.
-pub fn tell_with(print: fn(&str)) {
+pub(crate) fn tell_with(print: fn(&str)) {
     let _ = NOTICES.set(print); // a second one says the same
 }
 

@@ -18,14 +18,14 @@ pub struct ByteNames;
 
 /// Byte `b` is id `b + 3`; pad 0, EOS 1, unknown 2, 125 sentinels from 259 up.
 #[derive(Debug, Clone)]
-pub struct ByteTokenizer {
+pub(crate) struct ByteTokenizer {
     vocabulary: Vocabulary,
 }
 
 impl ByteTokenizer {
     /// The tokenizer with the reserved ids of `vocabulary`.
     #[must_use]
-    pub fn new(vocabulary: Vocabulary) -> Self {
+    pub(crate) fn new(vocabulary: Vocabulary) -> Self {
         Self { vocabulary }
     }
 }

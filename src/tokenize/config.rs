@@ -10,10 +10,10 @@ use crate::tokenize::Role;
 use crate::tokenize::error::TokenizerFileError;
 
 /// The file next to a tokenizer's file.
-pub const CONFIG_NAME: &str = "tokenizer_config.json";
+pub(crate) const CONFIG_NAME: &str = "tokenizer_config.json";
 
 /// Most bytes of a `tokenizer_config.json`.
-pub const MAX_CONFIG: u64 = 64 << 20;
+pub(crate) const MAX_CONFIG: u64 = 64 << 20;
 
 /// The tokens that the configuration of any kind of tokenizer may name.
 #[derive(Debug, Default, Deserialize)]

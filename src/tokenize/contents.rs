@@ -8,7 +8,7 @@ use crate::tokenize::mistaken::MistakenFile;
 
 /// Most bytes of a tokenizer's file. The largest in use, with 256,000 pieces, has 34 MB; the reader takes several times
 /// a file's size.
-pub const MAX_FILE: u64 = 256 << 20;
+pub(crate) const MAX_FILE: u64 = 256 << 20;
 
 /// The contents of a file.
 ///

@@ -11,7 +11,7 @@ use crate::tokenize::sentencepiece::{self, SentencePieceFile};
 use crate::tokenize::{Tokenizer, TokenizerNames, TokenizerPath};
 
 /// The name of the embedded tokenizer, which has no file.
-pub const BYTES: &str = "bytes";
+pub(crate) const BYTES: &str = "bytes";
 
 /// The name of a tokenizer's file in a folder.
 const JSON_NAME: &str = "tokenizer.json";
@@ -60,7 +60,7 @@ impl TokenizerFile {
 
     /// Whether there is another implementation to compare its ids with. The embedded tokenizer is its own oracle.
     #[must_use]
-    pub fn has_oracle(&self) -> bool {
+    pub(crate) fn has_oracle(&self) -> bool {
         !matches!(self, Self::SentencePiece(_))
     }
 
@@ -82,6 +82,6 @@ fn in_folder(folder: &Path) -> Result<PathBuf, TokenizerFileError> {
 }
 
 /// The names of a tokenizer's file in a folder, in the order of the search.
-pub fn names_in_folder() -> impl Iterator<Item = &'static str> {
+pub(crate) fn names_in_folder() -> impl Iterator<Item = &'static str> {
     std::iter::once(JSON_NAME).chain(sentencepiece::FILE_NAMES)
 }

@@ -18,7 +18,7 @@ thread_local! {
 /// # Errors
 ///
 /// The panic's message.
-pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     let before = IS_GUARDED.replace(true);
     let worked = catch_unwind(AssertUnwindSafe(work));
     IS_GUARDED.set(before);
@@ -26,7 +26,7 @@ pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 /// Stops panics inside [`guarded`] from printing: the caller gets their message. Once, for the whole process.
-pub fn silence_guarded_panics() {
+pub(crate) fn silence_guarded_panics() {
     let otherwise = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if !IS_GUARDED.get() {

@@ -59,7 +59,7 @@ impl JsonFile {
     /// # Errors
     ///
     /// [`TokenizerFileError`] if it cannot be used.
-    pub fn read(file: &Path) -> Result<Self, TokenizerFileError> {
+    pub(crate) fn read(file: &Path) -> Result<Self, TokenizerFileError> {
         let json = contents(file)?;
         let invalid = |reason: String| TokenizerFileError::Invalid { path: file.to_owned(), reason };
         let care = guarded(|| Care::of_normalizer(&json));
@@ -82,7 +82,7 @@ impl JsonFile {
 
     /// The tokenizer with the reserved ids of `vocabulary`.
     #[must_use]
-    pub fn tokenizer(&self, vocabulary: Vocabulary, path: TokenizerPath) -> HfTokenizer {
+    pub(crate) fn tokenizer(&self, vocabulary: Vocabulary, path: TokenizerPath) -> HfTokenizer {
         let reserved = |id: u32| id < vocabulary.size() && !vocabulary.is_ordinary(id);
         let (fast, path) = match path {
             TokenizerPath::Oracle => (None, format!("{LIBRARY}, as asked for")),
@@ -194,7 +194,7 @@ fn switch_off(tokenizer: &mut tokenizers::Tokenizer) -> Result<Vec<String>, toke
 }
 
 /// The tokenizer of a `tokenizer.json`.
-pub struct HfTokenizer {
+pub(crate) struct HfTokenizer {
     tokenizer: Arc<tokenizers::Tokenizer>,
     unknown_id: Option<u32>,
     /// The same tokenizer without the reserved tokens, for texts that spell one. Built when the first such text comes.

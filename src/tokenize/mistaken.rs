@@ -37,7 +37,7 @@ pub enum MistakenFile {
 impl MistakenFile {
     /// The kind of the file, judging by its first bytes.
     #[must_use]
-    pub fn by_beginning(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn by_beginning(bytes: &[u8]) -> Option<Self> {
         let head = String::from_utf8_lossy(&bytes[..bytes.len().min(1024)]).to_ascii_lowercase();
         let head = head.trim_start_matches('\u{FEFF}').trim_start();
         let first = head.lines().next().unwrap_or_default().trim_end();
@@ -60,7 +60,7 @@ impl MistakenFile {
 
     /// The kind of a file that is not a `tokenizer.json`.
     #[must_use]
-    pub fn not_json(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn not_json(bytes: &[u8]) -> Option<Self> {
         if let Ok(keys) = serde_json::from_slice::<Keys>(bytes) {
             let is_vocabulary = || serde_json::from_slice::<Ids>(bytes).is_ok();
             return match keys {
@@ -81,13 +81,13 @@ impl MistakenFile {
 
     /// The kind of a file that is not a SentencePiece model.
     #[must_use]
-    pub fn not_sentencepiece(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn not_sentencepiece(bytes: &[u8]) -> Option<Self> {
         bytes.trim_ascii_start().starts_with(b"{").then_some(Self::Json)
     }
 
     /// What to do.
     #[must_use]
-    pub fn hint(self) -> &'static str {
+    pub(crate) fn hint(self) -> &'static str {
         match self {
             Self::Empty => "fetch the file again",
             Self::LfsPointer => "`git lfs pull` in its repository fetches the file itself",

@@ -5,18 +5,18 @@
 //! vocabulary and none is reserved, whatever the text spells.
 
 pub mod bytes;
-pub mod config;
-pub mod contents;
-pub mod error;
+pub(crate) mod config;
+pub(crate) mod contents;
+pub(crate) mod error;
 mod expression;
-pub mod fast;
+pub(crate) mod fast;
 pub mod file;
-pub mod guard;
+pub(crate) mod guard;
 pub mod hf;
 mod limits;
-pub mod mistaken;
-pub mod names;
-pub mod sentencepiece;
+pub(crate) mod mistaken;
+pub(crate) mod names;
+pub(crate) mod sentencepiece;
 
 use crate::denoise::{TokenError, TokenSequence, TokenizerId};
 

@@ -4,20 +4,20 @@ use crate::tokenize::{Role, TokenizerNames};
 
 /// Sentinel patterns to try when the recipe names none, in this order; all matches count: T5, `ByT5` and most others;
 /// then the 28 that Flan-UL2 adds to T5's hundred.
-pub const SENTINEL_PATTERNS: [&str; 2] = ["<extra_id_{n}>", "[new_id_{n}]"];
+pub(crate) const SENTINEL_PATTERNS: [&str; 2] = ["<extra_id_{n}>", "[new_id_{n}]"];
 
 /// The place of the number in a sentinel pattern.
-pub const NUMBER: &str = "{n}";
+pub(crate) const NUMBER: &str = "{n}";
 
 /// Names of an EOS token, if no configuration names one.
-pub const EOS_NAMES: [&str; 2] = ["</s>", "<|endoftext|>"];
+pub(crate) const EOS_NAMES: [&str; 2] = ["</s>", "<|endoftext|>"];
 
 /// Names of a pad token, if no configuration names one.
-pub const PAD_NAMES: [&str; 3] = ["<pad>", "[PAD]", "<|padding|>"];
+pub(crate) const PAD_NAMES: [&str; 3] = ["<pad>", "[PAD]", "<|padding|>"];
 
 /// The ids of the sentinels that the patterns name: pattern by pattern, by ascending number from 0 (or 1, where there is no
 /// 0). A pattern without a number names one token.
-pub fn sentinels<'a>(names: &dyn TokenizerNames, patterns: impl IntoIterator<Item = &'a str>) -> Vec<u32> {
+pub(crate) fn sentinels<'a>(names: &dyn TokenizerNames, patterns: impl IntoIterator<Item = &'a str>) -> Vec<u32> {
     let mut ids = Vec::new();
     for pattern in patterns {
         if !pattern.contains(NUMBER) {
@@ -34,7 +34,7 @@ pub fn sentinels<'a>(names: &dyn TokenizerNames, patterns: impl IntoIterator<Ite
 impl Role {
     /// Names of its token, if neither the configuration nor the file names one.
     #[must_use]
-    pub fn known_names(self) -> &'static [&'static str] {
+    pub(crate) fn known_names(self) -> &'static [&'static str] {
         match self {
             Self::Eos => &EOS_NAMES,
             Self::Pad => &PAD_NAMES,
@@ -49,7 +49,7 @@ impl Role {
 /// # Errors
 ///
 /// The configured name, if the file does not have it.
-pub fn of_role(names: &dyn TokenizerNames, role: Role) -> Result<Option<u32>, &str> {
+pub(crate) fn of_role(names: &dyn TokenizerNames, role: Role) -> Result<Option<u32>, &str> {
     if let Some(name) = names.configured(role) {
         return names.id(name).map(Some).ok_or(name);
     }

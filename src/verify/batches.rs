@@ -22,57 +22,57 @@ use crate::verify::findings::Findings;
 use crate::verify::recomputation::{Again, RowGroupPlace, RowsAgain};
 
 /// The laws of batches.
-pub struct BatchLaws<'a> {
+pub(crate) struct BatchLaws<'a> {
     /// The data set.
-    pub data_set: &'a DataSet,
+    pub(crate) data_set: &'a DataSet,
     /// Its manifest.
-    pub described: &'a Described,
+    pub(crate) described: &'a Described,
     /// What its columns allow to check.
-    pub reach: &'a Reach,
+    pub(crate) reach: &'a Reach,
     /// Masks the sources again.
-    pub again: &'a Again<'a>,
+    pub(crate) again: &'a Again<'a>,
     /// Which rows to make again.
-    pub rows: RowsAgain,
+    pub(crate) rows: RowsAgain,
     /// Whether this version of the tool wrote it.
-    pub same_version: bool,
+    pub(crate) same_version: bool,
 }
 
 /// A batch to check, with the row groups made from it.
-pub struct Task {
+pub(crate) struct Task {
     /// Index of the unit.
-    pub unit: usize,
+    pub(crate) unit: usize,
     /// The batch.
-    pub batch: Batch,
+    pub(crate) batch: Batch,
     /// Its row groups.
-    pub row_groups: Vec<RowGroupPlace>,
+    pub(crate) row_groups: Vec<RowGroupPlace>,
     /// Whether to make its rows again.
-    pub is_masked: bool,
+    pub(crate) is_masked: bool,
 }
 
 impl Task {
     /// Its weight in permits.
     #[must_use]
-    pub fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         self.batch.weight()
     }
 }
 
 /// The result of a batch.
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// The findings.
-    pub findings: Vec<Findings>,
+    pub(crate) findings: Vec<Findings>,
     /// The rows made again, if all are.
-    pub row_groups: Vec<RowGroup>,
+    pub(crate) row_groups: Vec<RowGroup>,
     /// Lines, documents and tokens of each source.
-    pub counts: Counts,
+    pub(crate) counts: Counts,
     /// The lines that make no rows.
-    pub rejects: Rejects,
+    pub(crate) rejects: Rejects,
     /// Sources that ended in it, with their digests.
-    pub finished: Vec<(String, String)>,
+    pub(crate) finished: Vec<(String, String)>,
     /// Number of lines.
-    pub lines: u64,
+    pub(crate) lines: u64,
     /// Whether its rows were made again.
-    pub is_masked: bool,
+    pub(crate) is_masked: bool,
 }
 
 /// The rows of a batch as the shards hold them.
@@ -92,7 +92,7 @@ impl BatchLaws<'_> {
     /// # Errors
     ///
     /// [`ReadError`] if it cannot be read.
-    pub fn open(&self, shard: usize) -> Result<Shard, ReadError> {
+    pub(crate) fn open(&self, shard: usize) -> Result<Shard, ReadError> {
         let file = self.data_set.fetch(&self.described.manifest.shards[shard].path)?;
         Shard::open(file.path(), self.described.format.clone())
     }
@@ -102,7 +102,7 @@ impl BatchLaws<'_> {
     /// # Errors
     ///
     /// [`UnitError`] if its rows cannot be made again.
-    pub fn check(&self, task: Task) -> Result<Outcome, UnitError> {
+    pub(crate) fn check(&self, task: Task) -> Result<Outcome, UnitError> {
         let Task { unit, batch, row_groups: places, is_masked } = task;
         let unit = self.described.manifest.plan.units[unit];
         let names: Vec<&str> =

@@ -13,17 +13,17 @@ use crate::output::sums::Sums;
 use crate::verify::findings::Findings;
 
 /// The state of the files.
-pub struct Files {
+pub(crate) struct Files {
     /// The findings.
-    pub findings: Vec<Findings>,
+    pub(crate) findings: Vec<Findings>,
     /// Files that are missing or have changed.
-    pub damaged: BTreeSet<String>,
+    pub(crate) damaged: BTreeSet<String>,
     /// Number of files checked.
-    pub count: u64,
+    pub(crate) count: u64,
     /// A plan or commit record that must not be read, if there is one.
-    pub unreadable: Option<String>,
+    pub(crate) unreadable: Option<String>,
     /// What was not checked.
-    pub not_checked: Option<String>,
+    pub(crate) not_checked: Option<String>,
 }
 
 /// A file's digest as it is recorded, and where.
@@ -35,7 +35,7 @@ struct Recorded {
 impl Files {
     /// Finds all files and computes their digests, on the threads of the current pool.
     #[must_use]
-    pub fn check(data_set: &DataSet, manifest: Option<&Manifest>) -> Self {
+    pub(crate) fn check(data_set: &DataSet, manifest: Option<&Manifest>) -> Self {
         let mut of_sums = Findings::new(SUMS);
         let sums = read_sums(data_set, &mut of_sums);
         let has_sums = sums.is_some();
@@ -172,7 +172,7 @@ fn is_plan(name: &str) -> bool {
 /// # Errors
 ///
 /// If it is not a plain file, is too large, or cannot be read.
-pub fn read(data_set: &DataSet, name: &str) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read(data_set: &DataSet, name: &str) -> io::Result<Option<Vec<u8>>> {
     match data_set.size(name) {
         Ok(bytes) if bytes > MOST => Err(bounded::too_large("it", MOST)),
         Ok(_) => data_set.read(name),

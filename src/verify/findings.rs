@@ -8,7 +8,7 @@ const MOST: usize = 20;
 
 /// The findings of one file or source, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Findings {
+pub(crate) struct Findings {
     place: String,
     lines: Vec<String>,
     more: u64,
@@ -22,66 +22,66 @@ pub struct Report {
     /// The index of each place in `findings`.
     places: BTreeMap<String, usize>,
     /// What could not be checked, and why.
-    pub not_checked: Vec<String>,
+    pub(crate) not_checked: Vec<String>,
     /// Files whose digest was computed.
-    pub files: u64,
+    pub(crate) files: u64,
     /// Rows that were checked.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// Lines of sources that were tokenized again.
-    pub lines: u64,
+    pub(crate) lines: u64,
     /// Batches that were masked again.
-    pub batches: u64,
+    pub(crate) batches: u64,
 }
 
 impl Findings {
     /// No findings yet, for the file or source `place`.
     #[must_use]
-    pub fn new(place: &str) -> Self {
+    pub(crate) fn new(place: &str) -> Self {
         Self { place: place.to_owned(), lines: Vec::new(), more: 0 }
     }
 
     /// Adds a finding about the whole file or source.
-    pub fn add(&mut self, what: &str) {
+    pub(crate) fn add(&mut self, what: &str) {
         self.push(format!("{}: {what}", self.place));
     }
 
     /// Adds a finding whose text already says where it is.
-    pub fn verbatim(&mut self, line: String) {
+    pub(crate) fn verbatim(&mut self, line: String) {
         self.push(line);
     }
 
     /// Adds a finding about row `row` of a shard, counted from 0.
-    pub fn at_row(&mut self, row: u64, what: &str) {
+    pub(crate) fn at_row(&mut self, row: u64, what: &str) {
         self.push(format!("{}:row {row}: {what}", self.place));
     }
 
     /// Adds a finding about a line of a source.
-    pub fn at_line(&mut self, line: u64, what: &str) {
+    pub(crate) fn at_line(&mut self, line: u64, what: &str) {
         self.push(format!("{}:{line}: {what}", self.place));
     }
 
     /// Adds a finding if the recorded value and the actual one differ.
-    pub fn differ<T: PartialEq + Display>(&mut self, what: &str, said: &T, who: &str, found: &T) {
+    pub(crate) fn differ<T: PartialEq + Display>(&mut self, what: &str, said: &T, who: &str, found: &T) {
         if said != found {
             self.add(&format!("{what} is {said}, {who} {found}"));
         }
     }
 
     /// Appends the other findings about the same place.
-    pub fn append(&mut self, other: Self) {
+    pub(crate) fn append(&mut self, other: Self) {
         self.more += other.more;
         other.lines.into_iter().for_each(|line| self.push(line));
     }
 
     /// Whether there are no findings.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
 
     /// The number of findings.
     #[must_use]
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.lines.len() as u64 + self.more
     }
 
@@ -96,7 +96,7 @@ impl Findings {
 
 impl Report {
     /// Adds the findings of a file or source.
-    pub fn push(&mut self, findings: Findings) {
+    pub(crate) fn push(&mut self, findings: Findings) {
         if findings.is_empty() {
             return;
         }
@@ -109,13 +109,13 @@ impl Report {
     }
 
     /// Adds the findings of several files or sources.
-    pub fn extend(&mut self, findings: impl IntoIterator<Item = Findings>) {
+    pub(crate) fn extend(&mut self, findings: impl IntoIterator<Item = Findings>) {
         findings.into_iter().for_each(|findings| self.push(findings));
     }
 
     /// Number of findings.
     #[must_use]
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.findings.iter().map(Findings::count).sum()
     }
 

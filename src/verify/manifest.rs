@@ -13,7 +13,7 @@ use crate::verify::findings::Findings;
 
 /// The findings about a readable manifest. Reads plan and commit records if `may_read` allows it.
 #[must_use]
-pub fn check(data_set: &DataSet, described: &Described, may_read: bool) -> Findings {
+pub(crate) fn check(data_set: &DataSet, described: &Described, may_read: bool) -> Findings {
     let mut findings = Findings::new(MANIFEST);
     let Manifest { spec, spec_fingerprint, shards, .. } = &described.manifest;
     findings.differ("`spec_fingerprint`", spec_fingerprint, "the spec has", &crate::digest::fingerprint(spec));

@@ -17,15 +17,15 @@
 //! [`pipeline::masker`]: crate::pipeline::masker
 //! [`pipeline::crew`]: crate::pipeline::crew
 
-pub mod batches;
-pub mod files;
-pub mod findings;
-pub mod manifest;
-pub mod recomputation;
-pub mod rejects;
-pub mod row_groups;
-pub mod rows;
-pub mod sources;
+pub(crate) mod batches;
+pub(crate) mod files;
+pub(crate) mod findings;
+pub(crate) mod manifest;
+pub(crate) mod recomputation;
+pub(crate) mod rejects;
+pub(crate) mod row_groups;
+pub(crate) mod rows;
+pub(crate) mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -80,7 +80,7 @@ impl Opened {
 
     /// The data set.
     #[must_use]
-    pub fn data_set(&self) -> &DataSet {
+    pub(crate) fn data_set(&self) -> &DataSet {
         &self.data_set
     }
 }

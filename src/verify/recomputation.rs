@@ -10,24 +10,24 @@ use crate::pipeline::documents::Shared;
 /// The sources, and what to compare with them.
 pub struct Again<'a> {
     /// Masks again, with the manifest's spec.
-    pub shared: &'a Shared,
+    pub(crate) shared: &'a Shared,
     /// How shards are encoded.
-    pub options: &'a ShardOptions,
+    pub(crate) options: &'a ShardOptions,
     /// The sources that were found.
-    pub sources: Vec<Source>,
+    pub(crate) sources: Vec<Source>,
     /// Which rows to make again.
-    pub rows: RowsAgain,
+    pub(crate) rows: RowsAgain,
     /// A folder for long lines.
-    pub spool: PathBuf,
+    pub(crate) spool: PathBuf,
     /// The most that batches in flight may weigh together.
-    pub permits: usize,
+    pub(crate) permits: usize,
     /// Limits on what a source may ask for.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
 }
 
 /// Which rows to make again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RowsAgain {
+pub(crate) enum RowsAgain {
     /// No rows: only their tokens are compared.
     None,
     /// The rows of this many batches, spread evenly.
@@ -38,9 +38,9 @@ pub enum RowsAgain {
 
 /// A row group, by the index of its shard in the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RowGroupPlace {
+pub(crate) struct RowGroupPlace {
     /// Index of the shard.
-    pub shard: usize,
+    pub(crate) shard: usize,
     /// Its index in the shard.
-    pub row_group: usize,
+    pub(crate) row_group: usize,
 }

@@ -31,7 +31,7 @@ type Reasons = BTreeMap<(String, Reason), u64>;
 
 /// Reads all files of rejects that are not damaged.
 #[must_use]
-pub fn check(data_set: &DataSet, manifest: &Manifest, damaged: &BTreeSet<String>) -> Vec<Findings> {
+pub(crate) fn check(data_set: &DataSet, manifest: &Manifest, damaged: &BTreeSet<String>) -> Vec<Findings> {
     let (mut reasons, mut found, mut is_whole) = (Reasons::new(), Vec::new(), true);
     for files in &manifest.rejects {
         if damaged.contains(&files.index) || damaged.contains(&files.lines) {
@@ -96,7 +96,7 @@ fn check_files(
 }
 
 /// The stored rejects of a unit, in step with the rejects that its batches make again.
-pub struct Kept<'a> {
+pub(crate) struct Kept<'a> {
     data_set: &'a DataSet,
     /// The files that are not opened yet.
     files: std::vec::IntoIter<&'a RejectFiles>,
@@ -129,7 +129,7 @@ struct KeptReject<'a> {
 impl<'a> Kept<'a> {
     /// The rejects in a unit's files.
     #[must_use]
-    pub fn new(data_set: &'a DataSet, files: Vec<&'a RejectFiles>) -> Self {
+    pub(crate) fn new(data_set: &'a DataSet, files: Vec<&'a RejectFiles>) -> Self {
         Self { data_set, files: files.into_iter(), open: None, findings: Vec::new(), is_lost: false }
     }
 
@@ -138,7 +138,7 @@ impl<'a> Kept<'a> {
     /// # Errors
     ///
     /// If a line that was moved into a file cannot be read.
-    pub fn compare(&mut self, again: Reject<'_>) -> io::Result<()> {
+    pub(crate) fn compare(&mut self, again: Reject<'_>) -> io::Result<()> {
         if self.is_lost {
             return Ok(());
         }
@@ -180,7 +180,7 @@ impl<'a> Kept<'a> {
 
     /// The findings, after all batches are compared.
     #[must_use]
-    pub fn finish(mut self) -> Vec<Findings> {
+    pub(crate) fn finish(mut self) -> Vec<Findings> {
         if !self.is_lost
             && let Some(KeptReject { path, number, entry, .. }) = self.next()
         {

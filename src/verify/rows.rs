@@ -19,30 +19,30 @@ use crate::reading::shard::rows_at_once;
 use crate::verify::findings::Findings;
 
 /// The laws of shards.
-pub struct ShardLaws<'a> {
+pub(crate) struct ShardLaws<'a> {
     /// The data set.
-    pub data_set: &'a DataSet,
+    pub(crate) data_set: &'a DataSet,
     /// Its manifest.
-    pub described: &'a Described,
+    pub(crate) described: &'a Described,
     /// What its columns allow to check.
-    pub reach: &'a Reach,
+    pub(crate) reach: &'a Reach,
 }
 
 /// The result of checking a shard's rows.
 #[derive(Default)]
-pub struct CheckedShard {
+pub(crate) struct CheckedShard {
     /// The findings.
-    pub findings: Findings,
+    pub(crate) findings: Findings,
     /// Whether all rows were read.
-    pub is_whole: bool,
+    pub(crate) is_whole: bool,
     /// Rows.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// The counts of each denoiser.
-    pub denoisers: BTreeMap<String, DenoiserCounts>,
+    pub(crate) denoisers: BTreeMap<String, DenoiserCounts>,
     /// Rows and examples of each source.
-    pub sources: BTreeMap<String, SourceCounts>,
+    pub(crate) sources: BTreeMap<String, SourceCounts>,
     /// Digest of the rows.
-    pub digest: RowsDigest,
+    pub(crate) digest: RowsDigest,
     /// The unit.
     unit: usize,
     /// The first and the last address.
@@ -55,14 +55,14 @@ type Place = (usize, u64, u32);
 impl CheckedShard {
     /// The result for a shard that could not be read.
     #[must_use]
-    pub fn not_read(path: &str) -> Self {
+    pub(crate) fn not_read(path: &str) -> Self {
         let unit = names::of_file(path, DATA, ".parquet").map_or(0, |place| place.0);
         Self { findings: Findings::new(path), unit, ..Self::default() }
     }
 }
 
 /// Checks that each shard of a unit begins where the one before it ended.
-pub fn check_seams(shards: &mut [CheckedShard]) {
+pub(crate) fn check_seams(shards: &mut [CheckedShard]) {
     let mut last: Option<(usize, Option<Place>)> = None;
     for shard in shards {
         let Some((first, end)) = shard.ends else {
@@ -100,7 +100,7 @@ fn out_of_order(before: Option<Place>, place: Place) -> Option<String> {
 impl ShardLaws<'_> {
     /// Reads a shard and checks every row.
     #[must_use]
-    pub fn check(&self, file: &ShardFile) -> CheckedShard {
+    pub(crate) fn check(&self, file: &ShardFile) -> CheckedShard {
         let mut rows = CheckedShard::not_read(&file.path);
         match self.check_shard(file, &mut rows) {
             Ok(is_whole) => rows.is_whole = is_whole,

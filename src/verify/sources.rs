@@ -29,7 +29,7 @@ use crate::verify::rejects::Kept;
 use crate::verify::row_groups::{Queue, Rebuilt};
 
 /// Compares all units that can be compared.
-pub fn check(
+pub(crate) fn check(
     data_set: &DataSet,
     described: &Described,
     reach: &Reach,

@@ -169,7 +169,9 @@ fn graph() -> BTreeMap<String, BTreeSet<String>> {
     for Code { file, lines } in code.iter().filter(|code| !["main.rs", "lib.rs"].contains(&code.file.as_str())) {
         let name = module(file);
         let text: Vec<&str> = lines.iter().map(|(_, line)| line.as_str()).collect();
-        for statement in text.join(" ").split(';') {
+        // What a folder hands on, to all or within the crate, it does not import.
+        let text = text.join(" ").replace("pub(crate) use crate::", "pub use crate::");
+        for statement in text.split(';') {
             let (rest, is_public) = match statement.split_once("pub use crate::") {
                 Some((_, rest)) => (rest, true),
                 None => (statement, false),

@@ -2,8 +2,8 @@
 
 #![expect(clippy::cast_precision_loss, reason = "what is drawn has a few digits")]
 
-pub mod plot;
-pub mod text;
+pub(crate) mod plot;
+pub(crate) mod text;
 
 use std::fmt::Write as _;
 
@@ -21,7 +21,7 @@ use crate::stats::histogram::Histogram;
 use crate::stats::{DenoiserSummary, Lengths, Summary};
 
 /// How each of our pages begins. A file that begins differently is not ours, and is not replaced.
-pub const BEGINNING: &str = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"generator\" content=\"ul2-prep stats\">\n";
+pub(crate) const BEGINNING: &str = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"generator\" content=\"ul2-prep stats\">\n";
 
 /// Sources whose documents are drawn at most.
 const MOST_SOURCES: usize = 30;
@@ -33,22 +33,22 @@ const STYLE: &str = include_str!("page.css");
 
 /// A row as the page shows it.
 #[derive(Debug, Clone)]
-pub struct RowShown {
+pub(crate) struct RowShown {
     /// Its denoiser.
-    pub denoiser: String,
+    pub(crate) denoiser: String,
     /// Its source and line.
-    pub place: String,
+    pub(crate) place: String,
     /// The text that it was made from.
-    pub text: Vec<Part>,
+    pub(crate) text: Vec<Part>,
     /// The parts of the inputs.
-    pub inputs: Vec<Part>,
+    pub(crate) inputs: Vec<Part>,
     /// The parts of the labels.
-    pub labels: Vec<Part>,
+    pub(crate) labels: Vec<Part>,
 }
 
 /// The HTML of the page.
 #[must_use]
-pub fn page(manifest: &Manifest, summary: &Summary, rows: &[RowShown]) -> String {
+pub(crate) fn page(manifest: &Manifest, summary: &Summary, rows: &[RowShown]) -> String {
     let title = format!("{} with seed {}", summary.recipe, manifest.spec["seed"]);
     let mut body = head(manifest, summary);
     if !summary.denoisers.is_empty() {

@@ -31,18 +31,23 @@ const MOST_LETTERS: usize = 26;
 
 /// A plot's name and the names of its axes.
 #[derive(Debug, Clone, Copy)]
-pub struct Labels<'a> {
+pub(crate) struct Labels<'a> {
     /// A description of the plot, for screen readers.
-    pub title: &'a str,
+    pub(crate) title: &'a str,
     /// The horizontal axis.
-    pub across: &'a str,
+    pub(crate) across: &'a str,
     /// The vertical axis.
-    pub up: &'a str,
+    pub(crate) up: &'a str,
 }
 
 /// Horizontal bars in groups: a group's name, and the text of each of its bars.
 #[must_use]
-pub fn groups(title: &str, series: &[&str], groups: &[(String, Vec<f64>)], shown: impl Fn(f64) -> String) -> String {
+pub(crate) fn groups(
+    title: &str,
+    series: &[&str],
+    groups: &[(String, Vec<f64>)],
+    shown: impl Fn(f64) -> String,
+) -> String {
     let of_group = series_height(series.len());
     let height = groups.len() as f64 * of_group + 2.0 * MARGIN + if series.len() > 1 { 20.0 } else { 0.0 };
     let most = groups.iter().flat_map(|(_, values)| values).copied().fold(0.0, f64::max);
@@ -86,7 +91,7 @@ fn series_height(bars: usize) -> f64 {
 
 /// Counts of the numbers from `first` on, and the expected counts if they are known.
 #[must_use]
-pub fn histogram(labels: Labels<'_>, first: u32, counts: &[u64], expected: Option<&[f64]>) -> String {
+pub(crate) fn histogram(labels: Labels<'_>, first: u32, counts: &[u64], expected: Option<&[f64]>) -> String {
     let longest = counts.len().max(expected.map_or(0, significant));
     let of_bar = longest.div_ceil(MOST_BARS).max(1);
     let bars = longest.div_ceil(of_bar).max(1);
@@ -139,7 +144,7 @@ fn significant(expected: &[f64]) -> usize {
 
 /// Shares by position, from the first to the last part, and the mean of all.
 #[must_use]
-pub fn profile(labels: Labels<'_>, shares: &[Option<f64>], mean: Option<f64>) -> String {
+pub(crate) fn profile(labels: Labels<'_>, shares: &[Option<f64>], mean: Option<f64>) -> String {
     let most = shares.iter().flatten().copied().chain(mean).fold(0.0, f64::max);
     let axes = Axes::new(most);
     let wide = (WIDTH - LEFT - RIGHT) / shares.len().max(1) as f64;

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use crate::store::answer_limits::of_file;
 use crate::store::remote::answers::{may_pass, said, status};
 use crate::store::remote::connection::{Store, WAIT};
-pub use crate::store::remote::pieces::Pieces;
+pub(crate) use crate::store::remote::pieces::Pieces;
 use crate::store::web::hint;
 use crate::store::{Created, Object, SCHEMES, StoreError, is_stopped, tell};
 

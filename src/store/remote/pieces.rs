@@ -16,7 +16,7 @@ use crate::store::remote::{AHEAD, PIECE, Remote, joined, up_to};
 
 /// An object being read: the next pieces are requested while one is used.
 #[derive(Debug)]
-pub struct Pieces {
+pub(crate) struct Pieces {
     remote: Remote,
     bytes: u64,
     tag: Option<String>,

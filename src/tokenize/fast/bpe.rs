@@ -28,7 +28,7 @@ use crate::tokenize::fast::symbols::Symbols;
 use crate::tokenize::fast::whole::WholeWords;
 
 /// The fast path of one tokenizer file. Shared by all workers, each with its own [`BpeState`].
-pub struct FastBpe {
+pub(crate) struct FastBpe {
     /// The tokenizer that the probes, the self-check and the steps of the crate ask.
     tokenizer: Arc<Tokenizer>,
     /// Added tokens that are looked for in the text, and in what the normalizer makes of it.
@@ -42,7 +42,7 @@ pub struct FastBpe {
 }
 
 /// A worker's state between documents.
-pub struct BpeState {
+pub(crate) struct BpeState {
     forms: FormState,
     scanners: Vec<Scanner>,
     lookup: Lookup,
@@ -63,7 +63,7 @@ impl FastBpe {
     /// # Errors
     ///
     /// [`NotFast`] with the reason.
-    pub fn new(tokenizer: &Arc<Tokenizer>, json: &[u8]) -> Result<Self, NotFast> {
+    pub(crate) fn new(tokenizer: &Arc<Tokenizer>, json: &[u8]) -> Result<Self, NotFast> {
         let ModelWrapper::BPE(model) = tokenizer.get_model() else {
             return Err(NotFast("the model is not BPE".to_owned()));
         };
@@ -85,7 +85,7 @@ impl FastBpe {
 
     /// The name of the path.
     #[must_use]
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let name = match (&self.shape.words, &self.symbols) {
             (Words::Split(_), Symbols::Bytes(_)) => "fast byte-level BPE",
             (Words::Characters, _) => "fast characters",
@@ -99,7 +99,7 @@ impl FastBpe {
 
     /// A worker's state.
     #[must_use]
-    pub fn state(&self) -> BpeState {
+    pub(crate) fn state(&self) -> BpeState {
         let scanners = match &self.shape.words {
             Words::Split(splits) => splits.scanners(),
             _ => Vec::new(),
@@ -113,7 +113,7 @@ impl FastBpe {
     /// # Errors
     ///
     /// The crate's error, where a part of the text is given to it.
-    pub fn encode(&self, text: &str, state: &mut BpeState, ids: &mut Vec<u32>) -> Result<(), tokenizers::Error> {
+    pub(crate) fn encode(&self, text: &str, state: &mut BpeState, ids: &mut Vec<u32>) -> Result<(), tokenizers::Error> {
         if let Words::Crate = self.shape.words {
             return self.encode_by_crate(text, state, ids);
         }

@@ -25,7 +25,7 @@ pub(crate) const METASPACE: &str = "▁";
 
 /// Why a file does not get the fast path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotFast(pub String);
+pub(crate) struct NotFast(pub(crate) String);
 
 impl fmt::Display for NotFast {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

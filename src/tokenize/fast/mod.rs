@@ -9,7 +9,7 @@ mod added;
 mod bpe;
 pub(in crate::tokenize) mod cache;
 mod characters;
-pub mod conditions;
+pub(crate) mod conditions;
 mod forms;
 mod junctions;
 mod merge_list;
@@ -32,7 +32,7 @@ use crate::tokenize::fast::conditions::NotFast;
 use crate::tokenize::fast::unigram::{FastUnigram, UnigramState};
 
 /// The fast path of one tokenizer file. Shared by all workers, each with its own [`State`].
-pub enum Fast {
+pub(crate) enum Fast {
     /// Unigram of T5's shape.
     Unigram(Box<FastUnigram>),
     /// BPE, byte-level or not.
@@ -40,7 +40,7 @@ pub enum Fast {
 }
 
 /// A worker's state between documents.
-pub enum State {
+pub(crate) enum State {
     /// For a Unigram file.
     Unigram(UnigramState),
     /// For a BPE file.
@@ -54,7 +54,7 @@ impl Fast {
     /// # Errors
     ///
     /// [`NotFast`] with the reason.
-    pub fn new(
+    pub(crate) fn new(
         tokenizer: &Arc<Tokenizer>,
         json: &[u8],
         unknown_id: Option<u32>,
@@ -71,7 +71,7 @@ impl Fast {
 
     /// The name of the path.
     #[must_use]
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Self::Unigram(_) => "fast Unigram".to_owned(),
             Self::Bpe(fast) => fast.name(),
@@ -80,7 +80,7 @@ impl Fast {
 
     /// A worker's state.
     #[must_use]
-    pub fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         match self {
             Self::Unigram(fast) => State::Unigram(fast.state()),
             Self::Bpe(fast) => State::Bpe(fast.state()),
@@ -92,7 +92,7 @@ impl Fast {
     /// # Errors
     ///
     /// The crate's error for a part of the text that is passed to it.
-    pub fn encode(&self, text: &str, state: &mut State, ids: &mut Vec<u32>) -> Result<(), tokenizers::Error> {
+    pub(crate) fn encode(&self, text: &str, state: &mut State, ids: &mut Vec<u32>) -> Result<(), tokenizers::Error> {
         match (self, state) {
             (Self::Unigram(fast), State::Unigram(state)) => fast.encode(text, state, ids),
             (Self::Bpe(fast), State::Bpe(state)) => fast.encode(text, state, ids),

@@ -22,7 +22,7 @@ use crate::tokenize::fast::trie::{Piece, Trie};
 const UNKNOWN_PENALTY: f64 = 10.0;
 
 /// The fast path of one tokenizer file. Shared by all workers, each with its own [`UnigramState`].
-pub struct FastUnigram {
+pub(crate) struct FastUnigram {
     /// The file's normalizer and pre-tokenizer, and the reference for the self-check.
     tokenizer: Arc<Tokenizer>,
     trie: Trie,
@@ -37,7 +37,7 @@ pub struct FastUnigram {
 }
 
 /// A worker's state between documents.
-pub struct UnigramState {
+pub(crate) struct UnigramState {
     cache: Cache,
     ahead: Ahead<Window>,
     classes: Classes,
@@ -80,7 +80,7 @@ impl FastUnigram {
     /// # Errors
     ///
     /// [`NotFast`] with the reason.
-    pub fn new(
+    pub(crate) fn new(
         tokenizer: &Arc<Tokenizer>,
         unknown_id: Option<u32>,
         reserved: impl Fn(u32) -> bool,
@@ -115,7 +115,7 @@ impl FastUnigram {
 
     /// A worker's state.
     #[must_use]
-    pub fn state(&self) -> UnigramState {
+    pub(crate) fn state(&self) -> UnigramState {
         UnigramState {
             cache: Cache::new(),
             ahead: Ahead::new(),
@@ -130,7 +130,12 @@ impl FastUnigram {
     /// # Errors
     ///
     /// The crate's error for a window that is passed to it.
-    pub fn encode(&self, text: &str, state: &mut UnigramState, ids: &mut Vec<u32>) -> Result<(), tokenizers::Error> {
+    pub(crate) fn encode(
+        &self,
+        text: &str,
+        state: &mut UnigramState,
+        ids: &mut Vec<u32>,
+    ) -> Result<(), tokenizers::Error> {
         let bytes = text.as_bytes();
         let mut window = Window { start: 0, end: 0, plain: true, local: true };
         let mut place = skip_run(self, bytes, 0);

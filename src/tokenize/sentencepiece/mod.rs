@@ -11,7 +11,7 @@ mod model;
 mod normalizer;
 mod unigram;
 mod wire;
-pub mod words;
+pub(crate) mod words;
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -30,13 +30,13 @@ use crate::tokenize::sentencepiece::words::Reserved;
 use crate::tokenize::{Role, Scratch, TokenizeError, Tokenizer, TokenizerNames, mistaken};
 
 /// Identifies the code that makes the ids. A change that makes other ids has another number.
-pub const LIBRARY: &str = "ul2-prep sentencepiece 1";
+pub(crate) const LIBRARY: &str = "ul2-prep sentencepiece 1";
 
 /// The ending of a SentencePiece model's name.
-pub const ENDING: &str = "model";
+pub(crate) const ENDING: &str = "model";
 
 /// Names of SentencePiece models in a folder, in the order of the search.
-pub const FILE_NAMES: [&str; 3] = ["spiece.model", "tokenizer.model", "sentencepiece.bpe.model"];
+pub(crate) const FILE_NAMES: [&str; 3] = ["spiece.model", "tokenizer.model", "sentencepiece.bpe.model"];
 
 /// A model file, read.
 pub struct SentencePieceFile {
@@ -55,7 +55,7 @@ impl SentencePieceFile {
     /// # Errors
     ///
     /// [`TokenizerFileError`] if it cannot be used.
-    pub fn read(file: &Path) -> Result<Self, TokenizerFileError> {
+    pub(crate) fn read(file: &Path) -> Result<Self, TokenizerFileError> {
         let bytes = contents(file)?;
         let invalid = |reason: String| TokenizerFileError::Invalid { path: file.to_owned(), reason };
         let model = Model::read(&bytes).map_err(|error| match mistaken::MistakenFile::not_sentencepiece(&bytes) {
@@ -75,7 +75,7 @@ impl SentencePieceFile {
 
     /// The tokenizer with the reserved ids of `vocabulary`.
     #[must_use]
-    pub fn tokenizer(&self, vocabulary: Vocabulary) -> SentencePieceTokenizer {
+    pub(crate) fn tokenizer(&self, vocabulary: Vocabulary) -> SentencePieceTokenizer {
         let reserved = |id: u32| !vocabulary.is_ordinary(id);
         SentencePieceTokenizer { encoder: self.encoder(&reserved), vocabulary }
     }
@@ -183,7 +183,7 @@ impl SentencePieceFile {
 }
 
 /// The tokenizer of a SentencePiece model.
-pub struct SentencePieceTokenizer {
+pub(crate) struct SentencePieceTokenizer {
     encoder: Encoder,
     vocabulary: Vocabulary,
 }
@@ -222,7 +222,7 @@ enum Algorithm {
 }
 
 /// A worker's state between documents.
-pub struct State {
+pub(crate) struct State {
     normalized: Vec<u8>,
     algorithm: AlgorithmState,
 }
