@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use ul2_prep::input::InputError;
-use ul2_prep::input::batch::BatchReader;
+use ul2_prep::input::batch_reader::BatchReader;
 use ul2_prep::input::source::discover;
 
 /// Most bytes that are compared.

@@ -22,6 +22,7 @@ pub(crate) mod record;
 pub(crate) mod segmenting;
 pub(crate) mod span_length;
 pub mod spec;
+pub(crate) mod spec_error;
 pub(crate) mod stream;
 pub(crate) mod tokens;
 pub(crate) mod vocabulary;
@@ -41,12 +42,14 @@ pub use crate::denoise::record::{Choices, Composed, Record, compose, label_fits,
 pub use crate::denoise::segmenting::{Concat, Segmenting, Start, Window};
 pub use crate::denoise::span_length::SpanLength;
 pub(crate) use crate::denoise::spec::SourceKeys;
-pub use crate::denoise::spec::{
-    MASKING_VERSION, MAX_LENGTH, SegmentLength, Shortening, Spec, SpecError, SpecFields, TokenizerId,
-};
+pub use crate::denoise::spec::{MAX_LENGTH, SegmentLength, Shortening, Spec, SpecFields, TokenizerId};
+pub use crate::denoise::spec_error::{LabelsRule, SpecError};
 pub use crate::denoise::stream::{Address, Seed, Stream, StreamKey, Subset};
 pub use crate::denoise::tokens::{TokenError, TokenSequence};
 pub use crate::denoise::vocabulary::Vocabulary;
+
+/// The version of `docs/reference/masking.md`. Every change that changes a row increments it.
+pub const MASKING_VERSION: u32 = 1;
 
 /// Whether a key of a spec is left out because its value is the default.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -4,6 +4,7 @@
 //! and [`jsonl`] turns one line into a text or the reason for its rejection.
 
 pub mod batch;
+pub mod batch_reader;
 pub(crate) mod buffers;
 pub(crate) mod compression;
 pub(crate) mod error;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::guidance::{Class, Guidance};
 use crate::input::InputError;
-use crate::input::batch::{Batch, BatchReader};
+use crate::input::batch::Batch;
+use crate::input::batch_reader::BatchReader;
 use crate::input::limits::Limits;
 use crate::input::source::Source;
 use crate::output::OutputError;

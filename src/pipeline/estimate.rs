@@ -8,7 +8,8 @@ use std::time::Instant;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use crate::input::batch::{Batch, BatchReader};
+use crate::input::batch::Batch;
+use crate::input::batch_reader::BatchReader;
 use crate::input::limits::Limits;
 use crate::input::source::Source;
 use crate::output::counts::{DenoiserCounts, SourceCounts};

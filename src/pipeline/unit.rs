@@ -1,6 +1,7 @@
 //! The program: one unit from its sources to its shards.
 
-use crate::input::batch::{Batch, BatchReader, FinishedSource, Position};
+use crate::input::batch::{Batch, FinishedSource, Position};
+use crate::input::batch_reader::BatchReader;
 use crate::input::source::Source;
 use crate::output::commit::{CommitRecord, FinishedFile, ReaderPosition};
 use crate::output::unit_writer::{BatchOutput, UnitWriter};

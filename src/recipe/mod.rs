@@ -12,10 +12,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::denoise::spec::LabelsRule;
 use crate::denoise::{
-    Denoiser, EosPolicy, IndependentTokens, Label, Layout, Loss, Mode, MultipleChoice, NoisePattern, Permute,
-    RandomSpans, SSentinel, Segmenting, Separate, SpecError, Suffix, Whole,
+    Denoiser, EosPolicy, IndependentTokens, Label, LabelsRule, Layout, Loss, Mode, MultipleChoice, NoisePattern,
+    Permute, RandomSpans, SSentinel, Segmenting, Separate, SpecError, Suffix, Whole,
 };
 use crate::files::bounded;
 use crate::guidance::Guidance;

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::ThreadPool;
 
-use crate::input::batch::{Batch, BatchReader};
+use crate::input::batch::Batch;
+use crate::input::batch_reader::BatchReader;
 use crate::input::source::{Source, named};
 use crate::json::difference::with_causes;
 use crate::numbers::exact;

@@ -8,13 +8,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use ul2_prep::denoise::denoiser::RowBounds;
 use ul2_prep::denoise::pattern::NoiseBounds;
-use ul2_prep::denoise::spec::LabelsRule;
 use ul2_prep::denoise::{
-    Address, Causal, Choices, Composed, Concat, Cut, Denoiser, EosPolicy, FirstFit, IndependentTokens, Label, Law,
-    Layout, LineStart, Loss, MASKING_VERSION, MAX_LENGTH, Masker, Mode, MultipleChoice, NoiseMask, NoisePattern,
-    Normal, Parts, Permute, RandomSpans, Record, Roll, RowForm, SSentinel, Seed, SegmentLength, Segmenting, Separate,
-    Shortening, Span, SpanLength, Spec, SpecError, SpecFields, Split, Start, Stream, Suffix, TokenSequence, Vocabulary,
-    Whole, Window, compose, encode, label_fits, record_rows,
+    Address, Causal, Choices, Composed, Concat, Cut, Denoiser, EosPolicy, FirstFit, IndependentTokens, Label,
+    LabelsRule, Law, Layout, LineStart, Loss, MASKING_VERSION, MAX_LENGTH, Masker, Mode, MultipleChoice, NoiseMask,
+    NoisePattern, Normal, Parts, Permute, RandomSpans, Record, Roll, RowForm, SSentinel, Seed, SegmentLength,
+    Segmenting, Separate, Shortening, Span, SpanLength, Spec, SpecError, SpecFields, Split, Start, Stream, Suffix,
+    TokenSequence, Vocabulary, Whole, Window, compose, encode, label_fits, record_rows,
 };
 
 use crate::support::{bytes_vocabulary, denoiser, fields, random_spans, suffix};
