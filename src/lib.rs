@@ -31,6 +31,8 @@
 //!
 //! The pages of `docs/` are included under [`documentation`].
 
+#![allow(rustdoc::private_intra_doc_links, reason = "the documentation of the code is built with private items")]
+
 pub mod cli;
 pub mod commands;
 pub mod denoise;
