@@ -57,7 +57,7 @@ def denoisers_of(spec):
             "weight": denoiser["weight"],
             "split": denoiser["layout"] == "split",  # the noise is one span, its end, with or without a sentinel
             "closing": int(denoiser.get("closing_sentinel", False)),
-            "beside_inputs": len(denoiser["mode_token"]) + (spec["eos"] == "both"),
+            "beside_inputs": ("bos" in spec["vocabulary"]) + len(denoiser["mode_token"]) + (spec["eos"] == "both"),
             "beside_labels": int(spec["eos"] != "none"),
         }
         for denoiser in spec["denoisers"]

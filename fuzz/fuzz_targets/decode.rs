@@ -24,6 +24,7 @@ fuzz_target!(|data: &[u8]| {
             _ => SSentinel::None,
         },
         closing_sentinel: layout == Layout::Sentinels && choice >> 3 & 1 == 1,
+        bos: None,
         mode_token: (0..u32::from(choice >> 6)).map(|token| 2000 + token).collect(),
         sentinels: SENTINELS.collect(),
         inputs_eos: (choice >> 4 & 1 == 1).then_some(EOS),

@@ -96,12 +96,20 @@ pub struct SpecArgs {
     /// The field that holds the label, in records of two fields [default: the recipe's].
     #[arg(long, value_name = "FIELD", help_heading = "Text to tokens")]
     pub(crate) label_field: Option<String>,
+    /// The BOS token at the front of every example: its name, `auto` for the one that the tokenizer's files name, or `none`
+    /// [default: the recipe's, else none].
+    #[arg(long, value_name = "TOKEN|auto", help_heading = "Text to tokens")]
+    pub(crate) bos_token: Option<String>,
     /// The EOS token by name, overriding the tokenizer's files [default: the files' own].
     #[arg(long, value_name = "TOKEN", help_heading = "Text to tokens")]
     pub(crate) eos_token: Option<String>,
     /// The pad token by name, overriding the tokenizer's files [default: the files' own].
     #[arg(long, value_name = "TOKEN", help_heading = "Text to tokens")]
     pub(crate) pad_token: Option<String>,
+    /// Sentinels in their order of use: a token's name, or with a range: `<unused{0..127}>`, or `<unused{0..}>` for as many as the
+    /// recipe needs; or ids, as `ids 151669..151796`. Repeatable [default: the recipe's].
+    #[arg(long, value_name = "PATTERN", help_heading = "Text to tokens")]
+    pub(crate) sentinels: Vec<String>,
     /// Longest line; a longer one is rejected.
     #[arg(long, value_name = "SIZE", default_value = MAX_LINE, value_parser = size, help_heading = "Text to tokens")]
     pub(crate) max_line: u64,
@@ -143,8 +151,10 @@ impl Default for SpecArgs {
         Self {
             text_field: None,
             label_field: None,
+            bos_token: None,
             eos_token: None,
             pad_token: None,
+            sentinels: Vec::new(),
             max_line: 64 << 20,
             seed: 0,
             epochs: 1,

@@ -65,6 +65,7 @@ const HELP: &str = "\
 
 Before a run:
   recipes    List the built-in recipes, print one as the TOML file it is, or show what it does to a text
+  tokenizer  Write a tokenizer with more tokens, such as sentinels
   plan       Show what `run` would do, refuse or shorten, and about what it would make; or write it for many machines
 
 A run:
@@ -126,6 +127,13 @@ Examples:
   ul2-prep recipes --tokenizer t5/tokenizer.json --inputs-length 1024 --labels-length 256
   ul2-prep recipes ul2r > my-mixture.toml
   ul2-prep recipes ul2 --example \"The quick brown fox jumps over the lazy dog.\"";
+
+const TOKENIZER_EXAMPLES: &str = "\
+Examples:
+  ul2-prep tokenizer qwen3/tokenizer.json --add '<extra_id_{0..127}>' --out qwen3-ul2
+  ul2-prep tokenizer llama3 --add '<extra_id_{0..99}>' --add '[S2S]' --add '[NLU]' --add '[NLG]' --out llama3-ul2
+
+Text keeps its ids. The model's embedding must be enlarged to the number of ids that the command prints.";
 
 const VERIFY_EXAMPLES: &str = "\
 Examples:
@@ -193,6 +201,9 @@ pub enum Command {
     /// Writes card, digests and manifest from the commit records, and `_SUCCESS` last.
     #[command(after_help = FINALIZE_EXAMPLES)]
     Finalize(FinalizeArgs),
+    /// Write a tokenizer with more tokens, such as sentinels.
+    #[command(after_help = TOKENIZER_EXAMPLES)]
+    Tokenizer(TokenizerArgs),
     /// Look at rows: of a data set, or of one line of a source without one.
     #[command(after_help = INSPECT_EXAMPLES)]
     Inspect(InspectArgs),
@@ -394,6 +405,19 @@ pub struct StatsArgs {
     /// Threads [default: one a core].
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<usize>,
+}
+
+/// `ul2-prep tokenizer`.
+#[derive(Debug, Args)]
+pub struct TokenizerArgs {
+    /// The `tokenizer.json`, or the folder with it.
+    pub file: PathBuf,
+    /// A special token to add: its name, or names with a range, as `<extra_id_{0..127}>`. Repeatable.
+    #[arg(long, value_name = "PATTERN", required = true)]
+    pub add: Vec<String>,
+    /// The folder to write `tokenizer.json` and `tokenizer_config.json` to. No file is replaced.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
 }
 
 /// `ul2-prep generate`.

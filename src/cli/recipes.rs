@@ -23,6 +23,18 @@ pub struct RecipesArgs {
     /// The tokenizer to compute lengths and examples for [default: bytes].
     #[arg(long, value_name = "FILE|bytes")]
     pub(crate) tokenizer: Option<String>,
+    /// The BOS token: its name, `auto` or `none` [default: the recipe's, else none].
+    #[arg(long, value_name = "TOKEN|auto")]
+    pub(crate) bos_token: Option<String>,
+    /// The EOS token by name [default: the recipe's, else the tokenizer's own].
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) eos_token: Option<String>,
+    /// The pad token by name [default: the recipe's, else the tokenizer's own].
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) pad_token: Option<String>,
+    /// Sentinels in their order of use: names, names with a range, or ids. Repeatable [default: the recipe's].
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) sentinels: Vec<String>,
     /// The seed that the example's masks follow from [default: 0].
     #[arg(long, value_name = "N", value_parser = seed, requires = "example")]
     pub(crate) seed: Option<u64>,
@@ -48,6 +60,10 @@ impl RecipesArgs {
     pub(crate) fn refuse_for_a_file(&self) -> Result<(), FlagOfNoUse> {
         let given = [
             ("--tokenizer", self.tokenizer.is_some()),
+            ("--bos-token", self.bos_token.is_some()),
+            ("--eos-token", self.eos_token.is_some()),
+            ("--pad-token", self.pad_token.is_some()),
+            ("--sentinels", !self.sentinels.is_empty()),
             ("--inputs-length", self.inputs_length.is_some()),
             ("--labels-length", self.labels_length.is_some()),
         ];
@@ -64,6 +80,10 @@ impl RecipesArgs {
             seed: self.seed.unwrap_or_default(),
             inputs_length: self.inputs_length,
             labels_length: self.labels_length,
+            bos_token: self.bos_token.clone(),
+            eos_token: self.eos_token.clone(),
+            pad_token: self.pad_token.clone(),
+            sentinels: self.sentinels.clone(),
             ..SpecArgs::default()
         }
     }

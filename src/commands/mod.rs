@@ -13,6 +13,7 @@ pub(crate) mod shown_ids;
 pub(crate) mod signals;
 pub(crate) mod stats;
 pub(crate) mod stored_plan;
+pub(crate) mod tokenizer;
 pub(crate) mod units;
 pub(crate) mod verify;
 
@@ -27,6 +28,7 @@ use crate::commands::recipes::execute_recipes;
 use crate::commands::reproduce::execute_reproduce;
 use crate::commands::run::{execute_planned, execute_run};
 use crate::commands::stats::execute_stats;
+use crate::commands::tokenizer::execute_tokenizer;
 use crate::commands::units::{execute_finalize, execute_status};
 use crate::commands::verify::execute_verify;
 use crate::report;
@@ -50,6 +52,7 @@ pub fn execute(cli: &Cli) -> Result<u8, Failure> {
         Command::Status(args) => execute_status(args).map_err(|error| of_a_plan(error.into()))?,
         Command::Finalize(args) => execute_finalize(args).map_err(of_a_plan)?,
         Command::Recipes(args) => execute_recipes(args)?,
+        Command::Tokenizer(args) => execute_tokenizer(args)?,
         Command::Inspect(args) => execute_inspect(args)?,
         Command::Stats(args) => execute_stats(args)?,
         Command::Generate(args) => execute_generate(args)?,

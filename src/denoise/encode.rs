@@ -34,8 +34,9 @@ pub fn encode(segment: &[u32], mask: &NoiseMask, form: &RowForm, inputs: &mut Ve
     length(&inputs[start..targets])
 }
 
-/// Mode token, kept tokens with a sentinel for each span, EOS.
+/// BOS, mode token, kept tokens with a sentinel for each span, EOS.
 fn append_inputs(segment: &[u32], mask: &NoiseMask, form: &RowForm, ids: &mut Vec<i32>) {
+    append(ids, form.bos.as_slice());
     append(ids, &form.mode_token);
     let mut kept_from = 0;
     for (index, span) in mask.spans().iter().enumerate() {
@@ -79,7 +80,10 @@ pub struct Decoded {
 /// Why a row cannot have been made by [`encode`] with the same form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// The inputs do not start with the mode token.
+    /// The inputs do not start with BOS.
+    #[error("the inputs do not start with BOS")]
+    Bos,
+    /// The mode token is not at the front of the inputs.
     #[error("the inputs do not start with the mode token")]
     ModeToken,
     /// A sequence does not end with EOS.
@@ -138,6 +142,7 @@ pub fn split_causal<'a>(
 pub fn decode(inputs: &[i32], labels: &[i32], form: &RowForm) -> Result<Decoded, DecodeError> {
     let inputs = unsigned(inputs)?;
     let labels = unsigned(labels)?;
+    let inputs = inputs.strip_prefix(form.bos.as_slice()).ok_or(DecodeError::Bos)?;
     let inputs = inputs.strip_prefix(form.mode_token.as_slice()).ok_or(DecodeError::ModeToken)?;
     let inputs = inputs.strip_suffix(form.inputs_eos.as_slice()).ok_or(DecodeError::Eos("inputs"))?;
     let labels = labels.strip_suffix(form.labels_eos.as_slice()).ok_or(DecodeError::Eos("labels"))?;
@@ -210,6 +215,7 @@ mod tests {
             layout,
             s_sentinel: SSentinel::None,
             closing_sentinel: false,
+            bos: None,
             mode_token: vec![77],
             sentinels: SENTINELS.to_vec(),
             inputs_eos: Some(1),

@@ -64,7 +64,9 @@ pub struct RowForm {
     pub s_sentinel: SSentinel,
     /// Whether a sentinel follows the last span of the labels.
     pub closing_sentinel: bool,
-    /// Ids at the front of the inputs.
+    /// The id at the front of the inputs, before the mode token.
+    pub bos: Option<u32>,
+    /// Ids at the front of the inputs, after BOS.
     pub mode_token: Vec<u32>,
     /// The ordered sentinels, at least the number that the example needs.
     pub sentinels: Vec<u32>,

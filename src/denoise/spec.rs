@@ -346,6 +346,7 @@ fn check_inputs(denoiser: &Denoiser, fields: &SpecFields) -> Result<(), SpecErro
     if all_is_noise
         && !has_sentinel
         && denoiser.mode_token.is_empty()
+        && fields.vocabulary.bos().is_none()
         && !fields.eos.ends_inputs()
         && fields.causal.is_none()
     {
@@ -370,11 +371,13 @@ fn check_labels(fields: &SpecFields) -> Result<(), SpecError> {
     Ok(())
 }
 
-/// The largest example of these parts, with the separator of a causal row.
+/// The largest example of these parts, with BOS and the separator of a causal row.
 fn row_bounds(denoiser: &Denoiser, parts: impl Into<Parts>, fields: &SpecFields) -> RowBounds {
     let bounds = denoiser.row_bounds(parts, fields.eos);
+    let bos = u32::from(fields.vocabulary.bos().is_some());
     let separator = u32::from(fields.causal.is_some_and(|causal| causal.separator.is_some()));
-    RowBounds { inputs: bounds.inputs + separator, total: bounds.total + separator, ..bounds }
+    let more = bos + separator;
+    RowBounds { inputs: bounds.inputs.saturating_add(more), total: bounds.total.saturating_add(more), ..bounds }
 }
 
 /// Whether a row of these bounds is within its lengths and has its sentinels.
@@ -468,6 +471,7 @@ fn row_form(denoiser: &Denoiser, fields: &SpecFields) -> RowForm {
         layout: denoiser.layout,
         s_sentinel: denoiser.s_sentinel,
         closing_sentinel: denoiser.closing_sentinel,
+        bos: fields.vocabulary.bos(),
         mode_token: denoiser.mode_token.clone(),
         sentinels: fields.vocabulary.sentinels().to_vec(),
         inputs_eos: eos.filter(|_| fields.eos.ends_inputs()),

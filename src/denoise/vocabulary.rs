@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Size, EOS, pad and the ordered sentinels of a tokenizer, plus the mode tokens that are single ids.
+/// Size, EOS, pad, BOS and the ordered sentinels of a tokenizer, plus the mode tokens that are single ids.
 ///
 /// Law: all reserved ids are below `size` and different from each other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ struct Fields {
     pad: Option<u32>,
     sentinels: Vec<u32>,
     mode_tokens: Vec<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bos: Option<u32>,
 }
 
 /// Most ids of a vocabulary: sixteen million, sixty times as many as the largest in use. It bounds the memory for each
@@ -58,7 +60,16 @@ impl Vocabulary {
     ) -> Result<Self, VocabularyError> {
         mode_tokens.sort_unstable();
         mode_tokens.dedup();
-        Self::try_from(Fields { size, eos, pad, sentinels, mode_tokens })
+        Self::try_from(Fields { size, eos, pad, sentinels, mode_tokens, bos: None })
+    }
+
+    /// The same vocabulary with an id that begins every example, or with none.
+    ///
+    /// # Errors
+    ///
+    /// [`VocabularyError`] if the id is out of range or reserved already. BOS and EOS may share one id, as in GPT-2.
+    pub fn with_bos(self, bos: Option<u32>) -> Result<Self, VocabularyError> {
+        Self::try_from(Fields { bos, ..self.fields })
     }
 
     /// Number of ids: every id is below it.
@@ -71,6 +82,12 @@ impl Vocabulary {
     #[must_use]
     pub fn eos(&self) -> Option<u32> {
         self.fields.eos
+    }
+
+    /// The id that begins every example, if one does.
+    #[must_use]
+    pub fn bos(&self) -> Option<u32> {
+        self.fields.bos
     }
 
     /// The padding id.
@@ -107,8 +124,10 @@ impl TryFrom<Fields> for Vocabulary {
             *last = (1 << (size % 64)) - 1;
         }
         let pad = fields.pad.filter(|_| fields.pad != fields.eos);
+        let bos = fields.bos.filter(|_| fields.bos != fields.eos && fields.bos != pad);
         let reserved = (fields.eos.iter().map(|&id| ("the EOS token".to_owned(), id)))
             .chain(pad.iter().map(|&id| ("the pad token".to_owned(), id)))
+            .chain(bos.iter().map(|&id| ("the BOS token".to_owned(), id)))
             .chain(fields.sentinels.iter().enumerate().map(|(k, &id)| (format!("sentinel {k}"), id)))
             .chain(fields.mode_tokens.iter().map(|&id| ("a mode token".to_owned(), id)));
         for (what, id) in reserved {
@@ -150,6 +169,18 @@ mod tests {
         assert_eq!(
             Vocabulary::new(u32::MAX, None, None, vec![], vec![]).unwrap_err().to_string(),
             "the largest id is 4294967294, but a vocabulary has at most 16777216 ids"
+        );
+    }
+
+    #[test]
+    fn bos_is_reserved_and_may_be_eos() {
+        let vocabulary = Vocabulary::new(10, Some(1), None, vec![2], vec![]).unwrap();
+        let with_bos = vocabulary.clone().with_bos(Some(3)).unwrap();
+        assert_eq!((with_bos.bos(), with_bos.is_ordinary(3)), (Some(3), false));
+        assert_eq!(vocabulary.clone().with_bos(Some(1)).unwrap().bos(), Some(1));
+        assert_eq!(
+            vocabulary.with_bos(Some(2)).unwrap_err().to_string(),
+            "sentinel 0 and another reserved token are both id 2"
         );
     }
 

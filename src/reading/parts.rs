@@ -13,7 +13,7 @@ pub(crate) enum PartKind {
     Sentinel,
     /// The mode token of the denoiser.
     ModeToken,
-    /// EOS, a pad or a separator.
+    /// BOS, EOS, a pad or a separator.
     Reserved,
 }
 
@@ -55,10 +55,13 @@ pub(crate) fn of_sequence(
 ) -> Vec<Part> {
     let ids: Vec<u32> = ids.iter().map(|id| id.cast_unsigned()).collect();
     // A mode token may be several ordinary ids.
-    let mode = form.map_or(&[][..], |form| &form.mode_token);
-    let of_mode = if ordinary == PartKind::Kept && ids.starts_with(mode) { mode.len() } else { 0 };
+    let mode = form.filter(|_| ordinary == PartKind::Kept).map_or(0..0, |form| {
+        let front = form.bos.as_slice().len();
+        let is_there = ids.get(front..).is_some_and(|ids| ids.starts_with(&form.mode_token));
+        if is_there { front..front + form.mode_token.len() } else { 0..0 }
+    });
     let kind = |place: usize| match ids[place] {
-        _ if place < of_mode => PartKind::ModeToken,
+        _ if mode.contains(&place) => PartKind::ModeToken,
         id if vocabulary.is_ordinary(id) => ordinary,
         id if vocabulary.sentinels().contains(&id) => PartKind::Sentinel,
         _ => PartKind::Reserved,

@@ -155,7 +155,14 @@ pub(crate) struct RecipeOptions {
     pub(crate) min_segment: Option<u32>,
     /// Which sequences EOS ends. The default is `both`, in the causal layout `labels`.
     pub(crate) eos: Option<EosPolicy>,
-    /// Sentinel names, or patterns with `{n}`, in their order of use.
+    /// The BOS token at the front of every example: a name, `auto` for the tokenizer's own, or `none`, the default.
+    pub(crate) bos_token: Option<String>,
+    /// The EOS token by name. The default is the tokenizer's own.
+    pub(crate) eos_token: Option<String>,
+    /// The pad token by name. The default is the tokenizer's own.
+    pub(crate) pad_token: Option<String>,
+    /// Sentinels in their order of use: names, names with `{n}`, `{0..127}` or `{8..}` at the number's place, or
+    /// `ids 0..127`.
     pub(crate) sentinels: Option<Vec<String>>,
     /// Whether inputs and labels are two sequences or one.
     pub(crate) layout: Option<RowLayout>,
@@ -199,14 +206,36 @@ pub(crate) enum RowLayout {
     Causal,
 }
 
-/// The token at the front of the inputs: a text, or an id.
+/// The token at the front of the inputs: a name or a text, or an id.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "expected a text or an id")]
+#[serde(untagged, expecting = "expected a text, an id or `{ text = \"…\" }`")]
 pub(crate) enum ModeToken {
-    /// One id if the tokenizer has an added token of that name, else the ids of the text.
+    /// One id if the tokenizer has an added token of that name, else the ids of the text. A text in angle or square
+    /// brackets must be such a token.
     Text(String),
     /// That id.
     Id(u32),
+    /// The same as a text, but a text in brackets need not be a token.
+    Spelled(Spelled),
+}
+
+/// A text that is spelled with pieces where the tokenizer has no added token of that name.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Spelled {
+    /// The text.
+    pub text: String,
+}
+
+impl ModeToken {
+    /// The text, if it is given as one.
+    #[must_use]
+    pub(crate) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) | Self::Spelled(Spelled { text }) => Some(text),
+            Self::Id(_) => None,
+        }
+    }
 }
 
 /// A weighted denoiser. It has exactly one kind of noise.
@@ -439,7 +468,7 @@ impl RecipeDenoiser {
             NoisePattern::Suffix(_) | NoisePattern::Whole(_) | NoisePattern::MultipleChoice(_) => Layout::Split,
             _ => Layout::Sentinels,
         });
-        let mode_token = mode_token.filter(|token| !matches!(token, ModeToken::Text(text) if text.is_empty()));
+        let mode_token = mode_token.filter(|token| token.text() != Some(""));
         let denoiser =
             Denoiser { name, mode, weight, pattern, layout, s_sentinel, closing_sentinel, mode_token: Vec::new() };
         denoiser.check().map_err(|error| format!("denoiser `{}`: {error}", denoiser.name))?;
@@ -511,7 +540,7 @@ mod tests {
         assert_eq!(
             message("eos = \"both\"\n\nsentinel = 3\n"),
             "x.toml:3: unknown field `sentinel`, expected one of `description`, `inputs_length`, `labels_length`, \
-             `sequence_length`, `min_segment`, `eos`, `sentinels`, `layout`, `loss`, `separator`, `segmenting`, `pack`, \
+             `sequence_length`, `min_segment`, `eos`, `bos_token`, `eos_token`, `pad_token`, `sentinels`, `layout`, `loss`, `separator`, `segmenting`, `pack`, \
              `shuffle`, `pad`, `text_field`, `label_field`, `end_mark`, `denoiser`"
         );
         let denoiser = "\n[[denoiser]]\nname = \"a\"\nmode = \"R\"\nweight = 1\n";

@@ -1,5 +1,6 @@
 //! The output of `plan`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::denoise::{Denoiser, Spec};
@@ -36,7 +37,7 @@ pub(crate) fn plan(settings: &Settings) -> String {
     line("lengths", format!("inputs {}, labels {}", fields.inputs_length, fields.labels_length));
     line("tokenizer", tokenizer(&fields.tokenizer));
     line("path", path.path());
-    line("vocabulary", vocabulary(spec));
+    line("vocabulary", vocabulary(spec, &settings.token_names));
     line("workers", workers.to_string());
     line("memory", memory(settings));
     let _ = writeln!(text);
@@ -71,20 +72,35 @@ fn units(plan: &Plan) -> String {
     }
 }
 
-fn vocabulary(spec: &Spec) -> String {
+fn vocabulary(spec: &Spec, names: &BTreeMap<u32, String>) -> String {
     let vocabulary = spec.vocabulary();
-    let id = |id: Option<u32>| id.map_or("none".to_owned(), |id| id.to_string());
+    let shown = |id: u32| names.get(&id).map_or_else(|| id.to_string(), |name| format!("{id} {name}"));
+    let role = |id: Option<u32>| id.map_or("none".to_owned(), shown);
+    let bos = vocabulary.bos().map_or_else(String::new, |id| format!("bos {}, ", shown(id)));
     let sentinels = match vocabulary.sentinels() {
         [] => "no sentinels".to_owned(),
-        [only] => format!("1 sentinel ({only})"),
-        [first, .., last] => format!("{} sentinels ({first} to {last})", vocabulary.sentinels().len()),
+        [only] => format!("1 sentinel ({})", shown(*only)),
+        [first, .., last] => {
+            format!("{} sentinels ({} to {})", vocabulary.sentinels().len(), shown(*first), shown(*last))
+        }
     };
-    format!("{} ids, eos {}, pad {}, {sentinels}", vocabulary.size(), id(vocabulary.eos()), id(vocabulary.pad()))
+    let (eos, pad) = (role(vocabulary.eos()), role(vocabulary.pad()));
+    format!("{} ids, {bos}eos {eos}, pad {pad}, {sentinels}", vocabulary.size())
+}
+
+/// A denoiser's mode token: one id of the tokenizer, or the pieces of a text.
+fn mode_token(spec: &Spec, denoiser: &Denoiser) -> String {
+    let ids = mode_ids(&denoiser.mode_token);
+    match denoiser.mode_token.as_slice() {
+        [] => ids,
+        [id] if !spec.vocabulary().is_ordinary(*id) => format!("1 id: {ids}"),
+        pieces => format!("text, {}: {ids}", counted(pieces.len() as u64, "id")),
+    }
 }
 
 fn denoiser_table(spec: &Spec) -> String {
     let mut rows = vec![
-        ["denoiser", "mode", "share", "noise", "segment", "inputs", "labels", "sentinels", "mode ids"]
+        ["denoiser", "mode", "share", "noise", "segment", "inputs", "labels", "sentinels", "mode token"]
             .map(str::to_owned)
             .to_vec(),
     ];
@@ -99,7 +115,7 @@ fn denoiser_table(spec: &Spec) -> String {
             length.bounds.inputs.to_string(),
             length.bounds.labels.to_string(),
             length.bounds.sentinels.to_string(),
-            mode_ids(&denoiser.mode_token),
+            mode_token(spec, denoiser),
         ]);
     }
     table(&rows)

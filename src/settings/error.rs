@@ -2,28 +2,45 @@
 
 use crate::guidance::Guidance;
 use crate::tokenize::config::CONFIG_NAME;
+use crate::tokenize::names::Family;
 
 /// Why settings do not go together.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says it")]
 pub(crate) enum SettingsError {
     /// A token that the tokenizer does not have.
-    #[error("the tokenizer has no token `{token}` (`{flag}`)")]
-    NoSuchToken { token: String, flag: &'static str },
+    #[error("the tokenizer has no token `{token}` ({option})")]
+    NoSuchToken {
+        token: String,
+        /// The flag, or the key of the recipe and its place.
+        option: String,
+    },
     /// A token from the configuration next to the tokenizer, which the tokenizer does not have.
     #[error("the tokenizer has no token `{token}`, which `{key}` of its `{CONFIG_NAME}` names")]
     NoConfiguredToken { token: String, key: &'static str, flag: &'static str },
-    /// A pattern for sentinels in the recipe that matches nothing.
-    #[error("the tokenizer has no token that the recipe's `sentinels` name: `{}`", patterns.join("`, `"))]
-    NoSuchSentinels { patterns: Vec<String> },
-    /// A sentinel given by its full name, which the tokenizer does not have.
-    #[error("{file}:{line}: the tokenizer has no token `{token}` (`sentinels`)")]
-    NoSuchSentinel {
-        file: String,
-        /// 1-based line.
-        line: usize,
-        token: String,
+    /// Patterns for sentinels that match nothing.
+    #[error("{}", no_sentinels(patterns, option))]
+    NoSuchSentinels {
+        patterns: Vec<String>,
+        /// The flag, or the key of the recipe and its place.
+        option: String,
+        /// The numbered tokens that the tokenizer has.
+        families: Vec<Family>,
+        /// The number of ids of a SentencePiece model, to which no tokens can be added.
+        model_size: Option<u32>,
     },
+    /// A mode token in brackets that the tokenizer does not have.
+    #[error("the tokenizer has no token `{0}` (`mode_token`)")]
+    NoModeToken(String),
+    /// `tokenizer --add` with a pattern that does not name tokens.
+    #[error("{0}")]
+    NoNames(String),
+    /// A file where one is to be written.
+    #[error("`{0}` is there already, and is not replaced")]
+    FileInTheWay(String),
+    /// `--bos-token auto` for a tokenizer that names none.
+    #[error("the tokenizer's files name no BOS token")]
+    NoBos,
     /// An option of the causal layout in another layout.
     #[error("`{option}` belongs to the causal layout")]
     OnlyCausal { option: String },
@@ -108,18 +125,45 @@ pub(crate) enum SettingsError {
     ForeignFolder(String),
 }
 
+fn no_sentinels(patterns: &[String], option: &str) -> String {
+    match patterns {
+        [] => format!("the recipe needs sentinels, but {option} names none"),
+        patterns => {
+            let names = patterns.join("`, `");
+            format!("the tokenizer has no sentinels: none of its tokens is named `{names}` ({option})")
+        }
+    }
+}
+
 impl Guidance for SettingsError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::NoSuchToken { .. } | Self::NoSuchSentinel { .. } => {
-                Some("tokens are looked up by their exact name in the tokenizer file".into())
-            }
+            Self::NoSuchToken { .. } => Some("tokens are looked up by their exact name in the tokenizer file".into()),
             Self::NoConfiguredToken { flag, .. } => {
                 Some(format!("name a token that it has with `{flag}`, or put the files of one tokenizer together"))
             }
-            Self::NoSuchSentinels { .. } => {
-                Some("`sentinels = [\"<extra_id_{n}>\"]` in a recipe names `<extra_id_0>`, `<extra_id_1>`, …".into())
-            }
+            Self::NoSuchSentinels { families, model_size, .. } => Some(match (families.as_slice(), model_size) {
+                ([], Some(size)) => format!(
+                    "`--sentinels 'ids {size}..{}'` takes ids after the vocabulary, for a model with a larger embedding",
+                    size.saturating_add(127)
+                ),
+                ([], None) => {
+                    "`ul2-prep tokenizer FILE --add '<extra_id_{0..127}>' --out DIR` writes the tokenizer with sentinels"
+                        .to_owned()
+                }
+                ([first, ..], _) => format!(
+                    "`--sentinels '{}'` takes as many as the recipe needs of tokens that the file has: {}",
+                    first.pattern(),
+                    families.iter().map(Family::to_string).collect::<Vec<_>>().join(", ")
+                ),
+            }),
+            Self::NoModeToken(text) => Some(format!(
+                "`mode_token = {{ text = \"{text}\" }}` in the recipe spells it with pieces of text; \
+                 `ul2-prep tokenizer FILE --add '{text}' --out DIR` writes the tokenizer with it"
+            )),
+            Self::FileInTheWay(_) => Some("name another folder with `--out`".into()),
+            Self::NoNames(_) => None,
+            Self::NoBos => Some("name it with `--bos-token`".into()),
             Self::TooFewSentinels { .. } => Some(
                 "leave `--strict-sentinels` out to shorten the segments, or use a tokenizer with more sentinels".into(),
             ),

@@ -9,7 +9,7 @@ pub mod spec;
 pub(crate) mod threads;
 pub mod tokenizer;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result};
 
 use crate::cli::masking::MaskingArgs;
 use crate::cli::values::SourceSplit;
-use crate::denoise::Denoiser;
+use crate::denoise::{Denoiser, Spec, Vocabulary};
 use crate::input::source::{Discovered, Source, discover};
 use crate::numbers::counted;
 use crate::output::encoding::PageFormat;
@@ -27,7 +27,7 @@ use crate::pipeline::reject_limit::MaxRejects;
 use crate::plan::chain::{Earlier, Extend, Plans};
 use crate::plan::inputs::noted_place;
 use crate::plan::{Cutting, Plan};
-use crate::recipe::{ModeToken, Recipe};
+use crate::recipe::{ModeToken, Recipe, Spelled};
 use crate::settings::data_set::data_set;
 use crate::settings::environment::cutting;
 use crate::settings::error::SettingsError;
@@ -38,6 +38,7 @@ pub(crate) use crate::settings::threads::workers;
 use crate::settings::tokenizer::tokenizer_file;
 use crate::store::Location;
 use crate::tokenize::file::BYTES;
+use crate::tokenize::names::document_end;
 use crate::tokenize::{TokenizerNames, TokenizerPath};
 
 /// The resolved and checked settings of a command: how to mask, and what.
@@ -52,6 +53,8 @@ pub struct Settings {
     pub(crate) plan: Plan,
     /// How sources are cut into the plan's units.
     pub(crate) cutting: Cutting,
+    /// The names of BOS, EOS, pad and sentinels, by id.
+    pub(crate) token_names: BTreeMap<u32, String>,
     /// Warnings before the run: things that are probably not meant.
     pub(crate) warnings: Vec<String>,
     /// Notes before the run.
@@ -69,7 +72,7 @@ impl Settings {
             sources,
             tokenizer,
             tokenizer_path,
-            spec,
+            spec: spec_args,
             recipe,
             strict_sentinels,
             columns,
@@ -85,10 +88,14 @@ impl Settings {
         if *tokenizer_path == TokenizerPath::Oracle && !file.has_oracle() {
             return Err(SettingsError::NoOracle.into());
         }
-        let spec = resolve(&recipe, file.names(), spec)?;
+        let spec = resolve(&recipe, file.names(), spec_args)?;
         let mut warnings = alike_mode_tokens(spec.denoisers());
+        if spec_args.eos_token.is_none() && recipe.options.eos_token.is_none() {
+            warnings.extend(ends_a_turn(file.names(), &spec));
+        }
         let mut notes = Vec::from_iter(switched_off(file.names()));
-        spelled_mode_tokens(file.names(), &recipe, &mut warnings, &mut notes)?;
+        notes.extend(spelled_mode_tokens(file.names(), &recipe)?);
+        let token_names = reserved_names(file.names(), spec.vocabulary());
         if *strict_sentinels && let Some(shortening) = spec.shortenings().next() {
             return Err(SettingsError::TooFewSentinels {
                 denoiser: shortening.denoiser.clone(),
@@ -114,6 +121,7 @@ impl Settings {
             passed_over,
             plan,
             cutting,
+            token_names,
             warnings,
             notes,
         })
@@ -157,42 +165,47 @@ fn switched_off(names: &dyn TokenizerNames) -> Option<String> {
     (!what.is_empty()).then(|| format!("the tokenizer's file asks for {}: switched off", what.join(" and ")))
 }
 
-/// Mode tokens given as text that are not tokens of the file, so that ordinary pieces spell them. The released
-/// checkpoints write theirs in square brackets; a text in angle brackets is hardly ever meant to be spelled. The
-/// embedded tokenizer spells all of them.
-fn spelled_mode_tokens(
-    names: &dyn TokenizerNames,
-    recipe: &Recipe,
-    warnings: &mut Vec<String>,
-    notes: &mut Vec<String>,
-) -> Result<()> {
+/// A warning about an EOS that ends a turn of a chat, while the file has a token that ends a document.
+fn ends_a_turn(names: &dyn TokenizerNames, spec: &Spec) -> Option<String> {
+    let eos = names.token(spec.vocabulary().eos()?)?;
+    let end = document_end(names, &eos)?;
+    Some(format!(
+        "EOS is `{eos}`, which ends a turn of a chat; `{end}` ends a document, and `--eos-token '{end}'` makes it EOS"
+    ))
+}
+
+/// The names of the tokens that `plan` shows beside their ids.
+fn reserved_names(names: &dyn TokenizerNames, vocabulary: &Vocabulary) -> BTreeMap<u32, String> {
+    let sentinels = vocabulary.sentinels();
+    let others = [vocabulary.bos(), vocabulary.eos(), vocabulary.pad()];
+    let ids = others.into_iter().flatten().chain(sentinels.first().copied()).chain(sentinels.last().copied());
+    ids.filter_map(|id| Some((id, names.token(id)?))).collect()
+}
+
+/// A note about mode tokens that are not tokens of the file, so that ordinary pieces spell them, as in the released
+/// checkpoints. The embedded tokenizer spells all of them.
+fn spelled_mode_tokens(names: &dyn TokenizerNames, recipe: &Recipe) -> Result<Option<String>> {
     if names.identity().kind == BYTES {
-        return Ok(());
+        return Ok(None);
     }
     let texts: BTreeSet<&str> = recipe
         .denoisers
         .iter()
         .filter_map(|denoiser| match &denoiser.mode_token {
-            Some(ModeToken::Text(text)) if !names.is_added(text) => Some(text.as_str()),
+            Some(ModeToken::Spelled(Spelled { text })) if !names.is_added(text) => Some(text.as_str()),
             _ => None,
         })
         .collect();
-    for (open, close, said) in [('<', '>', warnings), ('[', ']', notes)] {
-        let mut spelled = Vec::new();
-        for text in texts.iter().filter(|text| text.starts_with(open) && text.ends_with(close)) {
-            let ids = names.pieces(text).with_context(|| format!("mode token `{text}`"))?;
-            if ids.len() != 1 {
-                spelled.push(format!("`{text}` becomes {}", counted(ids.len() as u64, "id")));
-            }
-        }
-        if !spelled.is_empty() {
-            said.push(format!(
-                "mode tokens that are not tokens of the tokenizer are spelled as text: {}",
-                spelled.join(", ")
-            ));
+    let mut spelled = Vec::new();
+    for text in texts {
+        let ids = names.pieces(text).with_context(|| format!("mode token `{text}`"))?;
+        if ids.len() != 1 {
+            spelled.push(format!("`{text}` becomes {}", counted(ids.len() as u64, "id")));
         }
     }
-    Ok(())
+    let said =
+        || format!("mode tokens that are not tokens of the tokenizer are spelled as text: {}", spelled.join(", "));
+    Ok((!spelled.is_empty()).then(said))
 }
 
 /// Families whose mode tokens are alike, so that a model could not tell them apart.

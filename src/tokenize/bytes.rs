@@ -48,6 +48,18 @@ impl TokenizerNames for ByteNames {
         }
     }
 
+    fn token(&self, id: u32) -> Option<String> {
+        match id {
+            PAD => Some("<pad>".to_owned()),
+            EOS => Some("</s>".to_owned()),
+            UNKNOWN => Some("<unk>".to_owned()),
+            id => {
+                let sentinel = id.checked_sub(FIRST_SENTINEL).filter(|number| *number < SENTINELS);
+                sentinel.map(|number| format!("<extra_id_{number}>"))
+            }
+        }
+    }
+
     fn is_added(&self, token: &str) -> bool {
         self.id(token).is_some()
     }
@@ -85,10 +97,11 @@ impl TokenizerNames for ByteNames {
     }
 
     fn own(&self, role: Role) -> Option<&str> {
-        Some(match role {
-            Role::Eos => "</s>",
-            Role::Pad => "<pad>",
-        })
+        match role {
+            Role::Bos => None,
+            Role::Eos => Some("</s>"),
+            Role::Pad => Some("<pad>"),
+        }
     }
 
     fn is_special(&self, token: &str) -> bool {

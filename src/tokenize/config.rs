@@ -18,8 +18,12 @@ pub(crate) const MAX_CONFIG: u64 = 64 << 20;
 /// The tokens that the configuration of any kind of tokenizer may name.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Config {
-    eos_token: Option<ConfigToken>,
-    pad_token: Option<ConfigToken>,
+    #[serde(rename = "bos_token")]
+    bos: Option<ConfigToken>,
+    #[serde(rename = "eos_token")]
+    eos: Option<ConfigToken>,
+    #[serde(rename = "pad_token")]
+    pad: Option<ConfigToken>,
 }
 
 /// A token: its name, or an object that holds the name.
@@ -34,8 +38,9 @@ impl Config {
     /// The token of a role.
     pub(super) fn token(&self, role: Role) -> Option<&str> {
         match role {
-            Role::Eos => self.eos_token.as_ref(),
-            Role::Pad => self.pad_token.as_ref(),
+            Role::Bos => self.bos.as_ref(),
+            Role::Eos => self.eos.as_ref(),
+            Role::Pad => self.pad.as_ref(),
         }
         .map(ConfigToken::name)
     }

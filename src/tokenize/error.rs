@@ -21,6 +21,9 @@ pub enum TokenizerFileError {
     /// A folder without a tokenizer's file.
     #[error("no `tokenizer.json` in `{}`, nor a SentencePiece model", .0.display())]
     NoFile(PathBuf),
+    /// A SentencePiece model where only a `tokenizer.json` can be used.
+    #[error("`{}` is a SentencePiece model: tokens can only be added to a `tokenizer.json`", .0.display())]
+    SentencePiece(PathBuf),
     /// An invalid file.
     #[error("`{}` is not a usable tokenizer: {reason}", path.display())]
     Invalid { path: PathBuf, reason: String },
@@ -44,6 +47,10 @@ impl Guidance for TokenizerFileError {
                 path.display()
             )),
             Self::NoSuchFile(_) | Self::Read(_) => Some("`--tokenizer` takes a file, a folder, or `bytes`".to_owned()),
+            Self::SentencePiece(_) => Some(
+                "`transformers.AutoTokenizer.from_pretrained(FOLDER).save_pretrained(NEW)` writes a `tokenizer.json`"
+                    .to_owned(),
+            ),
             Self::Config { .. } => None,
         }
     }

@@ -14,7 +14,7 @@ use crate::tokenize::{Tokenizer, TokenizerNames, TokenizerPath};
 pub(crate) const BYTES: &str = "bytes";
 
 /// The name of a tokenizer's file in a folder.
-const JSON_NAME: &str = "tokenizer.json";
+pub const JSON_NAME: &str = "tokenizer.json";
 
 /// A tokenizer's file, read.
 pub enum TokenizerFile {
@@ -28,7 +28,7 @@ pub enum TokenizerFile {
 
 impl TokenizerFile {
     /// Reads a tokenizer's file, or the one in a folder, and `tokenizer_config.json` next to it. A name that ends in
-    /// `.model` is a SentencePiece model, any other a `tokenizer.json`.
+    /// `.model`, or in `.model` and a version, is a SentencePiece model, any other a `tokenizer.json`.
     ///
     /// # Errors
     ///
@@ -41,7 +41,7 @@ impl TokenizerFile {
             metadata => metadata?.is_dir(),
         };
         let file = if is_folder { in_folder(path)? } else { path.to_owned() };
-        if file.extension().is_some_and(|ending| ending == sentencepiece::ENDING) {
+        if sentencepiece::is_model(&file) {
             SentencePieceFile::read(&file).map(Box::new).map(Self::SentencePiece)
         } else {
             JsonFile::read(&file).map(Self::Json)
@@ -72,6 +72,24 @@ impl TokenizerFile {
             Self::Json(file) => Box::new(file.tokenizer(vocabulary, path)),
             Self::SentencePiece(file) => Box::new(file.tokenizer(vocabulary)),
         }
+    }
+}
+
+/// The `tokenizer.json` at a path, which is that file or the folder with it.
+///
+/// # Errors
+///
+/// [`TokenizerFileError`] if there is none, or another kind of tokenizer.
+pub fn json_file(path: &Path) -> Result<PathBuf, TokenizerFileError> {
+    let file = if path.is_dir() { path.join(JSON_NAME) } else { path.to_owned() };
+    match fs_err::metadata(&file) {
+        Err(error) if error.kind() == ErrorKind::NotFound && path.is_dir() => {
+            Err(TokenizerFileError::NoFile(path.to_owned()))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(TokenizerFileError::NoSuchFile(path.to_owned())),
+        Err(error) => Err(error.into()),
+        Ok(_) if sentencepiece::is_model(&file) => Err(TokenizerFileError::SentencePiece(file)),
+        Ok(_) => Ok(file),
     }
 }
 

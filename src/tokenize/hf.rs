@@ -124,6 +124,10 @@ impl TokenizerNames for JsonFile {
         self.tokenizer.token_to_id(token)
     }
 
+    fn token(&self, id: u32) -> Option<String> {
+        self.tokenizer.id_to_token(id)
+    }
+
     fn is_added(&self, token: &str) -> bool {
         self.tokenizer.get_added_vocabulary().get_vocab().contains_key(token)
     }
@@ -140,7 +144,18 @@ impl TokenizerNames for JsonFile {
     }
 
     fn shown(&self, ids: &[u32]) -> String {
-        guarded(|| self.tokenizer.decode(ids, false).unwrap_or_default()).unwrap_or_default()
+        let decoded =
+            |ids: &[u32]| guarded(|| self.tokenizer.decode(ids, false).unwrap_or_default()).unwrap_or_default();
+        // The library leaves out ids that it does not have, such as sentinels of a larger embedding.
+        let is_known = |id: &u32| self.tokenizer.id_to_token(*id).is_some();
+        let runs = ids.chunk_by(|a, b| is_known(a) == is_known(b));
+        let shown = |run: &[u32]| match run {
+            [first, ..] if !is_known(first) => {
+                run.iter().flat_map(|id| ["<id ".to_owned(), id.to_string(), ">".to_owned()]).collect()
+            }
+            _ => decoded(run),
+        };
+        runs.map(shown).collect()
     }
 
     fn identity(&self) -> TokenizerId {

@@ -15,6 +15,7 @@ pub(crate) mod guard;
 pub mod hf;
 mod limits;
 pub(crate) mod mistaken;
+pub(crate) mod more_tokens;
 pub(crate) mod names;
 pub(crate) mod sentencepiece;
 
@@ -60,6 +61,8 @@ pub trait TokenizerNames {
     fn size(&self) -> u32;
     /// The id of a token by its exact name.
     fn id(&self, token: &str) -> Option<u32>;
+    /// The name of the token of an id.
+    fn token(&self, id: u32) -> Option<String>;
     /// Whether the file adds the token to its model's vocabulary; otherwise it is a piece of text.
     fn is_added(&self, token: &str) -> bool;
     /// Whether the id belongs to such a token.
@@ -91,6 +94,8 @@ pub trait TokenizerNames {
 /// The role of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
+    /// It begins a sequence.
+    Bos,
     /// It ends a sequence.
     Eos,
     /// It fills a row up.

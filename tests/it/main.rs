@@ -30,6 +30,7 @@ mod inspect;
 mod kills;
 #[cfg(target_os = "linux")]
 mod memory;
+mod pretraining;
 mod properties;
 mod readme;
 mod recipes;

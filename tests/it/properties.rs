@@ -284,6 +284,7 @@ proptest! {
     #[test]
     fn decoding_undoes_encoding_for_every_mask(
         cells in vec((3..259_u32, any::<bool>()), 0..400),
+        bos in any::<bool>(),
         mode_token in vec(3..259_u32, 0..5),
         eos in eos(),
         closing in any::<bool>(),
@@ -292,6 +293,7 @@ proptest! {
         let flags: Vec<bool> = cells.iter().map(|cell| cell.1).collect();
         let mask = NoiseMask::new(u32::try_from(segment.len()).unwrap(), spans_of(&flags)).unwrap();
         let form = RowForm {
+            bos: bos.then_some(2),
             mode_token,
             inputs_eos: eos.ends_inputs().then_some(1),
             labels_eos: eos.ends_labels().then_some(1),
@@ -301,7 +303,7 @@ proptest! {
         let (mut inputs, mut labels) = (Vec::new(), Vec::new());
         encode(&segment, &mask, &form, &mut inputs, &mut labels);
         let (noise, spans) = (mask.noise() as usize, mask.spans().len());
-        let fixed = form.mode_token.len() + usize::from(eos.ends_inputs());
+        let fixed = usize::from(bos) + form.mode_token.len() + usize::from(eos.ends_inputs());
         prop_assert_eq!(inputs.len(), fixed + segment.len() - noise + spans);
         prop_assert_eq!(labels.len(), noise + spans + usize::from(eos.ends_labels()) + usize::from(closing));
         prop_assert_eq!(decode(&inputs, &labels, &form), Ok(Decoded { segment, mask }));
@@ -311,6 +313,7 @@ proptest! {
     fn decoding_undoes_encoding_for_every_split(
         segment in vec(3..384_u32, 2..300),
         place in any::<prop::sample::Index>(),
+        bos in any::<bool>(),
         mode_token in vec(3..259_u32, 0..5),
         eos in eos(),
         s_sentinel in prop_oneof![Just(SSentinel::None), Just(SSentinel::Input), Just(SSentinel::Both)],
@@ -320,6 +323,7 @@ proptest! {
         let mask = NoiseMask::new(length, vec![Span { start, end: length }]).unwrap();
         let form = RowForm {
             s_sentinel,
+            bos: bos.then_some(2),
             mode_token,
             inputs_eos: eos.ends_inputs().then_some(1),
             labels_eos: eos.ends_labels().then_some(1),
@@ -334,12 +338,14 @@ proptest! {
     fn decoding_any_ids_at_all_gives_a_segment_that_encodes_back_or_an_error(
         inputs in vec(prop_oneof![3 => 0..6_i32, 2 => 1000..1004_i32, 1 => any::<i32>()], 0..12),
         labels in vec(prop_oneof![3 => 0..6_i32, 2 => 1000..1004_i32, 1 => any::<i32>()], 0..12),
+        bos in any::<bool>(),
         mode_token in vec(3..5_u32, 0..2),
         eos in any::<bool>(),
         split in any::<bool>(),
         closing in any::<bool>(),
     ) {
         let form = RowForm {
+            bos: bos.then_some(2),
             mode_token,
             inputs_eos: eos.then_some(1),
             labels_eos: eos.then_some(1),

@@ -17,7 +17,8 @@ use crate::support::{DataSet, Fixture, Row, repository};
 const EXAMPLE_SEED: u64 = 382_009;
 
 /// What pages may read: console blocks are run where copies of these are.
-const READ_BY_PAGES: [&str; 4] = ["fixtures/shards", "fixtures/records", "fixtures/tokenizer", "tests/readme"];
+const READ_BY_PAGES: [&str; 5] =
+    ["fixtures/shards", "fixtures/records", "fixtures/tokenizer", "fixtures/shapes", "tests/readme"];
 
 fn page(relative: &str) -> String {
     fs::read_to_string(repository(relative)).unwrap()

@@ -244,11 +244,11 @@ fn what_a_model_cannot_do_is_said() {
     hint: leave `--tokenizer-path` out, or name a `tokenizer.json`
     ");
     let bpe = model("bpe").display().to_string();
-    insta::assert_snapshot!(said(&format!("--tokenizer {bpe}")), @r#"
-    error: the tokenizer has no token that the recipe's `sentinels` name: `<extra_id_{n}>`, `[new_id_{n}]`
+    insta::assert_snapshot!(said(&format!("--tokenizer {bpe}")), @"
+    error: the tokenizer has no sentinels: none of its tokens is named `<extra_id_{n}>`, `[new_id_{n}]` (`sentinels` in ul2r:32)
 
-    hint: `sentinels = ["<extra_id_{n}>"]` in a recipe names `<extra_id_0>`, `<extra_id_1>`, …
-    "#);
+    hint: `--sentinels 'ids 1500..1627'` takes ids after the vocabulary, for a model with a larger embedding
+    ");
     fixture.write("empty/other.txt", "");
     insta::assert_snapshot!(said("--tokenizer empty"), @"
     error: no `tokenizer.json` in `empty`, nor a SentencePiece model
@@ -294,4 +294,19 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_model_is_known_by_its_name_whatever_version_stands_after_it() {
+    let fixture = Fixture::new();
+    fixture.write("a.jsonl", record("some words of a text, and some more of them"));
+    let path = |name: &str| {
+        fixture.write(name, fs::read(model("unigram")).unwrap());
+        let plan = fixture.ran(&format!("plan a.jsonl --recipe prefix-lm --no-estimate --tokenizer {name}"));
+        plan.stdout.lines().find_map(|line| line.strip_prefix("path ")).map(|path| path.trim().to_owned())
+    };
+    for name in ["x.model", "tokenizer.model.v3", "m/tokenizer.model.v7m1"] {
+        assert!(path(name).unwrap().starts_with("SentencePiece Unigram"), "{name}");
+    }
+    assert_eq!(path("x.model.bak"), None);
 }

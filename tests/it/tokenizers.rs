@@ -41,12 +41,12 @@ const PLAN: &str = "plan a.jsonl --recipe t5 --no-estimate --tokenizer tokenizer
 fn a_piece_that_is_not_a_special_token_is_not_eos() {
     // What is said without `--eos-token` is in `bad_input`, also of an added token that is not special: Gemma's `</s>` is a tag of HTML.
     let plan = scene(|_| {}).ran(&format!("{PLAN} --eos-token <eos>")).succeeded().stdout;
-    assert!(plan.contains("eos 0, pad none"), "{plan}");
+    assert!(plan.contains("eos 0 <eos>, pad none"), "{plan}");
     let fixture = scene(|file| file["added_tokens"].as_array_mut().unwrap().push(added(5, "</s>", true)));
-    assert!(fixture.ran(PLAN).succeeded().stdout.contains("eos 5, pad none"));
+    assert!(fixture.ran(PLAN).succeeded().stdout.contains("eos 5 </s>, pad none"));
     // In a file without special tokens any may be meant.
     let fixture = scene(|file| file["added_tokens"] = json!([added(8, "<extra_id_0>", false)]));
-    assert!(fixture.ran(PLAN).succeeded().stdout.contains("eos 5, pad 6"));
+    assert!(fixture.ran(PLAN).succeeded().stdout.contains("eos 5 </s>, pad 6 <pad>"));
 }
 
 #[test]
@@ -55,36 +55,7 @@ fn a_token_that_only_the_configuration_has_is_overridden_by_its_flag() {
     fixture.write("tokenizer_config.json", r#"{"eos_token":"<eos>","pad_token":{"content":"[PAD]"}}"#);
     assert!(fixture.ran(PLAN).failed(2).contains("`pad_token` of its `tokenizer_config.json`"));
     let plan = fixture.ran(&format!("{PLAN} --pad-token <eos>")).succeeded().stdout;
-    assert!(plan.contains("eos 0, pad 0"), "{plan}");
-}
-
-#[test]
-fn a_mode_token_that_the_tokenizer_does_not_have_is_told_of() {
-    let fixture = scene(|file| file["added_tokens"].as_array_mut().unwrap().push(added(10, "<m>", true)));
-    let recipe = |token: &str| {
-        format!(
-            "[[denoiser]]\nname = \"r\"\nmode = \"R\"\nweight = 1\nmode_token = \"{token}\"\n[denoiser.random_spans]\nmean_span_length = 3\nnoise_density = 0.15\n"
-        )
-    };
-    let said = |token: &str| {
-        let text = recipe(token);
-        fixture.write("r.toml", text);
-        let plan =
-            fixture.ran("plan a.jsonl --recipe r.toml --no-estimate --tokenizer tokenizer.json --eos-token <eos>");
-        plan.succeeded().stdout
-    };
-    let text = said("<ab>");
-    assert!(
-        text.contains(
-            "\nwarning: mode tokens that are not tokens of the tokenizer are spelled as text: `<ab>` becomes 2 ids\n"
-        ),
-        "{text}"
-    );
-    assert!(text.contains("mode ids\n") && text.contains("  7 4\n"), "{text}");
-    let text = said("[ab b]");
-    assert!(text.contains("\nnote: mode tokens"), "{text}");
-    let text = said("<m>");
-    assert!(!text.contains("mode tokens that"), "{text}");
+    assert!(plan.contains("eos 0 <eos>, pad 0 <eos>"), "{plan}");
 }
 
 #[test]

@@ -409,8 +409,10 @@ def draw_mask(denoiser, n, stream):
 
 # 6. Segment length
 
-def mode_ids(denoiser):
-    return list(denoiser.get("mode_token") or [])
+def front_ids(denoiser, vocabulary):
+    """What the inputs start with: BOS, then the mode token."""
+    bos = vocabulary.get("bos")
+    return ([] if bos is None else [bos]) + list(denoiser.get("mode_token") or [])
 
 
 def eos_at(eos):
@@ -431,7 +433,7 @@ class Form:
     a: int
     b: int
     closing: int
-    mode: int
+    front: int
     eos_i: int
     eos_l: int
     sep: int
@@ -446,7 +448,7 @@ def form_of(denoiser, spec):
         raise ValueError(f"unknown layout {denoiser['layout']!r}")
     causal = spec.get("causal")
     return Form(denoiser["layout"], *s_sentinels(denoiser), int(denoiser.get("closing_sentinel", False)),
-                len(mode_ids(denoiser)), *eos_at(spec["eos"]),
+                len(front_ids(denoiser, spec["vocabulary"])), *eos_at(spec["eos"]),
                 int(causal is not None and causal.get("separator") is not None),
                 spec["inputs_length"], spec["labels_length"], causal["sequence_length"] if causal else None,
                 len(spec["vocabulary"]["sentinels"]))
@@ -497,14 +499,14 @@ Lengths = collections.namedtuple("Lengths", "inputs labels sentinels total")
 def largest_lengths(most, form):
     """The most that a segment can need."""
     if form.layout == "split":
-        return Lengths(form.mode + most.kept + form.a + form.eos_i + form.sep,
+        return Lengths(form.front + most.kept + form.a + form.eos_i + form.sep,
                        most.noise + form.b + form.eos_l,
                        form.a,
-                       form.mode + most.n + form.a + form.b + form.eos_i + form.eos_l + form.sep)
-    return Lengths(form.mode + most.kept_and_s + form.eos_i + form.sep,
+                       form.front + most.n + form.a + form.b + form.eos_i + form.eos_l + form.sep)
+    return Lengths(form.front + most.kept_and_s + form.eos_i + form.sep,
                    most.noise_and_s + form.closing + form.eos_l,
                    most.s + form.closing,
-                   form.mode + most.n + 2 * most.s + form.closing + form.eos_i + form.eos_l + form.sep)
+                   form.front + most.n + 2 * most.s + form.closing + form.eos_i + form.eos_l + form.sep)
 
 
 def limit_broken(lengths, form):
@@ -540,7 +542,7 @@ def segment_length(denoiser, spec):
 def encode(tokens, spans, denoiser, vocabulary, eos):
     """(inputs, labels) of a segment."""
     eos_i, eos_l = eos_at(eos)
-    inputs, labels = mode_ids(denoiser), []
+    inputs, labels = front_ids(denoiser, vocabulary), []
     sentinels = vocabulary["sentinels"]
     if denoiser["layout"] == "split":
         (start, end), = spans
@@ -592,13 +594,13 @@ def decode(input_ids, labels, denoiser, vocabulary, eos, causal=None, prefix_len
     if causal is not None:
         input_ids, labels = split_causal(input_ids, labels, prefix_length, causal)
     eos_i, eos_l = eos_at(eos)
-    mode = mode_ids(denoiser)
-    if input_ids[:len(mode)] != mode:
-        raise ValueError("the inputs do not start with the mode token")
+    front = front_ids(denoiser, vocabulary)
+    if input_ids[:len(front)] != front:
+        raise ValueError("the inputs do not start with BOS and the mode token")
     for ids, ends in ((input_ids, eos_i), (labels, eos_l)):
         if ends and (not ids or ids[-1] != vocabulary["eos"]):
             raise ValueError("a sequence does not end with EOS")
-    inputs = input_ids[len(mode):len(input_ids) - eos_i]
+    inputs = input_ids[len(front):len(input_ids) - eos_i]
     labels = labels[:len(labels) - eos_l]
     if denoiser["layout"] == "split":
         a, b = s_sentinels(denoiser)
@@ -636,7 +638,7 @@ def reserved_ids(spec):
     """The ids that no text may have."""
     vocabulary = spec["vocabulary"]
     separator = (spec.get("causal") or {}).get("separator")
-    return {vocabulary["eos"], vocabulary["pad"], separator, *vocabulary["sentinels"],
+    return {vocabulary["eos"], vocabulary["pad"], vocabulary.get("bos"), separator, *vocabulary["sentinels"],
             *vocabulary.get("mode_tokens", [])} - {None}
 
 

@@ -32,11 +32,22 @@ use crate::tokenize::{Role, Scratch, TokenizeError, Tokenizer, TokenizerNames, m
 /// Identifies the code that makes the ids. A change that makes other ids has another number.
 pub(crate) const LIBRARY: &str = "ul2-prep sentencepiece 1";
 
-/// The ending of a SentencePiece model's name.
-pub(crate) const ENDING: &str = "model";
+/// The kind of tokenizer that the spec and the manifest name.
+pub(crate) const KIND: &str = "spiece.model";
+
+/// Whether a file is a SentencePiece model, by its name: it ends in `.model`, or in `.model` and a version as Mistral's
+/// `tokenizer.model.v3` and `.v7m1`.
+#[must_use]
+pub(crate) fn is_model(file: &Path) -> bool {
+    let name = file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let is_version =
+        |version: &str| version.starts_with(".v") && version[2..].chars().all(|x| x.is_ascii_alphanumeric());
+    name.rsplit_once(".model").is_some_and(|(_, version)| version.is_empty() || is_version(version))
+}
 
 /// Names of SentencePiece models in a folder, in the order of the search.
-pub(crate) const FILE_NAMES: [&str; 3] = ["spiece.model", "tokenizer.model", "sentencepiece.bpe.model"];
+pub(crate) const FILE_NAMES: [&str; 4] =
+    ["spiece.model", "tokenizer.model", "sentencepiece.bpe.model", "tokenizer.model.v3"];
 
 /// A model file, read.
 pub struct SentencePieceFile {
@@ -114,6 +125,11 @@ impl TokenizerNames for SentencePieceFile {
         self.added.id(token).or_else(|| self.model.id(token.as_bytes())).or_else(|| self.behind_space(token))
     }
 
+    fn token(&self, id: u32) -> Option<String> {
+        let of_model = || (id < self.model.len()).then(|| String::from_utf8_lossy(self.model.name(id)).into_owned());
+        self.added.name(id).map(str::to_owned).or_else(of_model)
+    }
+
     fn is_added(&self, token: &str) -> bool {
         self.id(token).is_some_and(|id| self.added(id))
     }
@@ -145,7 +161,7 @@ impl TokenizerNames for SentencePieceFile {
     }
 
     fn identity(&self) -> TokenizerId {
-        TokenizerId { kind: "spiece.model".to_owned(), sha256: self.sha256.clone(), library: LIBRARY.to_owned() }
+        TokenizerId { kind: KIND.to_owned(), sha256: self.sha256.clone(), library: LIBRARY.to_owned() }
     }
 
     fn configured(&self, role: Role) -> Option<&str> {
@@ -154,6 +170,7 @@ impl TokenizerNames for SentencePieceFile {
 
     fn own(&self, role: Role) -> Option<&str> {
         Some(match role {
+            Role::Bos => &self.model.bos_name,
             Role::Eos => &self.model.eos_name,
             Role::Pad => &self.model.pad_name,
         })

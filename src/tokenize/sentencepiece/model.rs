@@ -56,6 +56,7 @@ pub(super) struct Model {
     /// Ids of the pieces for bytes, if there is byte fallback.
     pub(super) bytes: Option<Box<[u32; 256]>>,
     pub(super) unknown: Option<u32>,
+    pub(super) bos_name: String,
     pub(super) eos_name: String,
     pub(super) pad_name: String,
     pub(super) normalizer: NormalizerFields,
@@ -110,6 +111,7 @@ struct TrainerFields {
     model_type: u64,
     whitespace_as_suffix: bool,
     byte_fallback: bool,
+    bos_name: String,
     eos_name: String,
     pad_name: String,
 }
@@ -127,6 +129,7 @@ impl Model {
             model_type: 1,
             whitespace_as_suffix: false,
             byte_fallback: false,
+            bos_name: "<s>".to_owned(),
             eos_name: "</s>".to_owned(),
             pad_name: "<pad>".to_owned(),
         };
@@ -143,7 +146,7 @@ impl Model {
                 _ => {}
             }
         }
-        let TrainerFields { model_type, whitespace_as_suffix, byte_fallback, eos_name, pad_name } = trainer;
+        let TrainerFields { model_type, whitespace_as_suffix, byte_fallback, bos_name, eos_name, pad_name } = trainer;
         let algorithm = match model_type {
             1 => ModelType::Unigram,
             2 => ModelType::Bpe,
@@ -158,6 +161,7 @@ impl Model {
             byte_fallback,
             bytes: None,
             unknown: None,
+            bos_name,
             eos_name,
             pad_name,
             normalizer,
@@ -280,6 +284,7 @@ impl TrainerFields {
                 (24, Value::Varint(number)) => self.whitespace_as_suffix = number != 0,
                 (35, Value::Varint(number)) => self.byte_fallback = number != 0,
                 // An empty name means the default.
+                (46, Value::Bytes(name)) => self.bos_name = name_or(name, "<s>"),
                 (47, Value::Bytes(name)) => self.eos_name = name_or(name, "</s>"),
                 (48, Value::Bytes(name)) => self.pad_name = name_or(name, "<pad>"),
                 _ => {}

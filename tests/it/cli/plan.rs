@@ -20,15 +20,15 @@ fn plan_says_what_a_run_would_do_and_writes_nothing() {
     lengths      inputs 512, labels 512
     tokenizer    bytes: each byte of a text is an id, as in ByT5 (`--tokenizer` names another)
     path         bytes
-    vocabulary   384 ids, eos 1, pad 0, 125 sentinels (259 to 383)
+    vocabulary   384 ids, eos 1 </s>, pad 0 <pad>, 125 sentinels (259 <extra_id_0> to 383 <extra_id_124>)
     workers      2
     memory       up to 419.5 MB besides the tokenizer, for sources of any size; 1.19 GB if lines are as long as `--max-line` allows
 
-    denoiser  mode   share       noise  segment  inputs  labels  sentinels        mode ids
-    s            S  50.0 %      suffix      507     512     507          0  94 86 53 86 96
-    r            R  25.0 %   (3, 0.15)      562     512     113         28  94 81 79 88 96
-    x-32         X  12.5 %  (32, 0.15)      592     512      93          3  94 81 79 74 96
-    x-dense      X  12.5 %    (3, 0.5)      753     508     502        125  94 81 79 74 96
+    denoiser  mode   share       noise  segment  inputs  labels  sentinels                   mode token
+    s            S  50.0 %      suffix      507     512     507          0  text, 5 ids: 94 86 53 86 96
+    r            R  25.0 %   (3, 0.15)      562     512     113         28  text, 5 ids: 94 81 79 88 96
+    x-32         X  12.5 %  (32, 0.15)      592     512      93          3  text, 5 ids: 94 81 79 74 96
+    x-dense      X  12.5 %    (3, 0.5)      753     508     502        125  text, 5 ids: 94 81 79 74 96
 
     note: denoiser `x-dense` gets segments of 753 tokens instead of 759: these would need 127 sentinels, the vocabulary has 125
     ");
@@ -42,7 +42,10 @@ fn plan_names_the_tokenizer_and_its_reserved_ids() {
         .ran("plan fixtures/shards --no-estimate --workers 1 --tokenizer fixtures/tokenizer --recipe t5")
         .succeeded();
     let lines: Vec<&str> = plan.stdout.lines().filter(|line| line.starts_with("vocabulary")).collect();
-    assert_eq!(lines, ["vocabulary   4000 ids, eos 1, pad 0, 100 sentinels (3999 to 3900)"]);
+    assert_eq!(
+        lines,
+        ["vocabulary   4000 ids, eos 1 </s>, pad 0 <pad>, 100 sentinels (3999 <extra_id_0> to 3900 <extra_id_99>)"]
+    );
     let digest = hex(&Sha256::digest(fs::read(repository("fixtures/tokenizer/tokenizer.json")).unwrap()));
     assert!(plan.stdout.contains(&format!("sha256 {}…", &digest[..12])), "{}", plan.stdout);
 }

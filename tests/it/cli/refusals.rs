@@ -172,11 +172,11 @@ fn a_recipe_with_something_wrong_is_refused_with_its_line() {
 
     hint: `ul2-prep recipes ul2r` prints a recipe with every key explained
     ");
-    assert_snapshot!(refused(&mode("[1]")), @"
-    error: mine.toml:4: expected a text or an id
+    assert_snapshot!(refused(&mode("[1]")), @r#"
+    error: mine.toml:4: expected a text, an id or `{ text = "…" }`
 
     hint: `ul2-prep recipes ul2r` prints a recipe with every key explained
-    ");
+    "#);
     assert_snapshot!(refused(&format!("{denoiser}label = {{}}\n")), @"
     error: mine.toml:1: denoiser `a`: its noise is that of a label, but records have one field
 
@@ -189,7 +189,7 @@ fn a_recipe_with_something_wrong_is_refused_with_its_line() {
     hint: a separator is a token that nothing else uses, or EOS
     ");
     assert_snapshot!(refused(&format!("layout = \"causal\"\nseparator = \"<sep>\"\n{}", spans("0.15", "3"))), @"
-    error: the tokenizer has no token `<sep>` (`separator`)
+    error: the tokenizer has no token `<sep>` (`separator` in mine.toml:2)
 
     hint: tokens are looked up by their exact name in the tokenizer file
     ");
@@ -219,11 +219,11 @@ fn a_recipe_with_something_wrong_is_refused_with_its_line() {
 
     hint: raise `--inputs-length` and `--labels-length`, or use a tokenizer with more sentinels
     ");
-    assert_snapshot!(refused(&format!("sentinels = [\"<mask_{{n}}>\"]\n{}", spans("0.15", "3"))), @r#"
-    error: the tokenizer has no token that the recipe's `sentinels` name: `<mask_{n}>`
+    assert_snapshot!(refused(&format!("sentinels = [\"<mask_{{n}}>\"]\n{}", spans("0.15", "3"))), @r"
+    error: the tokenizer has no sentinels: none of its tokens is named `<mask_{n}>` (`sentinels` in mine.toml:1)
 
-    hint: `sentinels = ["<extra_id_{n}>"]` in a recipe names `<extra_id_0>`, `<extra_id_1>`, …
-    "#);
+    hint: `--sentinels '<extra_id_{0..}>'` takes as many as the recipe needs of tokens that the file has: `<extra_id_{0..124}>` (125 tokens)
+    ");
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn numbers_out_of_range_are_refused() {
     assert_snapshot!(fixture.ran("run a.jsonl --out masked --epochs 0").failed(2), @"error: recipe `ul2r` cannot be used: `epochs` must be between 1 and 65536, found 0");
     assert_snapshot!(fixture.ran("run a.jsonl --out masked --inputs-length 200000").failed(2), @"error: recipe `ul2r` cannot be used: `inputs_length` must be between 2 and 131072, found 200000");
     assert_snapshot!(fixture.ran("run a.jsonl --out masked --inputs-length 8").failed(2), @"
-    error: ul2r:79: denoiser `r` fits segments of at most 2 tokens into inputs of 8 and labels of 512 with 125 sentinels, but `min_segment = 2` needs 3
+    error: ul2r:94: denoiser `r` fits segments of at most 2 tokens into inputs of 8 and labels of 512 with 125 sentinels, but `min_segment = 2` needs 3
 
     hint: raise `--inputs-length` and `--labels-length`, or use a tokenizer with more sentinels
     ");

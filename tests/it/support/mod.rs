@@ -479,6 +479,7 @@ pub(crate) fn form(layout: Layout, sentinels: Vec<u32>) -> RowForm {
         layout,
         s_sentinel: SSentinel::None,
         closing_sentinel: false,
+        bos: None,
         mode_token: Vec::new(),
         sentinels,
         inputs_eos: None,
