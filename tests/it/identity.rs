@@ -172,7 +172,7 @@ const CHANGED: [Changed; 14] = [
         add(file, &[("the", "normalized"), ("x y", "rstrip")]);
     }),
     ("Unigram with added tokens", "tokenizer", |file| {
-        add(file, &[("the", ""), ("\n\n", "lstrip"), ("a", "single_word")])
+        add(file, &[("the", ""), ("\n\n", "lstrip"), ("a", "single_word")]);
     }),
     ("matches alone", "shapes/o200k", |file| {
         let split = &mut file["pre_tokenizer"]["pretokenizers"][0];
