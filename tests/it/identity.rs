@@ -7,6 +7,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use ul2_prep::denoise::Vocabulary;
 use ul2_prep::digest::hex;
@@ -85,7 +86,7 @@ fn documents(shard: &Path) -> Vec<String> {
         _ => fs::File::open(shard).unwrap().read_to_string(&mut lines).unwrap(),
     };
     let text = |line: &str| -> Option<String> {
-        let record: serde_json::Value = serde_json::from_str(line).ok()?;
+        let record: Value = serde_json::from_str(line).ok()?;
         Some(record["text"].as_str()?.to_owned())
     };
     lines.lines().filter_map(text).collect()
@@ -118,7 +119,7 @@ fn fixtures() -> Vec<PathBuf> {
 
 /// The added tokens of a file, and a few things that stand next to them.
 fn added_tokens(file: &Path) -> Vec<String> {
-    let json: serde_json::Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    let json: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
     let added = json["added_tokens"].as_array().unwrap();
     let contents = added.iter().map(|token| token["content"].as_str().unwrap().to_owned());
     contents.chain(["  <", "> </", "\n\n", "a\u{301}\u{327}"].map(str::to_owned)).collect()
@@ -148,6 +149,88 @@ fn adversarial_texts_have_the_same_ids_on_both_paths() {
     }
 }
 
+/// Files of the fixtures, changed: a name, the folder, and the change.
+type Changed = (&'static str, &'static str, fn(&mut Value));
+
+const CHANGED: [Changed; 14] = [
+    ("a word at each `▁`", "shapes/mistral", |file| {
+        file["pre_tokenizer"]["split"] = json!(true);
+        file["pre_tokenizer"]["prepend_scheme"] = json!("always");
+    }),
+    ("the same, with unknown characters and ignored merges", "shapes/mistral", |file| {
+        file["pre_tokenizer"]["split"] = json!(true);
+        file["model"]["byte_fallback"] = json!(false);
+        file["model"]["ignore_merges"] = json!(true);
+    }),
+    ("unknown characters that grow together", "shapes/mistral", |file| file["model"]["byte_fallback"] = json!(false)),
+    ("nothing splits", "shapes/mistral", |file| file["pre_tokenizer"] = Value::Null),
+    ("tokens in normal text", "shapes/mistral", |file| {
+        file["pre_tokenizer"] = Value::Null;
+        let spaces = json!({ "type": "Replace", "pattern": { "String": " " }, "content": "▁" });
+        file["normalizer"] =
+            json!({ "type": "Sequence", "normalizers": [{ "type": "Prepend", "prepend": "▁" }, spaces] });
+        add(file, &[("the", "normalized"), ("x y", "rstrip")]);
+    }),
+    ("Unigram with added tokens", "tokenizer", |file| {
+        add(file, &[("the", ""), ("\n\n", "lstrip"), ("a", "single_word")]);
+    }),
+    ("matches alone", "shapes/o200k", |file| {
+        let split = &mut file["pre_tokenizer"]["pretokenizers"][0];
+        (split["behavior"], split["invert"]) = (json!("Removed"), json!(true));
+    }),
+    ("steps after bytes", "shapes/starcoder", |file| {
+        let steps = file["pre_tokenizer"]["pretokenizers"].as_array_mut().unwrap();
+        steps.reverse();
+    }),
+    ("punctuation", "shapes/starcoder", |file| {
+        let steps = file["pre_tokenizer"]["pretokenizers"].as_array_mut().unwrap();
+        steps.insert(0, json!({ "type": "Punctuation", "behavior": "Contiguous" }));
+    }),
+    ("a space in front", "tokenizer-bpe", |file| file["pre_tokenizer"]["add_prefix_space"] = json!(true)),
+    ("NFKC", "tokenizer-bpe", |file| file["normalizer"] = json!({ "type": "NFKC" })),
+    ("lower case", "tokenizer-bpe", |file| {
+        let steps = json!([{ "type": "NFD" }, { "type": "Lowercase" }, { "type": "StripAccents" }]);
+        file["normalizer"] = json!({ "type": "Sequence", "normalizers": steps });
+    }),
+    ("marked ends of words", "tokenizer-bpe", |file| {
+        file["model"]["end_of_word_suffix"] = json!("</w>");
+        file["model"]["unk_token"] = json!("a");
+    }),
+    ("words by white space", "tokenizer-bpe", |file| {
+        file["pre_tokenizer"] = json!({ "type": "Whitespace" });
+        file["model"]["unk_token"] = json!("a");
+    }),
+];
+
+/// Adds tokens that are not special, each with a flag.
+fn add(file: &mut Value, tokens: &[(&str, &str)]) {
+    let largest = file["added_tokens"].as_array().unwrap().iter().map(|token| token["id"].as_u64().unwrap()).max();
+    let pieces = file["model"]["vocab"].as_object().map_or(0, serde_json::Map::len) as u64;
+    for (id, (content, flag)) in (largest.unwrap().max(pieces) + 1..).zip(tokens) {
+        let mut token = json!({ "id": id, "content": content, "special": false });
+        for name in ["single_word", "lstrip", "rstrip", "normalized"] {
+            token[name] = json!(name == *flag);
+        }
+        file["added_tokens"].as_array_mut().unwrap().push(token);
+    }
+}
+
+#[test]
+fn changed_files_have_the_same_ids_on_both_paths() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, from, change) in CHANGED {
+        let json = fs::read(repository("fixtures").join(from).join("tokenizer.json")).unwrap();
+        let mut json: Value = serde_json::from_slice(&json).unwrap();
+        change(&mut json);
+        let file = folder.path().join("tokenizer.json");
+        fs::write(&file, json.to_string()).unwrap();
+        let path = both(&file)[0].path();
+        assert!(path.starts_with("fast"), "{name}: {path}");
+        let tokens = added_tokens(&file);
+        assert_identical(&file, (0..600).map(|number| adversarial::text_with(number, &tokens)));
+    }
+}
+
 /// `UL2_PREP_TOKENIZERS` and `UL2_PREP_SHARDS` are folders; `UL2_PREP_ADVERSARIAL` is a number of generated texts.
 #[test]
 #[ignore = "takes an hour of real tokenizers and shards"]
@@ -159,14 +242,13 @@ fn every_document_of_a_corpus_has_the_same_ids_on_both_paths() {
     let tokenizers = folder("UL2_PREP_TOKENIZERS").expect("the folder of tokenizers");
     // For the Python package, which the same texts are given to.
     let texts = Path::new(env!("CARGO_TARGET_TMPDIR")).join("adversarial.jsonl");
-    let lines =
-        (0..adversarial).map(|number| serde_json::json!({ "text": adversarial::text(number) }).to_string() + "\n");
+    let lines = (0..adversarial).map(|number| json!({ "text": adversarial::text(number) }).to_string() + "\n");
     fs::write(&texts, lines.collect::<String>()).unwrap();
     let compared = |what: &Path, Compared { bytes, sha256 }: Compared| {
-        println!("{}", serde_json::json!({ "shard": what, "bytes": bytes, "sha256": sha256 }));
+        println!("{}", json!({ "shard": what, "bytes": bytes, "sha256": sha256 }));
     };
     for file in files_below(&tokenizers, "tokenizer.json") {
-        println!("{}", serde_json::json!({ "tokenizer": file, "path": both(&file)[0].path() }));
+        println!("{}", json!({ "tokenizer": file, "path": both(&file)[0].path() }));
         compared(&texts, assert_identical(&file, (0..adversarial).map(adversarial::text)));
         let tokens = added_tokens(&file);
         assert_identical(&file, (0..adversarial).map(|number| adversarial::text_with(number, &tokens)));
@@ -175,7 +257,7 @@ fn every_document_of_a_corpus_has_the_same_ids_on_both_paths() {
         }
     }
     for file in files_below(&tokenizers, ".model") {
-        println!("{}", serde_json::json!({ "tokenizer": file, "path": both(&file)[0].path() }));
+        println!("{}", json!({ "tokenizer": file, "path": both(&file)[0].path() }));
         compared(&texts, of_model(&file, (0..adversarial).map(adversarial::text)));
         for shard in &shards {
             compared(shard, of_model(&file, documents(shard).into_iter()));

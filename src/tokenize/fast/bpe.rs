@@ -18,7 +18,7 @@ use tokenizers::{
 
 use crate::tokenize::fast::added::{AddedTokens, Part};
 use crate::tokenize::fast::cache::{Ahead, Cache, Key};
-use crate::tokenize::fast::conditions::{self, NotFast};
+use crate::tokenize::fast::conditions::{self, METASPACE, NotFast};
 use crate::tokenize::fast::forms::FormState;
 use crate::tokenize::fast::merge_list;
 use crate::tokenize::fast::merges::{Merger, Merges};
@@ -137,6 +137,10 @@ impl FastBpe {
     ) -> Result<(), tokenizers::Error> {
         let normal = match &self.shape.normal {
             Normal::Same => Cow::Borrowed(text),
+            Normal::Metaspaces { prepend } => {
+                let front = if *prepend && !text.is_empty() { METASPACE } else { "" };
+                Cow::Owned(front.to_owned() + &text.replace(' ', METASPACE))
+            }
             Normal::Form(form, normalizer) => form.normalize(normalizer, text, &mut state.forms)?,
             Normal::Crate(normalizer) => {
                 let mut made = NormalizedString::from(text);
@@ -259,9 +263,7 @@ impl FastBpe {
         symbols.clear();
         let spaces = matches!(&self.shape.words, Words::Cut(junctions, _) if junctions.spaces());
         let mut is_complete = true;
-        if let Some(whole) = &self.whole
-            && let Some(id) = whole.id(self.tokenizer.get_model(), word.as_bytes(), || self.token(word).into_owned())
-        {
+        if let Some(id) = self.whole_id(word, has_front) {
             ids.push(id);
             return Ok(());
         }
@@ -280,17 +282,33 @@ impl FastBpe {
         if is_complete {
             merger.merge(&self.merges, ids);
         } else {
-            let tokens = self.tokenizer.get_model().tokenize(&self.token(word))?;
+            let tokens = self.tokenizer.get_model().tokenize(&self.token(word, has_front))?;
             ids.extend(tokens.iter().map(|token| token.id));
         }
         Ok(())
     }
 
+    /// The id of a word that is a token, if the model ignores its merges then.
+    #[inline]
+    fn whole_id(&self, word: &str, has_front: bool) -> Option<u32> {
+        let whole = self.whole.as_ref()?;
+        let model = self.tokenizer.get_model();
+        if let Symbols::Bytes(bytes) = &self.symbols {
+            return whole.id(model, word.as_bytes(), || bytes.spelled(word.as_bytes()));
+        }
+        let token = self.token(word, has_front);
+        whole.id(model, token.as_bytes(), || token.to_string())
+    }
+
     /// A word as the model's vocabulary spells it.
-    fn token<'a>(&self, word: &'a str) -> Cow<'a, str> {
-        match &self.symbols {
-            Symbols::Bytes(bytes) => bytes.spelled(word.as_bytes()).into(),
-            Symbols::Characters(_) => word.into(),
+    fn token<'a>(&self, word: &'a str, has_front: bool) -> Cow<'a, str> {
+        match (&self.symbols, &self.shape.words) {
+            (Symbols::Bytes(bytes), _) => bytes.spelled(word.as_bytes()).into(),
+            (_, Words::Cut(junctions, _)) if junctions.spaces() => {
+                let front = if has_front { METASPACE } else { "" };
+                (front.to_owned() + &word.replace(' ', METASPACE)).into()
+            }
+            _ => word.into(),
         }
     }
 }

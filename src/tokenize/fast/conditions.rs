@@ -33,15 +33,6 @@ impl fmt::Display for NotFast {
     }
 }
 
-/// Checks that text never gives an added token: all are special, and the tokenizer is set to encode special tokens as
-/// text.
-pub(super) fn check_added_tokens(tokenizer: &Tokenizer) -> Result<(), NotFast> {
-    if tokenizer.get_added_tokens_decoder().values().any(|token| !token.special) {
-        return Err(NotFast("an added token is not special, so it may stand in text".to_owned()));
-    }
-    Ok(())
-}
-
 /// Compares both paths on a few texts of all kinds: a guard against a version of the crate for which this code was not
 /// proven.
 pub(super) fn check_itself(

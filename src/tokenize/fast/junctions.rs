@@ -51,6 +51,11 @@ impl Junctions {
         Ok(found)
     }
 
+    /// The junctions of merges that join everything but a `▁` and what is before it.
+    pub(super) fn at_metaspaces() -> Self {
+        Self { ascii: Box::new([true; 1 << 14]), others: vec![u64::MAX; BITS / 64], spaces: true, always: true }
+    }
+
     fn canonical(&self, scalar: u32) -> u32 {
         if self.spaces && scalar == METASPACE { SPACE } else { scalar }
     }

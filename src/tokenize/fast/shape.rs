@@ -26,6 +26,8 @@ pub(super) struct Shape {
 pub(super) enum Normal {
     /// Nothing, or only what `Words::Cut` does by itself.
     Same,
+    /// Each space becomes a `▁`, and with `prepend` one stands before the text.
+    Metaspaces { prepend: bool },
     /// A normalization form.
     Form(Form, NormalizerWrapper),
     /// Anything.
@@ -109,10 +111,15 @@ impl Shape {
             let symbols = if splits.is_byte_level { Symbols::bytes(model) } else { Symbols::characters(model) };
             return Ok((Self { normal, words: Words::Split(splits), by_crate: None }, symbols));
         }
+        let symbols = Symbols::characters(model);
+        if always && (model.ignore_merges || !symbols.are_complete()) {
+            // The words have to be those of the pre-tokenizer.
+            let words = Words::Cut(Junctions::at_metaspaces(), front.unwrap_or(Front::Nothing));
+            return Ok((Self { normal, words, by_crate: None }, symbols));
+        }
         if model.ignore_merges {
             return Err("the BPE model ignores merges, and nothing splits a text".to_owned());
         }
-        let symbols = Symbols::characters(model);
         if !symbols.are_complete() {
             return Err("the BPE model has no token for some characters, and nothing splits a text".to_owned());
         }
@@ -150,7 +157,7 @@ fn normal(tokenizer: &Tokenizer, finds_tokens: bool) -> (Normal, Option<Front>) 
     match front {
         Some(front) if !finds_tokens => (Normal::Same, Some(front)),
         // The text is made, so that tokens can be found in it.
-        Some(_) => (Normal::Crate(normalizer.clone()), Some(Front::Nothing)),
+        Some(front) => (Normal::Metaspaces { prepend: front == Front::Metaspace }, Some(Front::Nothing)),
         None => (Normal::Crate(normalizer.clone()), None),
     }
 }

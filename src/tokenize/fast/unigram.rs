@@ -11,8 +11,12 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
-use tokenizers::{ModelWrapper, OffsetReferential, OffsetType, PreTokenizer as _, Tokenizer};
+use tokenizers::{
+    ModelWrapper, NormalizedString, Normalizer as _, OffsetReferential, OffsetType, PreTokenizedString,
+    PreTokenizer as _, Tokenizer,
+};
 
+use crate::tokenize::fast::added::{AddedTokens, Part};
 use crate::tokenize::fast::cache::{Ahead, Cache, Key};
 use crate::tokenize::fast::characters::{Class, Classes, stands_alone};
 use crate::tokenize::fast::conditions::{self, METASPACE, NotFast};
@@ -25,6 +29,8 @@ const UNKNOWN_PENALTY: f64 = 10.0;
 pub(crate) struct FastUnigram {
     /// The file's normalizer and pre-tokenizer, and the reference for the self-check.
     tokenizer: Arc<Tokenizer>,
+    /// Added tokens that stand in text.
+    added: Option<AddedTokens>,
     trie: Trie,
     unknown: Piece,
     ascii: [Class; 128],
@@ -93,7 +99,10 @@ impl FastUnigram {
         if model.alpha.is_some() {
             return Err(not("the Unigram model samples"));
         }
-        conditions::check_added_tokens(tokenizer)?;
+        if AddedTokens::new(tokenizer, true).map_err(NotFast)?.is_some() {
+            return Err(not("an added token is not special and may be changed by the normalizer"));
+        }
+        let added = AddedTokens::new(tokenizer, false).map_err(NotFast)?;
         check_pre_tokenizer(tokenizer)?;
         let clusters = check_normalizer(tokenizer)?;
         let unknown_id = unknown_id.ok_or_else(|| not("the Unigram model has no unknown id"))?;
@@ -102,6 +111,7 @@ impl FastUnigram {
             pieces.map(|(id, (piece, score))| (piece.as_bytes().to_vec(), Piece { id, score: *score })).collect();
         let mut fast = Self {
             tokenizer: Arc::clone(tokenizer),
+            added,
             trie: Trie::new(pieces),
             unknown: Piece { id: unknown_id, score: model.min_score - UNKNOWN_PENALTY },
             ascii: [Class::Odd; 128],
@@ -136,6 +146,18 @@ impl FastUnigram {
         state: &mut UnigramState,
         ids: &mut Vec<u32>,
     ) -> Result<(), tokenizers::Error> {
+        let Some(added) = &self.added else { return self.part(text, state, ids) };
+        added.parts(text, |part| match part {
+            Part::Token(id) => {
+                ids.push(id);
+                Ok(())
+            }
+            Part::Text(start, end) => self.part(&text[start..end], state, ids),
+        })
+    }
+
+    /// Appends the ids of a part of the text without added tokens in it.
+    fn part(&self, text: &str, state: &mut UnigramState, ids: &mut Vec<u32>) -> Result<(), tokenizers::Error> {
         let bytes = text.as_bytes();
         let mut window = Window { start: 0, end: 0, plain: true, local: true };
         let mut place = skip_run(self, bytes, 0);
@@ -252,8 +274,11 @@ impl FastUnigram {
 
     /// The pre-tokens of a text by the file's own normalizer and pre-tokenizer.
     fn pre_tokens(&self, text: &str) -> Result<Vec<String>, tokenizers::Error> {
-        let added = self.tokenizer.get_added_vocabulary();
-        let mut pre_tokens = added.extract_and_normalize(self.tokenizer.get_normalizer(), text);
+        let mut normal = NormalizedString::from(text);
+        if let Some(normalizer) = self.tokenizer.get_normalizer() {
+            normalizer.normalize(&mut normal)?;
+        }
+        let mut pre_tokens = PreTokenizedString::from(normal);
         if let Some(pre_tokenizer) = self.tokenizer.get_pre_tokenizer() {
             pre_tokenizer.pre_tokenize(&mut pre_tokens)?;
         }
