@@ -1,5 +1,6 @@
 //! Lines that make no rows, and why.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -95,6 +96,18 @@ pub(crate) enum KeptBytes<'a> {
     Inline(&'a [u8]),
     /// In a file, because the line is long.
     File(&'a AsideBytes),
+}
+
+/// A line of an index of rejects. `offset` and `length` find its bytes in the file of lines.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IndexEntry<'a, Reason> {
+    pub(crate) source: Cow<'a, str>,
+    pub(crate) line: u64,
+    pub(crate) reason: Reason,
+    pub(crate) detail: Cow<'a, str>,
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
 }
 
 /// The rejects of a batch. A batch of only bad lines has millions: each takes 12 bytes besides its line's, and shared

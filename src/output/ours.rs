@@ -2,9 +2,8 @@
 
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 
-use serde::Deserialize;
-
 use crate::output::data_set::{DATA, DataSet, REJECTS};
+use crate::reject::IndexEntry;
 
 /// Bytes before the end of a shard that hold the name of its writer.
 const TAIL: u64 = 16 << 10;
@@ -35,18 +34,6 @@ pub(crate) fn is_shard_or_rejects(data_set: &DataSet, name: &str) -> io::Result<
     let mut first = Vec::new();
     data_set.open_file(&index)?.take(1 << 20).read_to_end(&mut first)?;
     let first = first.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    Ok(serde_json::from_slice::<Entry>(first).is_ok())
-}
-
-/// An entry of an index of rejects.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "its form counts, not what it says")]
-struct Entry {
-    source: String,
-    line: u64,
-    reason: String,
-    detail: String,
-    offset: u64,
-    length: u64,
+    // Its form counts, not what it says: another version may know other reasons.
+    Ok(serde_json::from_slice::<IndexEntry<'_, String>>(first).is_ok())
 }

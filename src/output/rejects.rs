@@ -2,23 +2,10 @@
 
 use std::io::{self, BufWriter, ErrorKind, Write as _};
 
-use serde::Serialize;
-
 use crate::output::commit::{RejectFiles, Unnamed};
 use crate::output::data_set::{DataSet, REJECTS};
 use crate::output::temporary::TemporaryFile;
-use crate::reject::{KeptBytes, Reason, Reject, Rejected};
-
-/// The index's entry for a reject. `offset` and `length` find its bytes in the file of lines.
-#[derive(Serialize)]
-struct IndexEntry<'a> {
-    source: &'a str,
-    line: u64,
-    reason: Reason,
-    detail: &'a str,
-    offset: u64,
-    length: u64,
-}
+use crate::reject::{IndexEntry, KeptBytes, Reject, Rejected};
 
 /// Writes the rejects of a shard's batches.
 pub(crate) struct RejectWriter {
@@ -65,10 +52,10 @@ impl RejectWriter {
         self.lines.write_all(b"\n")?;
         let Rejected { reason, detail } = reject.rejected;
         let entry = IndexEntry {
-            source: reject.source,
+            source: reject.source.into(),
             line: reject.line,
             reason: *reason,
-            detail,
+            detail: detail.into(),
             offset: self.offset,
             length,
         };

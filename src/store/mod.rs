@@ -15,7 +15,9 @@ mod remote;
 mod web;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
+#[cfg(feature = "object-store")]
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::{fmt, io};
 
@@ -137,7 +139,7 @@ pub(crate) fn tell_with(print: fn(&str)) {
 }
 
 /// Prints a notice about a store.
-#[cfg_attr(not(feature = "object-store"), expect(dead_code, reason = "there is no store to tell of"))]
+#[cfg(feature = "object-store")]
 pub(crate) fn tell(notice: &str) {
     if let Some(print) = NOTICES.get() {
         print(notice);
@@ -145,7 +147,7 @@ pub(crate) fn tell(notice: &str) {
 }
 
 /// Whether a signal has asked to stop.
-#[cfg_attr(not(feature = "object-store"), expect(dead_code, reason = "there is no store to be waited for"))]
+#[cfg(feature = "object-store")]
 pub(crate) fn is_stopped() -> bool {
     STOP.get().is_some_and(|signal| signal.load(Ordering::Relaxed) != 0)
 }

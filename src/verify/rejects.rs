@@ -4,28 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 
 use fs_err as fs;
-use serde::Deserialize;
 
 use crate::digest;
 use crate::numbers::exact;
 use crate::output::commit::RejectFiles;
 use crate::output::data_set::{DataSet, MANIFEST};
 use crate::output::manifest::{Manifest, SourceEntry};
-use crate::reject::{KeptBytes, Reason, Reject, Rejected};
+use crate::reject::{IndexEntry, KeptBytes, Reason, Reject, Rejected};
 use crate::verify::findings::Findings;
 
 /// A line of the index.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    source: String,
-    line: u64,
-    reason: Reason,
-    #[expect(dead_code, reason = "it has to be there")]
-    detail: String,
-    offset: u64,
-    length: u64,
-}
+type Entry = IndexEntry<'static, Reason>;
 
 type Reasons = BTreeMap<(String, Reason), u64>;
 
@@ -78,7 +67,7 @@ fn check_files(
         if entry.offset != offset {
             findings.at_line(number, &format!("its bytes begin at {}, those before it end at {offset}", entry.offset));
         }
-        let place = (entry.source, entry.line);
+        let place = (entry.source.into_owned(), entry.line);
         if before.as_ref().is_some_and(|before| *before >= place) {
             findings.at_line(number, "comes after a later line, or twice");
         }
@@ -158,7 +147,7 @@ impl<'a> Kept<'a> {
         };
         let KeptReject { path, number, entry, bytes: found, is_ended } = kept;
         let mut findings = Findings::new(path);
-        if (entry.source.as_str(), entry.line) != (source, line) {
+        if (&*entry.source, entry.line) != (source, line) {
             self.is_lost = true;
             findings
                 .at_line(number, &format!("is {}:{}, the next reject is {source}:{line}", entry.source, entry.line));
