@@ -7,8 +7,9 @@
 //!                    workers (parse, tokenize, mask, encode)
 //! ```
 //!
-//! [`mod@unit`] is the program itself; [`run`] runs it over the plan; [`crew`] hands batches to the workers and takes the results
-//! back in order.
+//! [`mod@unit`] is the program itself; [`run`] runs it over the plan; [`crew`] shares units out, hands batches to the
+//! workers and takes the results back in order. On a worker [`lines`] turns the lines of a batch into tokens and
+//! rejects, and [`masker`] turns tokens into rows; `verify` uses [`crew`], [`lines`] and [`masker`] too.
 
 pub(crate) mod crew;
 pub(crate) mod documents;
