@@ -5,6 +5,7 @@ pub(crate) mod environment;
 pub(crate) mod error;
 pub(crate) mod masking;
 pub(crate) mod preview;
+mod reserved;
 pub mod spec;
 pub(crate) mod threads;
 pub mod tokenizer;

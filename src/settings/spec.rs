@@ -4,14 +4,13 @@ use anyhow::{Context as _, Result};
 
 use crate::cli::masking::SpecArgs;
 use crate::denoise::{
-    Causal, Denoiser, EosPolicy, Layout, MASKING_VERSION, MultipleChoice, NoisePattern, SSentinel, Seed, Spec,
-    SpecError, SpecFields, Vocabulary,
+    Causal, Denoiser, EosPolicy, MASKING_VERSION, MultipleChoice, NoisePattern, Seed, Spec, SpecError, SpecFields,
 };
 use crate::recipe::{ModeToken, Prompts, Recipe, RecipeDenoiser, RecipeError, RowLayout, Spelled};
 use crate::settings::error::SettingsError;
+use crate::settings::reserved::{ReservedIds, recipe_key};
+use crate::tokenize::TokenizerNames;
 use crate::tokenize::file::BYTES;
-use crate::tokenize::names::{SENTINEL_PATTERNS, SentinelPattern, largest_families, of_role};
-use crate::tokenize::{Role, TokenizerNames, sentencepiece};
 
 /// The default for the most ids of a sequence.
 const DEFAULT_LENGTH: u32 = 512;
@@ -31,10 +30,10 @@ pub(crate) fn resolve(recipe: &Recipe, names: &dyn TokenizerNames, args: &SpecAr
     let SpecArgs {
         text_field,
         label_field,
-        bos_token,
-        eos_token,
-        pad_token,
-        sentinels,
+        bos_token: _,
+        eos_token: _,
+        pad_token: _,
+        sentinels: _,
         max_line,
         seed,
         epochs,
@@ -47,16 +46,7 @@ pub(crate) fn resolve(recipe: &Recipe, names: &dyn TokenizerNames, args: &SpecAr
         pad: fill_up,
     } = args;
     let options = &recipe.options;
-    let by_recipe = |key: &'static str, token: &Option<String>| Some((recipe_key(recipe, key), token.clone()?));
-    let by_flag = |flag: &str, token: &Option<String>| Some((format!("`{flag}`"), token.clone()?));
-    let eos = by_flag("--eos-token", eos_token).or_else(|| by_recipe("eos_token", &options.eos_token));
-    let eos = token(names, eos, Role::Eos)?;
-    let pad = by_flag("--pad-token", pad_token).or_else(|| by_recipe("pad_token", &options.pad_token));
-    let pad = token(names, pad, Role::Pad)?;
-    let bos = bos(names, by_flag("--bos-token", bos_token).or_else(|| by_recipe("bos_token", &options.bos_token)))?;
-    let Sentinels { ids: sentinels, are_open } = find_sentinels(names, recipe, sentinels, [eos, pad, bos])?;
-    let taken = Taken { bos, eos, pad, sentinels: &sentinels };
-    let size = sentinels.iter().fold(names.size(), |size, id| size.max(id.saturating_add(1)));
+    let mut ids = ReservedIds::find(names, recipe, args)?;
     let is_causal = layout.or(options.layout).unwrap_or_default() == RowLayout::Causal;
     if !is_causal {
         refuse_causal_options(recipe, args)?;
@@ -68,15 +58,15 @@ pub(crate) fn resolve(recipe: &Recipe, names: &dyn TokenizerNames, args: &SpecAr
     let labels_length = labels_length.or(whole).or(options.labels_length).unwrap_or(DEFAULT_LENGTH);
     let (mut reserved, mut causal) = (Vec::new(), None);
     if is_causal {
-        let separator = separator(names, recipe, taken)?;
-        reserved.extend(separator.filter(|_| separator != eos && separator != pad && separator != bos));
+        let separator = separator(names, recipe, &ids)?;
+        reserved.extend(separator.filter(|id| ids.meaning(*id).is_none()));
         let most = inputs_length.saturating_add(labels_length);
         // A flag that shortens the parts also shortens the recipe's rows.
         let by_recipe = options.sequence_length.map(|length| if shortened { length.min(most) } else { length });
         let sequence_length = sequence_length.or(by_recipe).unwrap_or(most);
         causal = Some(Causal { loss: options.loss, separator, sequence_length });
     }
-    let denoisers = denoisers(names, size, recipe, taken, &mut reserved)?;
+    let denoisers = denoisers(names, recipe, &ids, &mut reserved)?;
     let label_field = label_field.clone().or_else(|| options.label_field.clone());
     if let Some(denoiser) = recipe.denoisers.iter().find(|denoiser| denoiser.denoiser.pattern.is_of_labels())
         && label_field.is_none()
@@ -84,10 +74,6 @@ pub(crate) fn resolve(recipe: &Recipe, names: &dyn TokenizerNames, args: &SpecAr
         let (file, line, name) = (recipe.file.clone(), denoiser.line, denoiser.denoiser.name.clone());
         return Err(RecipeError::NoLabelField { file, line, name }.into());
     }
-    let vocabulary = |sentinels: Vec<u32>| {
-        let vocabulary = Vocabulary::new(size, eos, pad, sentinels, reserved.clone());
-        vocabulary.and_then(|vocabulary| vocabulary.with_bos(bos)).context("the tokenizer's ids cannot be used")
-    };
     let spec = SpecFields {
         masking_version: MASKING_VERSION,
         seed: Seed(*seed),
@@ -107,7 +93,7 @@ pub(crate) fn resolve(recipe: &Recipe, names: &dyn TokenizerNames, args: &SpecAr
         label_field,
         end_mark: options.end_mark.clone(),
         max_line: *max_line,
-        vocabulary: vocabulary(sentinels)?,
+        vocabulary: ids.vocabulary(&reserved)?,
         tokenizer: names.identity(),
     };
     let checked = |spec: SpecFields| {
@@ -118,12 +104,12 @@ pub(crate) fn resolve(recipe: &Recipe, names: &dyn TokenizerNames, args: &SpecAr
     };
     let spec = checked(spec)?;
     // A denoiser of labels may need one more for a longer label.
-    if !are_open || spec.is_of_labels() {
+    if !ids.are_open || spec.is_of_labels() {
         return Ok(spec);
     }
     let needed = (0..spec.denoisers().len()).map(|index| spec.segment_length(index).bounds.sentinels).max();
-    let ids = spec.vocabulary().sentinels().iter().take(needed.unwrap_or_default() as usize).copied().collect();
-    checked(SpecFields { vocabulary: vocabulary(ids)?, ..spec.fields().clone() })
+    ids.sentinels.truncate(needed.unwrap_or_default() as usize);
+    checked(SpecFields { vocabulary: ids.vocabulary(&reserved)?, ..spec.fields().clone() })
 }
 
 /// Where in the recipe a spec error comes from, as `file:line`; `None` if a flag is the reason or the line is not
@@ -171,127 +157,8 @@ fn refuse_causal_options(recipe: &Recipe, args: &SpecArgs) -> Result<()> {
     }
 }
 
-/// Ids that already have a meaning.
-#[derive(Clone, Copy)]
-struct Taken<'a> {
-    bos: Option<u32>,
-    eos: Option<u32>,
-    pad: Option<u32>,
-    sentinels: &'a [u32],
-}
-
-impl Taken<'_> {
-    /// The meaning of the id, if it is taken.
-    fn meaning(self, id: u32) -> Option<String> {
-        if let Some(place) = self.sentinels.iter().position(|&sentinel| sentinel == id) {
-            return Some(format!("sentinel {place}"));
-        }
-        [(self.eos, "EOS"), (self.pad, "pad"), (self.bos, "BOS")]
-            .into_iter()
-            .find(|(taken, _)| *taken == Some(id))
-            .map(|(_, name)| name.to_owned())
-    }
-}
-
-/// A recipe's key with its place, as messages name it.
-fn recipe_key(recipe: &Recipe, key: &str) -> String {
-    format!("`{key}` in {}:{}", recipe.file, recipe.line_of(key))
-}
-
-/// The id of a role's token: the token given by name with the option that gives it, or else the one in the tokenizer's
-/// files.
-fn token(
-    names: &dyn TokenizerNames,
-    given: Option<(String, String)>,
-    role: Role,
-) -> Result<Option<u32>, SettingsError> {
-    let (flag, key) = match role {
-        Role::Bos => ("--bos-token", "bos_token"),
-        Role::Eos => ("--eos-token", "eos_token"),
-        Role::Pad => ("--pad-token", "pad_token"),
-    };
-    match given {
-        None => of_role(names, role).map_err(|token| SettingsError::NoConfiguredToken {
-            token: token.to_owned(),
-            key,
-            flag,
-        }),
-        Some((option, token)) => {
-            let id = names.id(&token);
-            id.map(Some).ok_or(SettingsError::NoSuchToken { token, option })
-        }
-    }
-}
-
-/// The id that begins examples: none, unless a token is named, or `auto` asks for the tokenizer's own.
-fn bos(names: &dyn TokenizerNames, given: Option<(String, String)>) -> Result<Option<u32>, SettingsError> {
-    match given {
-        None => Ok(None),
-        Some((_, token)) if token == "none" => Ok(None),
-        Some((_, token)) if token == "auto" => token_of_files(names),
-        given => token(names, given, Role::Bos),
-    }
-}
-
-fn token_of_files(names: &dyn TokenizerNames) -> Result<Option<u32>, SettingsError> {
-    token(names, None, Role::Bos)?.map(Some).ok_or(SettingsError::NoBos)
-}
-
-/// Sentinels in their order of use.
-struct Sentinels {
-    ids: Vec<u32>,
-    /// Whether no more are to be taken than the recipe needs.
-    are_open: bool,
-}
-
-fn find_sentinels(
-    names: &dyn TokenizerNames,
-    recipe: &Recipe,
-    given: &[String],
-    others: [Option<u32>; 3],
-) -> Result<Sentinels> {
-    let (option, patterns) = match (given, &recipe.options.sentinels) {
-        ([], Some(patterns)) => (recipe_key(recipe, "sentinels"), patterns.clone()),
-        ([], None) => (recipe.file.clone(), SENTINEL_PATTERNS.map(str::to_owned).to_vec()),
-        (given, _) => ("`--sentinels`".to_owned(), given.to_vec()),
-    };
-    let of_mode = |token: &ModeToken| match token {
-        ModeToken::Text(text) | ModeToken::Spelled(Spelled { text }) => names.id(text).filter(|_| names.is_added(text)),
-        ModeToken::Id(id) => Some(*id),
-    };
-    let of_modes = recipe.denoisers.iter().filter_map(|denoiser| denoiser.mode_token.as_ref().and_then(of_mode));
-    let of_separator = recipe.options.separator.as_deref().and_then(|token| names.id(token));
-    let others: Vec<u32> = others.into_iter().flatten().chain(of_modes).chain(of_separator).collect();
-    let mut found = Sentinels { ids: Vec::new(), are_open: false };
-    for pattern in &patterns {
-        let pattern = SentinelPattern::parse(pattern).with_context(|| option.clone())?;
-        let mut ids = pattern.ids(names);
-        match &pattern {
-            // A full name that matches nothing would shift all sentinels after it.
-            SentinelPattern::Name(token) if ids.is_empty() => {
-                return Err(SettingsError::NoSuchToken { token: token.clone(), option }.into());
-            }
-            _ if pattern.is_open() => {
-                ids.retain(|id| !others.contains(id));
-                found.are_open = true;
-            }
-            _ => {}
-        }
-        found.ids.extend(ids);
-    }
-    let needed = |denoiser: &RecipeDenoiser| {
-        denoiser.denoiser.layout == Layout::Sentinels || denoiser.denoiser.s_sentinel != SSentinel::None
-    };
-    if found.ids.is_empty() && recipe.denoisers.iter().any(needed) {
-        let families = largest_families(names);
-        let model_size = (names.identity().kind == sentencepiece::KIND).then(|| names.size());
-        return Err(SettingsError::NoSuchSentinels { patterns, option, families, model_size }.into());
-    }
-    Ok(found)
-}
-
 /// The id between prefix and targets, which may be EOS.
-fn separator(names: &dyn TokenizerNames, recipe: &Recipe, others: Taken<'_>) -> Result<Option<u32>> {
+fn separator(names: &dyn TokenizerNames, recipe: &Recipe, others: &ReservedIds) -> Result<Option<u32>> {
     let Some(token) = &recipe.options.separator else { return Ok(None) };
     let Some(id) = names.id(token) else {
         let option = recipe_key(recipe, "separator");
@@ -306,9 +173,8 @@ fn separator(names: &dyn TokenizerNames, recipe: &Recipe, others: Taken<'_>) -> 
 /// The recipe's denoisers, with their texts as ids; added tokens among these are `reserved`.
 fn denoisers(
     names: &dyn TokenizerNames,
-    size: u32,
     recipe: &Recipe,
-    taken: Taken<'_>,
+    taken: &ReservedIds,
     reserved: &mut Vec<u32>,
 ) -> Result<Vec<Denoiser>> {
     let mut denoisers = Vec::new();
@@ -319,9 +185,10 @@ fn denoisers(
             let message = format!("denoiser `{}`: id {id} of its mode token is {meaning} already", denoiser.name);
             return Err(recipe.error(line, message).into());
         }
-        if let Some(id) = mode_token.iter().find(|&&id| id >= size) {
+        if let Some(id) = mode_token.iter().find(|&&id| id >= taken.size) {
             let name = &denoiser.name;
-            let message = format!("denoiser `{name}`: its mode token is id {id}, but the vocabulary has {size} ids");
+            let message =
+                format!("denoiser `{name}`: its mode token is id {id}, but the vocabulary has {} ids", taken.size);
             return Err(recipe.error(line, message).into());
         }
         let pattern = match (denoiser.pattern, prompts) {

@@ -77,6 +77,7 @@ impl TokenizerNames for ByteNames {
         let special = |id: u32| match id {
             PAD => "<pad>".to_owned(),
             EOS => "</s>".to_owned(),
+            id if id >= FIRST_SENTINEL + SENTINELS => format!("<id {id}>"),
             id if id >= FIRST_SENTINEL => format!("<extra_id_{}>", id - FIRST_SENTINEL),
             _ => "<unk>".to_owned(),
         };

@@ -125,7 +125,9 @@ impl TokenizerNames for JsonFile {
     }
 
     fn token(&self, id: u32) -> Option<String> {
-        self.tokenizer.id_to_token(id)
+        // A file may have a piece of another name for the id of an added token.
+        let added = self.tokenizer.get_added_vocabulary().get_added_tokens_decoder().get(&id);
+        added.map(|token| token.content.clone()).or_else(|| self.tokenizer.id_to_token(id))
     }
 
     fn is_added(&self, token: &str) -> bool {

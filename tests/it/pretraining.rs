@@ -176,6 +176,13 @@ fn sentinels_by_id_may_stand_after_the_vocabulary_where_the_embedding_is_larger(
     assert!(data_set.rows().iter().all(|row| row.input_ids.contains(&50) && row.labels[0] == 50));
     let shown = ran(&fixture, &["inspect", "out", "--rows", "1"]).succeeded().stdout;
     assert!(shown.contains("<id 50>"), "{shown}");
+    let model = crate::support::repository("fixtures/sentencepiece/unigram.model").display().to_string();
+    for tokenizer in ["bytes", model.as_str()] {
+        let line =
+            ["inspect", "a.jsonl:30", "--recipe", "t5", "--tokenizer", tokenizer, "--sentinels", "ids 2000..2100"];
+        let shown = ran(&fixture, &line).succeeded().stdout;
+        assert!(shown.contains("<id 2000>") && !shown.contains("<extra_id_"), "{shown}");
+    }
 }
 
 #[test]

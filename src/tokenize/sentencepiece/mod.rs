@@ -154,6 +154,8 @@ impl TokenizerNames for SentencePieceFile {
                 shown.extend_from_slice(name.as_bytes());
             } else if id < self.model.len() {
                 self.show_piece(id, &mut shown);
+            } else {
+                shown.extend_from_slice(format!("<id {id}>").as_bytes());
             }
         }
         let shown = String::from_utf8_lossy(&shown).replace('▁', " ");
