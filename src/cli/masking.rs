@@ -100,11 +100,11 @@ pub struct SpecArgs {
     /// [default: the recipe's, else none].
     #[arg(long, value_name = "TOKEN|auto", help_heading = "Text to tokens")]
     pub(crate) bos_token: Option<String>,
-    /// The EOS token by name, overriding the tokenizer's files [default: the files' own].
-    #[arg(long, value_name = "TOKEN", help_heading = "Text to tokens")]
+    /// The EOS token: its name, `auto` for the one that the tokenizer's files name, or `none` [default: the recipe's, else auto].
+    #[arg(long, value_name = "TOKEN|auto", help_heading = "Text to tokens")]
     pub(crate) eos_token: Option<String>,
-    /// The pad token by name, overriding the tokenizer's files [default: the files' own].
-    #[arg(long, value_name = "TOKEN", help_heading = "Text to tokens")]
+    /// The pad token: its name, `auto` for the one that the tokenizer's files name, or `none` [default: the recipe's, else auto].
+    #[arg(long, value_name = "TOKEN|auto", help_heading = "Text to tokens")]
     pub(crate) pad_token: Option<String>,
     /// Sentinels in their order of use: a token's name, or with a range: `<unused{0..127}>`, or `<unused{0..}>` for as many as the
     /// recipe needs; or ids, as `ids 151669..151796`. Repeatable [default: the recipe's].

@@ -133,7 +133,7 @@ Examples:
   ul2-prep tokenizer qwen3/tokenizer.json --add '<extra_id_{0..127}>' --out qwen3-ul2
   ul2-prep tokenizer llama3 --add '<extra_id_{0..99}>' --add '[S2S]' --add '[NLU]' --add '[NLG]' --out llama3-ul2
 
-Text keeps its ids. The model's embedding must be enlarged to the number of ids that the command prints.";
+Text that spells none of the new tokens keeps its ids. The model's embedding needs at least as many rows as the command prints.";
 
 const VERIFY_EXAMPLES: &str = "\
 Examples:

@@ -26,11 +26,11 @@ pub struct RecipesArgs {
     /// The BOS token: its name, `auto` or `none` [default: the recipe's, else none].
     #[arg(long, value_name = "TOKEN|auto")]
     pub(crate) bos_token: Option<String>,
-    /// The EOS token by name [default: the recipe's, else the tokenizer's own].
-    #[arg(long, value_name = "TOKEN")]
+    /// The EOS token: its name, `auto` or `none` [default: the recipe's, else auto].
+    #[arg(long, value_name = "TOKEN|auto")]
     pub(crate) eos_token: Option<String>,
-    /// The pad token by name [default: the recipe's, else the tokenizer's own].
-    #[arg(long, value_name = "TOKEN")]
+    /// The pad token: its name, `auto` or `none` [default: the recipe's, else auto].
+    #[arg(long, value_name = "TOKEN|auto")]
     pub(crate) pad_token: Option<String>,
     /// Sentinels in their order of use: names, names with a range, or ids. Repeatable [default: the recipe's].
     #[arg(long, value_name = "PATTERN")]

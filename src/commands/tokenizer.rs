@@ -41,8 +41,12 @@ pub(crate) fn execute_tokenizer(args: &TokenizerArgs) -> Result<()> {
     if !already_there.is_empty() {
         let _ = write!(text, "; {} there already", exact(already_there.len() as u64, "token"));
     }
-    let _ =
-        writeln!(text, "\n{size} ids: the model's embedding needs as many rows\n`{}` is written", to_json.display());
+    let _ = writeln!(
+        text,
+        "\n{size} ids: the model's embedding needs at least as many rows\n`{}` is written{}",
+        to_json.display(),
+        if config.is_some() { format!(", and `{}`", to_config.display()) } else { String::new() }
+    );
     Ok(report::data(&text)?)
 }
 

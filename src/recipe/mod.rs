@@ -157,9 +157,9 @@ pub(crate) struct RecipeOptions {
     pub(crate) eos: Option<EosPolicy>,
     /// The BOS token at the front of every example: a name, `auto` for the tokenizer's own, or `none`, the default.
     pub(crate) bos_token: Option<String>,
-    /// The EOS token by name. The default is the tokenizer's own.
+    /// The EOS token: a name, `auto` for the tokenizer's own, which is the default, or `none`.
     pub(crate) eos_token: Option<String>,
-    /// The pad token by name. The default is the tokenizer's own.
+    /// The pad token: a name, `auto` for the tokenizer's own, which is the default, or `none`.
     pub(crate) pad_token: Option<String>,
     /// Sentinels in their order of use: names, names with `{n}`, `{0..127}` or `{8..}` at the number's place, or
     /// `ids 0..127`.

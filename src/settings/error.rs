@@ -163,7 +163,7 @@ impl Guidance for SettingsError {
             )),
             Self::FileInTheWay(_) => Some("name another folder with `--out`".into()),
             Self::NoNames(_) => None,
-            Self::NoBos => Some("name it with `--bos-token`".into()),
+            Self::NoBos => Some("leave `--bos-token` out, or give the name of a token".into()),
             Self::TooFewSentinels { .. } => Some(
                 "leave `--strict-sentinels` out to shorten the segments, or use a tokenizer with more sentinels".into(),
             ),

@@ -94,6 +94,7 @@ impl Settings {
         if spec_args.eos_token.is_none() && recipe.options.eos_token.is_none() {
             warnings.extend(ends_a_turn(file.names(), &spec));
         }
+        warnings.extend(ordinary_roles(file.names(), spec.vocabulary()));
         let mut notes = Vec::from_iter(switched_off(file.names()));
         notes.extend(spelled_mode_tokens(file.names(), &recipe)?);
         let token_names = reserved_names(file.names(), spec.vocabulary());
@@ -171,8 +172,17 @@ fn ends_a_turn(names: &dyn TokenizerNames, spec: &Spec) -> Option<String> {
     let eos = names.token(spec.vocabulary().eos()?)?;
     let end = document_end(names, &eos)?;
     Some(format!(
-        "EOS is `{eos}`, which ends a turn of a chat; `{end}` ends a document, and `--eos-token '{end}'` makes it EOS"
+        "EOS is `{eos}`, which ends a turn of a chat; `{end}` ends a document, and `--eos-token '{end}'` selects it"
     ))
+}
+
+/// Warnings about roles that a piece of ordinary text has, though the file has special tokens.
+fn ordinary_roles(names: &dyn TokenizerNames, vocabulary: &Vocabulary) -> impl Iterator<Item = String> {
+    let roles = [("BOS", vocabulary.bos()), ("EOS", vocabulary.eos()), ("pad", vocabulary.pad())];
+    roles.into_iter().filter_map(|(role, id)| {
+        let name = id.filter(|id| names.has_special() && !names.added(*id)).and_then(|id| names.token(id))?;
+        Some(format!("{role} is `{name}`, an ordinary piece of text: a document that has it becomes a reject"))
+    })
 }
 
 /// The names of the tokens that `plan` shows beside their ids.

@@ -41,7 +41,7 @@ impl ReservedIds {
         };
         let eos = token(names, given(Role::Eos), Role::Eos)?;
         let pad = token(names, given(Role::Pad), Role::Pad)?;
-        let bos = bos(names, given(Role::Bos))?;
+        let bos = token(names, given(Role::Bos), Role::Bos)?;
         let (sentinels, are_open) = sentinels(names, recipe, &args.sentinels, [eos, pad, bos])?;
         let size = sentinels.iter().fold(names.size(), |size, id| size.max(id.saturating_add(1)));
         Ok(Self { bos, eos, pad, sentinels, are_open, size })
@@ -85,39 +85,29 @@ pub(super) fn recipe_key(recipe: &Recipe, key: &str) -> String {
     format!("`{key}` in {}:{}", recipe.file, recipe.line_of(key))
 }
 
-/// The id of a role's token: the token given by name with the option that gives it, or else the one in the tokenizer's
-/// files.
+/// The id of a role's token: the one given by name, with the option that gives it; none, for `none`; or the one that the
+/// tokenizer's files name, for `auto` and by default. By default there is no BOS.
 fn token(
     names: &dyn TokenizerNames,
     given: Option<(String, String)>,
     role: Role,
 ) -> Result<Option<u32>, SettingsError> {
     let (flag, key) = option_names(role);
+    let of_files = || {
+        let unknown = |token: &str| SettingsError::NoConfiguredToken { token: token.to_owned(), key, flag };
+        of_role(names, role).map_err(unknown)
+    };
     match given {
-        None => of_role(names, role).map_err(|token| SettingsError::NoConfiguredToken {
-            token: token.to_owned(),
-            key,
-            flag,
-        }),
+        None if role == Role::Bos => Ok(None),
+        None => of_files(),
+        Some((_, token)) if token == "none" => Ok(None),
+        Some((_, token)) if token == "auto" && role == Role::Bos => of_files()?.map(Some).ok_or(SettingsError::NoBos),
+        Some((_, token)) if token == "auto" => of_files(),
         Some((option, token)) => {
             let id = names.id(&token);
             id.map(Some).ok_or(SettingsError::NoSuchToken { token, option })
         }
     }
-}
-
-/// The id that begins examples: none, unless a token is named, or `auto` asks for the tokenizer's own.
-fn bos(names: &dyn TokenizerNames, given: Option<(String, String)>) -> Result<Option<u32>, SettingsError> {
-    match given {
-        None => Ok(None),
-        Some((_, token)) if token == "none" => Ok(None),
-        Some((_, token)) if token == "auto" => token_of_files(names),
-        given => token(names, given, Role::Bos),
-    }
-}
-
-fn token_of_files(names: &dyn TokenizerNames) -> Result<Option<u32>, SettingsError> {
-    token(names, None, Role::Bos)?.map(Some).ok_or(SettingsError::NoBos)
 }
 
 /// The sentinels in their order of use, and whether no more are to be taken than the recipe needs.

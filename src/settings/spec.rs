@@ -11,6 +11,7 @@ use crate::settings::error::SettingsError;
 use crate::settings::reserved::{ReservedIds, recipe_key};
 use crate::tokenize::TokenizerNames;
 use crate::tokenize::file::BYTES;
+use crate::tokenize::names::is_marked;
 
 /// The default for the most ids of a sequence.
 const DEFAULT_LENGTH: u32 = 512;
@@ -241,9 +242,4 @@ fn mode_token_ids(
             Ok(vec![*id])
         }
     }
-}
-
-/// Whether a text has the form of a token: in angle or in square brackets.
-fn is_marked(text: &str) -> bool {
-    [('<', '>'), ('[', ']')].into_iter().any(|(open, close)| text.starts_with(open) && text.ends_with(close))
 }

@@ -24,6 +24,9 @@ pub enum TokenizerFileError {
     /// A SentencePiece model where only a `tokenizer.json` can be used.
     #[error("`{}` is a SentencePiece model: tokens can only be added to a `tokenizer.json`", .0.display())]
     SentencePiece(PathBuf),
+    /// A token to be added that is an ordinary piece.
+    #[error("`{}`: `{name}` is an ordinary piece of text, and cannot become a special token", path.display())]
+    Piece { path: PathBuf, name: String },
     /// An invalid file.
     #[error("`{}` is not a usable tokenizer: {reason}", path.display())]
     Invalid { path: PathBuf, reason: String },
@@ -51,6 +54,7 @@ impl Guidance for TokenizerFileError {
                 "`transformers.AutoTokenizer.from_pretrained(FOLDER).save_pretrained(NEW)` writes a `tokenizer.json`"
                     .to_owned(),
             ),
+            Self::Piece { name, .. } => Some(format!("choose a name that no text has, such as `<{name}>`")),
             Self::Config { .. } => None,
         }
     }

@@ -14,7 +14,7 @@ use crate::tokenize::config::{CONFIG_NAME, MAX_CONFIG};
 use crate::tokenize::contents::contents;
 use crate::tokenize::error::TokenizerFileError;
 use crate::tokenize::guard::guarded;
-use crate::tokenize::names::SentinelPattern;
+use crate::tokenize::names::{SentinelPattern, is_marked};
 
 /// A tokenizer's files with more tokens.
 #[derive(Debug)]
@@ -59,6 +59,12 @@ impl MoreTokens {
         let invalid = |reason: String| TokenizerFileError::Invalid { path: file.to_owned(), reason };
         let parsed = guarded(|| tokenizers::Tokenizer::from_bytes(&json)).map_err(invalid)?;
         let mut tokenizer = parsed.map_err(|error| invalid(error.to_string()))?;
+        let before = tokenizer.get_vocab(true);
+        let is_added = |name: &String| tokenizer.get_added_vocabulary().get_vocab().contains_key(name);
+        if let Some(piece) = names.iter().find(|name| before.contains_key(*name) && !is_added(name) && !is_marked(name))
+        {
+            return Err(TokenizerFileError::Piece { path: file.to_owned(), name: piece.clone() });
+        }
         let (already_there, new): (Vec<String>, Vec<String>) =
             names.iter().cloned().partition(|name| tokenizer.get_added_vocabulary().is_special_token(name));
         let tokens = new.iter().map(|name| AddedToken::from(name.clone(), true).normalized(false));
@@ -68,11 +74,16 @@ impl MoreTokens {
             new.into_iter().filter_map(|name| tokenizer.token_to_id(&name).map(|id| (name, id))).collect();
         added.sort_by_key(|(_, id)| *id);
         added.dedup();
-        let entries: Vec<String> = added.iter().map(|(name, id)| entry(name, Some(*id)).to_string()).collect();
-        // A token that was there and was not special gets a new entry in the place of its old one.
-        let replaced: Vec<&str> = added.iter().map(|(name, _)| name.as_str()).collect();
-        let json = with_members(&json, "added_tokens", &entries, &replaced).map_err(invalid)?;
-        let size = tokenizer.get_vocab(true).into_values().max().map_or(0, |last| last.saturating_add(1));
+        let entries: Vec<(&str, String)> =
+            added.iter().map(|(name, id)| (name.as_str(), entry(name, Some(*id)).to_string())).collect();
+        let json = with_members(&json, "added_tokens", "[]", &entries).map_err(invalid)?;
+        let after = guarded(|| tokenizers::Tokenizer::from_bytes(&json)).map_err(invalid)?;
+        let after = after.map_err(|error| invalid(error.to_string()))?.get_vocab(true);
+        let expected = before.iter().chain(added.iter().map(|(name, id)| (name, id)));
+        if let Some((name, id)) = expected.into_iter().find(|(name, id)| after.get(*name) != Some(id)) {
+            return Err(invalid(format!("with more tokens in its list, `{name}` would not be id {id}")));
+        }
+        let size = after.into_values().max().map_or(0, |last| last.saturating_add(1));
         let config = config_with(&file.with_file_name(CONFIG_NAME), &added)?;
         Ok(Self { json, config, added, already_there, size })
     }
@@ -99,45 +110,50 @@ fn config_with(path: &Path, added: &[(String, u32)]) -> Result<Option<Vec<u8>>, 
     if value_of(&json, "added_tokens_decoder").is_none() {
         return Ok(Some(json));
     }
-    let entries: Vec<String> = added.iter().map(|(name, id)| format!("\"{id}\":{}", entry(name, None))).collect();
+    let of_id = |(name, id): &(String, u32)| (String::new(), format!("\"{id}\":{}", entry(name, None)));
+    let owned: Vec<(String, String)> = added.iter().map(of_id).collect();
+    let entries: Vec<(&str, String)> = owned.iter().map(|(_, entry)| ("", entry.clone())).collect();
     let invalid = |reason: String| TokenizerFileError::Invalid { path: path.to_owned(), reason };
-    Ok(Some(with_members(&json, "added_tokens_decoder", &entries, &[]).map_err(invalid)?))
+    Ok(Some(with_members(&json, "added_tokens_decoder", "{}", &entries).map_err(invalid)?))
 }
 
-/// The JSON object with more members in the list or object of a key, and without the members of its list whose
-/// `content` is one of `replaced`.
-fn with_members(json: &[u8], key: &str, members: &[String], replaced: &[&str]) -> Result<Vec<u8>, String> {
+/// The JSON object with more members in the list or object of a key, whose brackets are `brackets`. A member of a list
+/// whose `content` has a new one's name gives its place to the new one: the order of the list decides ids.
+fn with_members(json: &[u8], key: &str, brackets: &str, members: &[(&str, String)]) -> Result<Vec<u8>, String> {
     if members.is_empty() {
         return Ok(json.to_vec());
     }
+    let (open, close) = brackets.split_at(1);
+    let joined = |members: &[String]| members.join(",");
+    let all: Vec<String> = members.iter().map(|(_, member)| member.clone()).collect();
     let Some(range) = value_of(json, key) else {
-        let open = json.iter().position(|&byte| byte == b'{').ok_or("the file is not a JSON object")?;
-        let start = format!("\"{key}\":[{}],", members.join(","));
-        return Ok([&json[..=open], start.as_bytes(), &json[open + 1..]].concat());
+        let start = json.iter().position(|&byte| byte == b'{').ok_or("the file is not a JSON object")?;
+        let first = format!("\"{key}\":{open}{}{close},", joined(&all));
+        return Ok([&json[..=start], first.as_bytes(), &json[start + 1..]].concat());
     };
     let value = &json[range.clone()];
-    let close = match value.last() {
-        Some(b']') => "]",
-        Some(b'}') => "}",
-        // `null` is an empty list.
-        _ => {
-            return Ok(
-                [&json[..range.start], format!("[{}]", members.join(",")).as_bytes(), &json[range.end..]].concat()
-            );
+    let new = match serde_json::from_slice::<serde_json::Value>(value) {
+        Ok(serde_json::Value::Null) => format!("{open}{}{close}", joined(&all)).into_bytes(),
+        Ok(serde_json::Value::Array(list)) if open == "[" && list.iter().any(|old| named(old, members).is_some()) => {
+            let kept = list.iter().map(|old| named(old, members).map_or_else(|| old.to_string(), str::to_owned));
+            let is_new = |name: &str| !list.iter().any(|old| old["content"].as_str() == Some(name));
+            let more = members.iter().filter(|(name, _)| is_new(name)).map(|(_, member)| member.clone());
+            format!("[{}]", joined(&kept.chain(more).collect::<Vec<_>>())).into_bytes()
         }
-    };
-    let is_replaced = |content: &serde_json::Value| content.as_str().is_some_and(|name| replaced.contains(&name));
-    let list: Option<Vec<serde_json::Value>> = serde_json::from_slice(value).ok();
-    let kept = match list {
-        Some(list) if list.iter().any(|token| is_replaced(&token["content"])) => {
-            let kept = list.iter().filter(|token| !is_replaced(&token["content"]));
-            format!("[{}", kept.map(ToString::to_string).collect::<Vec<_>>().join(",")).into_bytes()
+        Ok(_) if value.starts_with(open.as_bytes()) => {
+            let kept = value[..value.len() - 1].trim_ascii_end();
+            let comma = if kept.len() > 1 { "," } else { "" };
+            [kept, format!("{comma}{}{close}", joined(&all)).as_bytes()].concat()
         }
-        _ => value[..value.len() - 1].trim_ascii_end().to_vec(),
+        _ => return Err(format!("`{key}` is not in `{brackets}`")),
     };
-    let comma = if kept.len() > 1 { "," } else { "" };
-    let end = format!("{comma}{}{close}", members.join(","));
-    Ok([&json[..range.start], &kept, end.as_bytes(), &json[range.end..]].concat())
+    Ok([&json[..range.start], &new, &json[range.end..]].concat())
+}
+
+/// The new member that takes the place of an old one, by its name.
+fn named<'a>(old: &serde_json::Value, members: &'a [(&str, String)]) -> Option<&'a str> {
+    let name = old["content"].as_str()?;
+    members.iter().find(|(new, _)| *new == name).map(|(_, member)| member.as_str())
 }
 
 /// Where the value of a key of the outermost object stands, in valid JSON.
@@ -185,9 +201,9 @@ fn string_end(json: &[u8], at: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn members(json: &str, key: &str, more: &[&str], replaced: &[&str]) -> String {
-        let more: Vec<String> = more.iter().map(|member| (*member).to_owned()).collect();
-        String::from_utf8(with_members(json.as_bytes(), key, &more, replaced).unwrap()).unwrap()
+    fn members(json: &str, key: &str, brackets: &str, more: &[(&str, &str)]) -> String {
+        let more: Vec<(&str, String)> = more.iter().map(|(name, member)| (*name, (*member).to_owned())).collect();
+        String::from_utf8(with_members(json.as_bytes(), key, brackets, &more).unwrap()).unwrap()
     }
 
     #[test]
@@ -199,15 +215,19 @@ mod tests {
             (r#"{"\u0061":[{"x":"]"}]}"#, r#"{"\u0061":[{"x":"]"},3]}"#),
             (r#"{"c":"a","d":1}"#, r#"{"a":[3],"c":"a","d":1}"#),
         ] {
-            assert_eq!(members(json, "a", &["3"], &[]), expected);
+            assert_eq!(members(json, "a", "[]", &[("", "3")]), expected);
         }
-        assert_eq!(members(r#"{"a":{"1":2}}"#, "a", &[r#""3":4"#], &[]), r#"{"a":{"1":2,"3":4}}"#);
+        assert_eq!(members(r#"{"a":{"1":2}}"#, "a", "{}", &[("", r#""3":4"#)]), r#"{"a":{"1":2,"3":4}}"#);
+        assert_eq!(members(r#"{"a":null}"#, "a", "{}", &[("", r#""3":4"#)]), r#"{"a":{"3":4}}"#);
+        assert!(with_members(br#"{"a":[]}"#, "a", "{}", &[("", "3".to_owned())]).is_err());
     }
 
     #[test]
-    fn a_token_that_becomes_special_has_one_entry() {
+    fn a_token_that_becomes_special_keeps_its_place_in_the_list() {
         let json = r#"{"a":[{"content":"x"},{"content":"y"}],"b":0.10}"#;
-        assert_eq!(members(json, "a", &["3"], &["x"]), r#"{"a":[{"content":"y"},3],"b":0.10}"#);
+        let more = [("x", r#"{"content":"x","new":1}"#), ("z", "3")];
+        let expected = r#"{"a":[{"content":"x","new":1},{"content":"y"},3],"b":0.10}"#;
+        assert_eq!(members(json, "a", "[]", &more), expected);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::denoise::vocabulary::MAX_SIZE;
 use crate::tokenize::{Role, TokenizerNames};
 
 /// Sentinel patterns to try when the recipe names none, in this order; all matches count: T5, `ByT5` and most others;
@@ -79,7 +80,10 @@ impl SentinelPattern {
             let is_range = last.checked_sub(first).is_some_and(|more| more < MOST_SENTINELS);
             if is_range { Ok(()) } else { Err(RangeError { pattern: text.to_owned() }) }
         };
-        if let Some((first, Some(last))) = text.strip_prefix("ids ").and_then(range) {
+        if let Some(numbers) = text.strip_prefix("ids ") {
+            let Some((first, Some(last))) = range(numbers) else {
+                return Err(RangeError { pattern: text.to_owned() });
+            };
             checked(first, last)?;
             return Ok(Self::Ids { first, last });
         }
@@ -116,7 +120,7 @@ impl SentinelPattern {
                 (*first..=*last).filter_map(|number| names.id(&format!("{prefix}{number}{suffix}"))).collect()
             }
             Self::Range { prefix, suffix, first, last: None } => {
-                let found = (0..names.size()).filter_map(|id| {
+                let found = (0..names.size().min(MAX_SIZE)).filter_map(|id| {
                     let name = names.token(id)?;
                     let digits = name.strip_prefix(prefix.as_str())?.strip_suffix(suffix.as_str())?;
                     number(digits).filter(|number| number >= first).map(|number| (number, id))
@@ -143,10 +147,9 @@ fn number(digits: &str) -> Option<u32> {
 /// The ids of numbered tokens by what stands before and after the number, then by the number.
 fn families(names: &dyn TokenizerNames) -> BTreeMap<(String, String), BTreeMap<u32, u32>> {
     let mut families: BTreeMap<(String, String), BTreeMap<u32, u32>> = BTreeMap::new();
-    for id in 0..names.size() {
+    for id in 0..names.size().min(MAX_SIZE) {
         let Some(name) = names.token(id) else { continue };
-        let is_marked = |(open, close)| name.starts_with(open) && name.ends_with(close);
-        if ![('<', '>'), ('[', ']')].into_iter().any(is_marked) {
+        if !is_marked(&name) {
             continue;
         }
         let Some(end) = name.rfind(|letter: char| letter.is_ascii_digit()) else { continue };
@@ -159,6 +162,11 @@ fn families(names: &dyn TokenizerNames) -> BTreeMap<(String, String), BTreeMap<u
         }
     }
     families
+}
+
+/// Whether a text has the form of a token: in angle or in square brackets.
+pub(crate) fn is_marked(text: &str) -> bool {
+    [('<', '>'), ('[', ']')].into_iter().any(|(open, close)| text.starts_with(open) && text.ends_with(close))
 }
 
 /// Fewest tokens of a family that is worth naming.

@@ -77,7 +77,7 @@ fn an_eos_that_ends_a_turn_is_warned_of_and_the_flag_of_the_warning_works() {
     fixture.write("llama/tokenizer_config.json", r#"{"eos_token":"<|eot_id|>"}"#);
     let plan = ran(&fixture, &[&PLAN[..], &["llama", "--recipe", "t5"], &SENTINELS].concat()).succeeded().stdout;
     let warning = "\nwarning: EOS is `<|eot_id|>`, which ends a turn of a chat; `<|end_of_text|>` ends a document, and \
-                   `--eos-token '<|end_of_text|>'` makes it EOS\n";
+                   `--eos-token '<|end_of_text|>'` selects it\n";
     assert!(plan.contains("eos 12 <|eot_id|>") && plan.contains(warning), "{plan}");
     let flags = ["llama", "--recipe", "t5", "--eos-token", "<|end_of_text|>"];
     let plan = ran(&fixture, &[&PLAN[..], &flags, &SENTINELS].concat()).succeeded().stdout;
@@ -132,7 +132,12 @@ fn bos_comes_from_a_flag_a_recipe_or_the_files_and_there_is_none_by_default() {
     assert!(by_flags.starts_with("42 ids, eos 11 <|end_of_text|>, pad 41"), "{by_flags}");
     let bytes = ["plan", "a.jsonl", "--no-estimate", "--bos-token", "auto"];
     let error = ran(&fixture, &bytes).failed(2);
-    assert!(error.contains("the tokenizer's files name no BOS token\n\nhint: name it with `--bos-token`"), "{error}");
+    assert!(
+        error.contains(
+            "the tokenizer's files name no BOS token\n\nhint: leave `--bos-token` out, or give the name of a token"
+        ),
+        "{error}"
+    );
 }
 
 // --- sentinels ---
@@ -254,8 +259,8 @@ fn tokens_are_added_to_a_tokenizer_and_text_keeps_its_ids() {
     assert_eq!(
         said,
         "101 tokens added, 42 <extra_id_0> to 142 [S2S]; 1 token there already\n\
-         143 ids: the model's embedding needs as many rows\n\
-         `new/ul2/tokenizer.json` is written\n"
+         143 ids: the model's embedding needs at least as many rows\n\
+         `new/ul2/tokenizer.json` is written, and `new/ul2/tokenizer_config.json`\n"
     );
     // All but the list is as it was, to the byte.
     let old = fs_err::read_to_string(fixture.path("llama/tokenizer.json")).unwrap();
@@ -276,6 +281,48 @@ fn tokens_are_added_to_a_tokenizer_and_text_keeps_its_ids() {
         fixture.data_set(out).rows()
     };
     assert_eq!(rows("llama", "of-old"), rows("new/ul2", "of-new"));
+}
+
+#[test]
+fn a_token_that_was_not_special_becomes_so_at_its_id_and_no_other_id_moves() {
+    let fixture = scene();
+    let mut file = tokenizer();
+    let list = file["added_tokens"].as_array_mut().unwrap();
+    list.extend([added(42, "<tool>", false), added(43, "<think>", false)]);
+    fixture.write("words/tokenizer.json", file.to_string());
+    let said = fixture.ran("tokenizer words --add <tool> --add <x> --out new").succeeded().stdout;
+    assert!(said.starts_with("2 tokens added, 42 <tool> to 44 <x>\n45 ids"), "{said}");
+    let written: Value =
+        serde_json::from_str(&fs_err::read_to_string(fixture.path("new/tokenizer.json")).unwrap()).unwrap();
+    let tokens: Vec<(&Value, &Value)> =
+        written["added_tokens"].as_array().unwrap().iter().map(|token| (&token["content"], &token["id"])).collect();
+    assert_eq!(
+        tokens[tokens.len() - 3..],
+        [(&json!("<tool>"), &json!(42)), (&json!("<think>"), &json!(43)), (&json!("<x>"), &json!(44))]
+    );
+    let error = fixture.ran("tokenizer words --add ab --out other").failed(2);
+    assert!(error.contains("`ab` is an ordinary piece of text, and cannot become a special token"), "{error}");
+    fixture.write("words/tokenizer_config.json", r#"{"added_tokens_decoder": null}"#);
+    fixture.ran("tokenizer words --add <x> --out third").succeeded();
+    let config: Value =
+        serde_json::from_str(&fs_err::read_to_string(fixture.path("third/tokenizer_config.json")).unwrap()).unwrap();
+    assert_eq!(config["added_tokens_decoder"]["44"]["content"], "<x>");
+}
+
+#[test]
+fn no_token_for_a_role_is_none_and_a_piece_of_text_for_one_is_warned_of() {
+    let fixture = scene();
+    let with = |flags: &[&str]| vocabulary(&fixture, "llama", &[&SENTINELS[..], flags].concat());
+    assert!(with(&["--pad-token", "none", "--eos-token", "auto"]).contains("eos 11 <|end_of_text|>, pad none"));
+    let none = ["plan", "a.jsonl", "--no-estimate", "--tokenizer", "llama", "--recipe", "t5", "--eos-token", "none"];
+    let error = ran(&fixture, &[&none[..], &SENTINELS].concat()).failed(2);
+    assert!(error.contains("but no EOS token is known"), "{error}");
+    let piece = [&PLAN[..], &["llama", "--recipe", "t5", "--pad-token", "ab"], &SENTINELS].concat();
+    let plan = ran(&fixture, &piece).succeeded().stdout;
+    let warning = "warning: pad is `ab`, an ordinary piece of text: a document that has it becomes a reject\n";
+    assert!(plan.contains(warning), "{plan}");
+    let error = ran(&fixture, &[&PLAN[..], &["llama", "--sentinels", "ids 50.."]].concat()).failed(2);
+    assert!(error.contains("`ids 50..`: expected a range"), "{error}");
 }
 
 #[test]
