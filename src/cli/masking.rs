@@ -100,10 +100,12 @@ pub struct SpecArgs {
     /// [default: the recipe's, else none].
     #[arg(long, value_name = "TOKEN|auto", help_heading = "Text to tokens")]
     pub(crate) bos_token: Option<String>,
-    /// The EOS token: its name, `auto` for the one that the tokenizer's files name, or `none` [default: the recipe's, else auto].
+    /// The EOS token: its name, which overrides the tokenizer's files; `auto` for the one that they name; or `none` [default: the
+    /// recipe's, else auto].
     #[arg(long, value_name = "TOKEN|auto", help_heading = "Text to tokens")]
     pub(crate) eos_token: Option<String>,
-    /// The pad token: its name, `auto` for the one that the tokenizer's files name, or `none` [default: the recipe's, else auto].
+    /// The pad token: its name, which overrides the tokenizer's files; `auto` for the one that they name; or `none` [default: the
+    /// recipe's, else auto].
     #[arg(long, value_name = "TOKEN|auto", help_heading = "Text to tokens")]
     pub(crate) pad_token: Option<String>,
     /// Sentinels in their order of use: a token's name, or with a range: `<unused{0..127}>`, or `<unused{0..}>` for as many as the
