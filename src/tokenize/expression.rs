@@ -249,7 +249,7 @@ fn group(rest: &str) -> Option<usize> {
 }
 
 /// Bytes of a class.
-fn class(rest: &str) -> Option<usize> {
+pub(super) fn class(rest: &str) -> Option<usize> {
     let mut letters = rest.char_indices().peekable();
     let mut depth = 0;
     while let Some((place, letter)) = letters.next() {

@@ -8,6 +8,8 @@ use onig::{Regex, SearchOptions};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer as _};
 
+use crate::tokenize::expression::class;
+
 /// Most instructions of a program, and most classes that it asks for.
 const MAX_INSTRUCTIONS: usize = 4_000;
 const MAX_ATOMS: usize = 64;
@@ -354,29 +356,6 @@ impl Parser<'_> {
         }
         Ok(Node::Repeat { node: Box::new(node), least, most })
     }
-}
-
-/// Bytes of a class.
-fn class(rest: &str) -> Option<usize> {
-    let mut letters = rest.char_indices().peekable();
-    let mut depth = 0;
-    while let Some((place, letter)) = letters.next() {
-        match letter {
-            '\\' => drop(letters.next().filter(|(_, name)| !"cCM".contains(*name))?),
-            '[' => {
-                depth += 1;
-                letters.next_if(|&(_, next)| next == '^');
-                // A `]` at the beginning is a character of the class.
-                letters.next_if(|&(_, next)| next == ']');
-            }
-            ']' => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return Some(place + 1);
-        }
-    }
-    None
 }
 
 /// Bytes of an escape for one character or for a class.
