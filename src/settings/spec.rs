@@ -27,7 +27,7 @@ const TEXT_FIELD: &str = "text";
 /// # Errors
 ///
 /// Settings that do not go together.
-pub(crate) fn resolve(recipe: &Recipe, names: &dyn TokenizerNames, args: &SpecArgs) -> Result<Spec> {
+pub fn resolve(recipe: &Recipe, names: &dyn TokenizerNames, args: &SpecArgs) -> Result<Spec> {
     let SpecArgs {
         text_field,
         label_field,
