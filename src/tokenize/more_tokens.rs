@@ -110,9 +110,8 @@ fn config_with(path: &Path, added: &[(String, u32)]) -> Result<Option<Vec<u8>>, 
     if value_of(&json, "added_tokens_decoder").is_none() {
         return Ok(Some(json));
     }
-    let of_id = |(name, id): &(String, u32)| (String::new(), format!("\"{id}\":{}", entry(name, None)));
-    let owned: Vec<(String, String)> = added.iter().map(of_id).collect();
-    let entries: Vec<(&str, String)> = owned.iter().map(|(_, entry)| ("", entry.clone())).collect();
+    let of_id = |(name, id): &(String, u32)| ("", format!("\"{id}\":{}", entry(name, None)));
+    let entries: Vec<(&str, String)> = added.iter().map(of_id).collect();
     let invalid = |reason: String| TokenizerFileError::Invalid { path: path.to_owned(), reason };
     Ok(Some(with_members(&json, "added_tokens_decoder", "{}", &entries).map_err(invalid)?))
 }
