@@ -20,7 +20,7 @@
 //! tokenize  recipe
 //! reject
 //! denoise  store  files  json  digest  numbers
-//! guidance
+//! guidance  system
 //! ```
 //!
 //! - [`commands`] has a file for each command; [`settings`] turns arguments and recipes into a [`denoise::Spec`] and a job; [`report`] prints.
@@ -53,6 +53,7 @@ pub mod report;
 pub mod settings;
 pub(crate) mod stats;
 pub(crate) mod store;
+pub(crate) mod system;
 pub mod tokenize;
 pub mod verify;
 

@@ -33,6 +33,7 @@ use crate::commands::units::{execute_finalize, execute_status};
 use crate::commands::verify::execute_verify;
 use crate::report;
 use crate::store::tell_with;
+use crate::system::enable_escapes;
 use crate::tokenize::guard;
 
 /// Runs the command that the command line asks for, and returns the exit code.
@@ -42,6 +43,7 @@ use crate::tokenize::guard;
 /// [`Failure`] with the exit code.
 pub fn execute(cli: &Cli) -> Result<u8, Failure> {
     guard::silence_guarded_panics();
+    enable_escapes();
     tell_with(report::message);
     match &cli.command {
         Command::Run(args) => match &args.plan {

@@ -8,6 +8,8 @@ use fs_err as fs;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::system::open_without_waiting;
+
 /// Most values of a spec and of a list of columns: in memory each takes thirty times its bytes.
 const MOST_VALUES: u32 = 1 << 20;
 
@@ -31,8 +33,7 @@ pub(crate) fn open(path: &Path) -> io::Result<fs::File> {
     plain(fs::metadata(path)?)?;
     let mut options = fs::OpenOptions::new();
     options.read(true);
-    #[cfg(unix)]
-    fs_err::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+    open_without_waiting(&mut options);
     let file = options.open(path)?;
     plain(file.metadata()?)?;
     Ok(file)

@@ -1,29 +1,20 @@
 //! A process's private folder and files.
 
-use std::fs::DirBuilder;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use crate::system::{make_private, private_folder};
+
 /// Names that a [`Spool`] tries.
 const MOST_ATTEMPTS: u32 = 10_000;
-
-/// Creates folders that only their owner may look into, where the system knows owners.
-fn private_folder() -> DirBuilder {
-    #[cfg_attr(not(unix), expect(unused_mut, reason = "there is no mode to be set"))]
-    let mut builder = DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-}
 
 /// How to create a new file, readable as well; only its owner may read it if others may share the folder.
 #[must_use]
 pub(crate) fn new_file(is_private: bool) -> fs_err::OpenOptions {
     let mut options = fs_err::OpenOptions::new();
     options.read(true).write(true).create_new(true);
-    #[cfg(unix)]
     if is_private {
-        fs_err::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        make_private(&mut options);
     }
     options
 }

@@ -277,7 +277,7 @@ impl Glob {
     fn new(pattern: &str) -> Self {
         // A `**` at the end matches only folders; with everything in the first of them, it matches files as well.
         let searched = pattern.strip_suffix("**").map_or_else(|| pattern.to_owned(), |folder| format!("{folder}*"));
-        Self { searched, names_hidden: pattern.split('/').any(is_hidden) }
+        Self { searched, names_hidden: pattern.split(std::path::is_separator).any(is_hidden) }
     }
 
     /// Whether a name with these parts is left out. As in a shell, and as in the search of folders, only a pattern with
@@ -359,7 +359,8 @@ fn add_below(root: &Path, path: &Path, found: &mut Found) -> Result<(), Discover
     let Some(compression) = Compression::of(&file_name) else {
         if is_of_a_corpus(&file_name) {
             let below = path.strip_prefix(root).unwrap_or(path);
-            found.passed_over.insert(path.to_owned(), below.to_string_lossy().into_owned());
+            let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+            found.passed_over.insert(path.to_owned(), parts.join("/"));
         }
         return Ok(());
     };

@@ -15,9 +15,10 @@ use crate::output::faults::{Faults, Step};
 use crate::output::fetched::{Fetched, missing};
 use crate::output::names;
 pub(crate) use crate::output::names::{COMMITS, DATA, PRIVATE, REJECTS};
-use crate::output::temporary::{TemporaryFile, in_use, is_in_use, sync_folder_of};
+use crate::output::temporary::{TemporaryFile, sync_folder_of};
 pub(crate) use crate::store::Created;
 use crate::store::Location;
+use crate::system::{self, mark_in_use, remove_unless_in_use};
 
 /// The data set's plan.
 pub(crate) const PLAN: &str = ".ul2-prep/plan.json";
@@ -160,12 +161,12 @@ impl DataSet {
     /// If it cannot be synced.
     pub(crate) fn sync_folder(&self, relative: &str) -> io::Result<()> {
         let Location::Local(folder) = self.place.join(relative) else { return Ok(()) };
-        let folder = match fs::File::open(folder) {
+        match fs::metadata(&folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            folder => folder?,
+            there => there?,
         };
         self.faults.step(Step::BeforeSettle, if relative.is_empty() { "." } else { relative })?;
-        folder.sync_all()
+        system::sync_folder(&folder)
     }
 
     /// Syncs every name that this process found rather than wrote, before it writes anything that relies on them.
@@ -329,7 +330,7 @@ impl DataSet {
             };
             match new_file(!is_local).open(&path) {
                 Ok(file) => {
-                    if is_local && (!in_use(&file) || !path.exists()) {
+                    if is_local && (!mark_in_use(&file) || !path.exists()) {
                         continue; // somebody took it for a leftover
                     }
                     let (name, faults) = (name.to_owned(), self.faults.clone());
@@ -399,21 +400,11 @@ impl DataSet {
     pub(crate) fn remove_temporaries(&self) -> io::Result<()> {
         let Location::Local(folder) = self.place.join(TEMPORARY) else { return Ok(()) };
         self.check_folders()?;
-        let gone = |error: &io::Error| error.kind() == ErrorKind::NotFound;
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             let is_temporary = entry.file_name().to_str().is_some_and(is_temporary);
-            if !is_temporary || !entry.file_type()?.is_file() {
-                continue;
-            }
-            let path = entry.path();
-            let removed = match fs::File::open(&path) {
-                Ok(file) if is_in_use(&file) => continue,
-                _ => fs::remove_file(path),
-            };
-            match removed {
-                Err(error) if !gone(&error) => return Err(error),
-                _ => {}
+            if is_temporary && entry.file_type()?.is_file() {
+                remove_unless_in_use(&entry.path())?;
             }
         }
         Ok(())

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use std::{fmt, io};
 
+use crate::system::{link_new, rename_new};
+
 /// A step on a file's way to its final name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -131,7 +133,7 @@ impl Faults {
     /// If the file system refuses, or the fault makes it refuse as FAT does.
     pub(super) fn link(&self, path: &Path, target: &Path) -> io::Result<()> {
         match self.lacks() {
-            None => fs_err::hard_link(path, target),
+            None => link_new(path, target),
             Some(_) => Err(io::Error::new(io::ErrorKind::PermissionDenied, "fault on purpose: no hard links")),
         }
     }
@@ -162,17 +164,6 @@ impl Faults {
             room => Ok(room),
         }
     }
-}
-
-#[cfg(any(target_os = "linux", target_vendor = "apple"))]
-fn rename_new(path: &Path, target: &Path) -> io::Result<()> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    Ok(renameat_with(CWD, path, CWD, target, RenameFlags::NOREPLACE)?)
-}
-
-#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
-fn rename_new(_path: &Path, _target: &Path) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! How files of a data set get their final names: whole, synced, and never half written.
 
 use std::io::{self, ErrorKind, Seek as _, Write as _};
-use std::path::Path;
 
 use fs_err as fs;
 
@@ -12,6 +11,7 @@ use crate::output::error::NoNewNames;
 use crate::output::faults::Step;
 use crate::output::temporary::{TemporaryFile, sync_folder_of};
 use crate::store::{Created, Location};
+use crate::system::{is_at, sync_file};
 
 impl DataSet {
     /// Syncs a temporary file and gives it its final name, unless a file has that name: then returns the temporary
@@ -77,7 +77,7 @@ impl DataSet {
         let (_, sha256) = digest::read(&mut found)?;
         let is_same = digest::hex(&sha256) == file.sha256();
         if let (true, Location::Local(path)) = (is_same, self.place.join(relative)) {
-            found.sync_all()?;
+            sync_file(&found, &path)?;
             sync_folder_of(&path)?;
         }
         Ok(is_same)
@@ -176,21 +176,6 @@ pub(crate) enum Published {
     New(Option<fs::File>),
     /// Another file has the name; this is the temporary file.
     Taken(TemporaryFile),
-}
-
-/// Whether a path names an open file. True where files have no numbers.
-fn is_at(file: &fs::File, path: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        let number = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
-        file.metadata().map(number).ok() == fs::symlink_metadata(path).map(number).ok()
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = file;
-        path.exists()
-    }
 }
 
 /// Whether a failed link shows that the file system has no hard links.

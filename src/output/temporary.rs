@@ -8,25 +8,15 @@ use sha2::{Digest as _, Sha256};
 
 use crate::output::faults::{Faults, Step};
 use crate::store::Remote;
-
-/// Locks a temporary file, to mark it as one of a live process: the system unlocks it when the process ends, however it
-/// ends. Returns `false` if another process is about to remove the file. On a file system without locks there is no
-/// mark, and [`DataSet::remove_temporaries`](crate::output::data_set::DataSet::remove_temporaries) takes the file for a leftover.
-pub(crate) fn in_use(file: &fs::File) -> bool {
-    !matches!(file.file().try_lock_shared(), Err(std::fs::TryLockError::WouldBlock))
-}
+use crate::system::sync_folder;
 
 /// Makes a new name survive a power cut.
 pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
     match path.parent() {
-        Some(folder) if folder.as_os_str().is_empty() => fs::File::open(".")?.sync_all(),
-        Some(folder) => fs::File::open(folder)?.sync_all(),
+        Some(folder) if folder.as_os_str().is_empty() => sync_folder(Path::new(".")),
+        Some(folder) => sync_folder(folder),
         None => Ok(()),
     }
-}
-
-pub(crate) fn is_in_use(file: &fs::File) -> bool {
-    matches!(file.file().try_lock(), Err(std::fs::TryLockError::WouldBlock))
 }
 
 /// A file without a final name. It counts and digests what is written to it.

@@ -23,6 +23,7 @@ use std::{fmt, io};
 
 pub(crate) use crate::store::error::{StoreError, is_transient};
 pub(crate) use crate::store::remote::{Pieces, Remote};
+use crate::system::path_of_url;
 
 /// Schemes of a store's URL, for messages.
 #[cfg(feature = "object-store")]
@@ -74,7 +75,7 @@ impl Location {
         }
         let Some((scheme, rest)) = scheme(text) else { return Ok(Self::Local(PathBuf::from(text))) };
         match scheme.as_str() {
-            "file" if rest.starts_with('/') => Ok(Self::Local(PathBuf::from(rest))),
+            "file" if rest.starts_with('/') => Ok(Self::Local(path_of_url(rest))),
             "file" => Err(StoreError::url(text, "the path of a `file` URL begins with `/`").into()),
             scheme => Remote::parse(text, scheme, rest).map(Self::Remote),
         }

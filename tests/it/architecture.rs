@@ -96,7 +96,7 @@ const FLOORS: [&[&str]; 11] = [
     &["tokenize", "recipe"],
     &["reject"],
     &["denoise", "store", "files", "json", "digest", "numbers"],
-    &["guidance"],
+    &["guidance", "system"],
 ];
 
 fn floor(module: &str) -> usize {
@@ -274,6 +274,35 @@ fn few_files_read_the_environment() {
             assert!(!line.contains("std::env") && !line.contains("env::var"), "src/{file}:{number}: {line}");
         }
     }
+}
+
+#[test]
+fn only_system_asks_which_system_it_runs_on() {
+    let names = [
+        "std::os::",
+        "fs_err::os::",
+        "cfg(unix",
+        "cfg!(unix",
+        "cfg!(windows",
+        "cfg(windows",
+        "cfg(not(unix",
+        "cfg(not(windows",
+        "target_os",
+        "target_family",
+        "target_vendor",
+        "libc::",
+        "rustix::",
+        "signal_hook::",
+        "ctrlc::",
+        "same_file::",
+        "tempfile::",
+        "anstyle_query::",
+    ];
+    assert_only(
+        |file| file.starts_with("system/"),
+        |line| names.iter().any(|name| line.contains(name)),
+        "only `system` asks which system it runs on",
+    );
 }
 
 #[test]

@@ -5,9 +5,11 @@
 
 use std::sync::LazyLock;
 
+use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 use ul2_prep::digest::hex;
 use ul2_prep::input::batch::BLOCK_BYTES;
+use walkdir::WalkDir;
 
 use crate::support::{Fixture, Row, compressed, digests_by_source, mask_document, record, repository, text};
 
@@ -36,7 +38,15 @@ fn fixture_with_large_source() -> Fixture {
 #[test]
 fn workers_and_the_order_of_arguments_change_no_byte_of_any_file() {
     let fixture = fixture_with_large_source();
-    std::os::unix::fs::symlink(repository("fixtures/shards"), fixture.path("in/shards")).unwrap();
+    let shards = repository("fixtures/shards");
+    for entry in WalkDir::new(&shards).into_iter().map(Result::unwrap) {
+        let copy = fixture.path("in/shards").join(entry.path().strip_prefix(&shards).unwrap());
+        if entry.file_type().is_dir() {
+            fs::create_dir(copy).unwrap();
+        } else {
+            fs::copy(entry.path(), copy).unwrap();
+        }
+    }
     let bad = (0..40).map(|number| if number % 4 == 0 { "{\n\n".to_owned() } else { record(&text(number, 100)) });
     fixture.write_source("in/with-rejects.jsonl.gz", bad.collect::<String>());
     let run = |out: &str, arguments: &str| {

@@ -2,7 +2,7 @@
 //!
 //! `cargo test --test it` runs them all, `cargo test --test it verify::` those of one file. Tests of all files run at the same time as
 //! threads of one process, so none may change what belongs to the process: its environment, its folder, its limits. A test that needs a
-//! limit sets it for a process that it starts.
+//! limit sets it for a process that it starts. What needs links, pipes or a shell is not built for Windows.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -10,6 +10,7 @@ mod support;
 
 mod architecture;
 mod bad_input;
+#[cfg(unix)]
 mod cli;
 mod command_line;
 mod core;
@@ -21,6 +22,7 @@ mod faults;
 mod foreign;
 mod golden;
 mod help;
+#[cfg(unix)]
 mod hostile;
 #[allow(clippy::print_stdout, reason = "the long form says how far it is")]
 mod identity;
