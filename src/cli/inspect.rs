@@ -6,6 +6,8 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Id};
 
 use crate::cli::masking::{LimitArgs, SpecArgs};
+use crate::cli::values::data_split;
+use crate::denoise::DataSplit;
 
 /// `ul2-prep inspect`.
 #[derive(Debug, Args)]
@@ -32,6 +34,9 @@ pub struct InspectArgs {
     /// Rows of this masking, counted from 0.
     #[arg(long, value_name = "N", help_heading = "Which rows")]
     pub(crate) epoch: Option<u32>,
+    /// Rows of this split: `train` or `validation`.
+    #[arg(long, value_name = "NAME", value_parser = data_split, help_heading = "Which rows")]
+    pub(crate) split: Option<DataSplit>,
     /// Rows with a noise span of N tokens or more.
     #[arg(long, value_name = "N", help_heading = "Which rows")]
     pub(crate) min_span: Option<u32>,
@@ -168,6 +173,7 @@ impl Target {
                 "line",
                 "segment",
                 "epoch",
+                "split",
                 "min_span",
                 "rows",
                 "sample",
@@ -204,6 +210,8 @@ impl Target {
                 "seed",
                 "inputs_length",
                 "labels_length",
+                "validation",
+                "validation_source",
                 "layout",
                 "sequence_length",
                 "pack",

@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use crate::cli::values::{MAX_LINE, SourceSplit, column, seed, size, split, window};
+use crate::cli::values::{MAX_LINE, SourceSplit, column, seed, share_of_documents, size, split, window};
+use crate::denoise::Ratio;
 use crate::input::limits::Limits;
 use crate::output::encoding::{Compression, TokenEncoding};
 use crate::output::schema::Column;
@@ -129,6 +130,13 @@ pub struct SpecArgs {
     #[arg(long, value_name = "N", help_heading = "Masking")]
     pub(crate) labels_length: Option<u32>,
 
+    /// The share of the documents that is kept for validation, as `0.5%` or `0.005`: whole documents, drawn by their places in the sources.
+    #[arg(long, value_name = "SHARE", value_parser = share_of_documents, conflicts_with = "validation_source", help_heading = "Validation")]
+    pub(crate) validation: Option<Ratio>,
+    /// Sources whose documents are kept for validation: a pattern of names as the data set has them, with `*`, `**` and `?`. Repeatable.
+    #[arg(long, value_name = "GLOB", help_heading = "Validation")]
+    pub(crate) validation_source: Vec<String>,
+
     /// Two sequences for an encoder and a decoder, or one for a decoder alone [default: the recipe's, else encoder-decoder].
     #[arg(long, value_enum, help_heading = "Rows")]
     pub(crate) layout: Option<RowLayout>,
@@ -162,6 +170,8 @@ impl Default for SpecArgs {
             epochs: 1,
             inputs_length: None,
             labels_length: None,
+            validation: None,
+            validation_source: Vec::new(),
             layout: None,
             sequence_length: None,
             pack: None,

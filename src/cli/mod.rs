@@ -520,6 +520,7 @@ mod tests {
         default.or_else(possible).unwrap_or_else(|| match arg.get_id().as_str() {
             "columns" => "input_ids".to_owned(),
             "split" => "1MiB".to_owned(),
+            "validation" => "1%".to_owned(),
             _ => "64".to_owned(),
         })
     }

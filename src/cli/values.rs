@@ -1,5 +1,6 @@
 //! Parsers for the values of flags.
 
+use crate::denoise::{DataSplit, Ratio};
 use crate::input::limits::Limits;
 use crate::output::schema::Column;
 use crate::recipe::nearest;
@@ -48,6 +49,27 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
     Ok(bytes as u64)
+}
+
+/// Parses the name of a split.
+pub(crate) fn data_split(name: &str) -> Result<DataSplit, String> {
+    let named = DataSplit::ALL.into_iter().find(|split| split.name() == name);
+    named.ok_or_else(|| format!("expected `train` or `validation`, found `{name}`"))
+}
+
+/// Parses a share of documents: `0.5%` or `0.005`.
+pub(crate) fn share_of_documents(text: &str) -> Result<Ratio, String> {
+    let expected = || format!("expected a share like `0.5%` or `0.005`, found `{text}`");
+    let percent = text.strip_suffix('%');
+    let number: f64 = percent.unwrap_or(text).trim().parse().map_err(|_| expected())?;
+    if percent.is_none() && number >= 1.0 {
+        return Err(format!(
+            "expected a share like `0.5%` or `0.005`, found `{text}`: a number of documents cannot be drawn before all are read; \
+             divide it by the number of documents that `ul2-prep plan` estimates"
+        ));
+    }
+    let share = Ratio::from_decimal(if percent.is_some() { number / 100.0 } else { number }).map_err(|_| expected())?;
+    if share.is_share() { Ok(share) } else { Err(expected()) }
 }
 
 /// Parses the size above which sources are divided.

@@ -109,6 +109,7 @@ impl Looking {
             line: args.line,
             segment: args.segment,
             epoch: args.epoch,
+            split: args.split,
             min_span: args.min_span,
         };
         let choice = match (args.sample, args.rows.unwrap_or(ROWS)) {
@@ -173,7 +174,9 @@ impl Looking {
             What::Line { shard, format, line: Line { source_name, line }, _spool: _ } => {
                 let reach = Reach::new(&self.spec, format);
                 let filter = &self.filter;
-                let rows = ShardRows { file: shard, first: 0, spec: &self.spec, format, reach: &reach, filter };
+                let split =
+                    self.spec.fields().validation.is_some().then(|| self.spec.source_split(source_name).of(*line));
+                let rows = ShardRows { file: shard, first: 0, split, spec: &self.spec, format, reach: &reach, filter };
                 let mut visit = self.choice.limit(visit);
                 let mut shown = 0;
                 let _ = rows.each(None, &mut |mut found: Vec<Found>| {

@@ -26,7 +26,10 @@ pub(crate) fn execute_plan(args: &PlanArgs) -> Result<()> {
     let earlier = if args.write { Earlier::Stays } else { Earlier::GivesWay };
     let extend = args.extend.then_some(Extend { cutting: settings.cutting, earlier });
     let goes_on = match &args.out {
-        None => false,
+        None => {
+            settings::check_validation(&settings.plan, &settings.masking.spec)?;
+            false
+        }
         Some(out) => {
             let data_set = settings::data_set::data_set(out)?;
             if !args.extend && is_covered(&settings, out)? {
@@ -34,6 +37,7 @@ pub(crate) fn execute_plan(args: &PlanArgs) -> Result<()> {
             }
             let is_begun = data_set.read(PLAN)?.is_some();
             let plans = Plans::resolve(&data_set, settings.plan.clone(), extend)?;
+            settings::check_validation(plans.whole(), &settings.masking.spec)?;
             if !args.write {
                 plans.sources(settings.sources.clone(), &data_set)?;
             }

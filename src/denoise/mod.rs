@@ -25,6 +25,7 @@ pub mod spec;
 pub(crate) mod spec_error;
 pub(crate) mod stream;
 pub(crate) mod tokens;
+pub(crate) mod validation;
 pub(crate) mod vocabulary;
 
 pub use crate::denoise::cut::{Cut, LineStart, Segment};
@@ -46,6 +47,8 @@ pub use crate::denoise::spec::{MAX_LENGTH, SegmentLength, Shortening, Spec, Spec
 pub use crate::denoise::spec_error::{LabelsRule, SpecError};
 pub use crate::denoise::stream::{Address, Seed, Stream, StreamKey, Subset};
 pub use crate::denoise::tokens::{TokenError, TokenSequence};
+pub use crate::denoise::validation::{DataSplit, Validation};
+pub(crate) use crate::denoise::validation::{PerSplit, SourceSplit};
 pub use crate::denoise::vocabulary::Vocabulary;
 
 /// The version of `docs/reference/masking.md`. Every change that changes a row increments it.

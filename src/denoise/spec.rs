@@ -10,6 +10,7 @@ use crate::denoise::pattern::{NoisePattern, Parts};
 use crate::denoise::segmenting::{Segmenting, Window};
 use crate::denoise::spec_error::{LabelsRule, SpecError};
 use crate::denoise::stream::{Seed, Stream, StreamKey};
+use crate::denoise::validation::{DataSplit, MOST_PATTERN_BYTES, MOST_PATTERNS, SourceSplit, Validation};
 use crate::denoise::vocabulary::Vocabulary;
 use crate::denoise::{MASKING_VERSION, is_default};
 
@@ -53,6 +54,9 @@ pub struct SpecFields {
     /// Whether rows are filled up to their lengths.
     #[serde(default, skip_serializing_if = "is_default")]
     pub pad: bool,
+    /// The documents that are for validation; `None` if all are to train on.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub validation: Option<Validation>,
     /// The field of a record that holds the text, with `.` between the keys of nested objects.
     pub text_field: String,
     /// The field that holds the label, in records of two fields.
@@ -123,6 +127,8 @@ pub struct SourceKeys {
     pub choose: StreamKey,
     /// The key of the stream that places windows.
     pub(crate) window: StreamKey,
+    /// Where its documents belong.
+    pub(crate) split: SourceSplit,
     /// The denoisers' keys, in the order of the spec.
     pub denoise: Vec<StreamKey>,
 }
@@ -155,6 +161,7 @@ impl Spec {
             return Err(SpecError::NoEos { labels_only: fields.eos == EosPolicy::Labels });
         }
         check_rows(&fields)?;
+        check_validation(&fields)?;
         check_labels(&fields)?;
         let mut names = BTreeSet::new();
         let mut total_weight = 0u32;
@@ -260,8 +267,16 @@ impl Spec {
         SourceKeys {
             choose: seed.choose_key(source),
             window: seed.window_key(source),
+            split: self.source_split(source),
             denoise: self.denoisers().iter().map(|denoiser| seed.denoise_key(&denoiser.name, source)).collect(),
         }
+    }
+
+    /// Where the documents of `source` belong.
+    #[must_use]
+    pub(crate) fn source_split(&self, source: &str) -> SourceSplit {
+        let Some(validation) = &self.fields.validation else { return SourceSplit::All(DataSplit::Train) };
+        validation.of_source(self.fields.seed, source)
     }
 
     /// The longest beginning of a text of `text` tokens, at least one, that fits into a row of denoiser `index` after
@@ -336,6 +351,20 @@ fn check_rows(fields: &SpecFields) -> Result<(), SpecError> {
             Err(SpecError::ShortWindow { tokens, min_segment, needed })
         }
         Segmenting::Document | Segmenting::Concat(_) | Segmenting::Window(_) => Ok(()),
+    }
+}
+
+fn check_validation(fields: &SpecFields) -> Result<(), SpecError> {
+    match &fields.validation {
+        Some(Validation::Share(share)) if !share.is_share() => Err(SpecError::ValidationShare(*share)),
+        Some(Validation::Sources(patterns)) => {
+            in_range("validation.sources", patterns.len() as u64, 1, MOST_PATTERNS as u64)?;
+            match patterns.iter().find(|pattern| !(1..=MOST_PATTERN_BYTES).contains(&pattern.len())) {
+                Some(pattern) => Err(SpecError::ValidationPattern { found: pattern.len() }),
+                None => Ok(()),
+            }
+        }
+        Some(Validation::Share(_)) | None => Ok(()),
     }
 }
 

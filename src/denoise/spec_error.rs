@@ -2,6 +2,8 @@
 
 use crate::denoise::MASKING_VERSION;
 use crate::denoise::denoiser::DenoiserError;
+use crate::denoise::ratio::Ratio;
+use crate::denoise::validation::MOST_PATTERN_BYTES;
 use crate::guidance::Guidance;
 
 /// Why fields are not a valid [`Spec`](crate::denoise::Spec).
@@ -69,6 +71,12 @@ pub enum SpecError {
     /// Padding asked for, but the vocabulary has no pad.
     #[error("`pad` needs a pad token, but none is known")]
     NoPad,
+    /// A share of the documents that leaves none for one of the splits.
+    #[error("the share of documents for validation must be above 0 and below 1, found {0}")]
+    ValidationShare(Ratio),
+    /// A pattern of sources that is empty or too long.
+    #[error("a pattern of sources for validation must have 1 to {MOST_PATTERN_BYTES} bytes, found {found}")]
+    ValidationPattern { found: usize },
     /// EOS between documents asked for, but the vocabulary has none.
     #[error("`eos_between` needs an EOS token, but none is known")]
     NoEosBetween,

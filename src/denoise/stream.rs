@@ -35,6 +35,12 @@ impl Seed {
         self.key("shuffle", "", source)
     }
 
+    /// The key of the stream that chooses documents of `source` for validation.
+    #[must_use]
+    pub(crate) fn validation_key(self, source: &str) -> StreamKey {
+        self.key("validation", "", source)
+    }
+
     /// The key of the stream from which `denoiser` draws everything in `source`.
     #[must_use]
     pub fn denoise_key(self, denoiser: &str, source: &str) -> StreamKey {

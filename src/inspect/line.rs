@@ -10,6 +10,7 @@ use crate::input::batch_reader::BatchReader;
 use crate::input::limits::Limits;
 use crate::input::source::Source;
 use crate::output::OutputError;
+use crate::output::encode::RowGroup;
 use crate::output::rebuild::write_aside;
 use crate::output::unit_writer::ShardOptions;
 use crate::pipeline::documents::Shared;
@@ -99,6 +100,7 @@ impl LineMasker<'_> {
                 detail: reject.rejected.detail.clone(),
             });
         }
+        let row_groups: Vec<RowGroup> = row_groups.into_iter().flatten().collect();
         if row_groups.is_empty() {
             return Err(LineError::no_row(&self.source.name, line));
         }

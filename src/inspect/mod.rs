@@ -5,12 +5,11 @@ pub(crate) mod line;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use crate::denoise::{Address, Decoded, Seed, Spec};
+use crate::denoise::{Address, DataSplit, Decoded, Seed, Spec};
 use crate::guidance::{Class, Guidance};
 use crate::output::commit::ShardFile;
-use crate::output::data_set::{DATA, DataSet};
+use crate::output::data_set::DataSet;
 use crate::output::fetched::Fetched;
-use crate::output::names;
 use crate::output::schema::{Column, RowFormat};
 use crate::reading::Described;
 use crate::reading::decode::{self, Example, Reach, Row};
@@ -29,6 +28,8 @@ pub(crate) struct Filter {
     pub(crate) segment: Option<u32>,
     /// Rows of this epoch.
     pub(crate) epoch: Option<u32>,
+    /// Rows of this split.
+    pub(crate) split: Option<DataSplit>,
     /// Rows with a noise span of at least this many tokens.
     pub(crate) min_span: Option<u32>,
 }
@@ -64,6 +65,8 @@ pub(crate) struct Found {
     pub(crate) segment: Option<i32>,
     /// 0-based epoch.
     pub(crate) epoch: Option<i32>,
+    /// Its split, if the spec has documents for validation.
+    pub(crate) split: Option<DataSplit>,
     /// Its denoiser in the spec.
     pub(crate) denoiser: Option<usize>,
     /// Input ids: the prefix of a causal row.
@@ -125,12 +128,13 @@ impl Filter {
     }
 
     fn is_empty(&self) -> bool {
-        let Self { denoiser, source, line, segment, epoch, min_span } = self;
+        let Self { denoiser, source, line, segment, epoch, split, min_span } = self;
         denoiser.is_none()
             && source.is_none()
             && line.is_none()
             && segment.is_none()
             && epoch.is_none()
+            && split.is_none()
             && min_span.is_none()
     }
 
@@ -227,6 +231,7 @@ impl Inspection<'_> {
                 let shard = ShardRows {
                     file: &fetched,
                     first,
+                    split: file.split().filter(|_| self.described.spec.fields().validation.is_some()),
                     spec: &self.described.spec,
                     format: &self.described.format,
                     reach: &reach,
@@ -261,11 +266,12 @@ impl Inspection<'_> {
 
     /// Whether a shard may have matching rows, judging by its unit.
     fn may_hold(&self, file: &ShardFile) -> bool {
-        let Some((unit, _)) = names::of_file(&file.path, DATA, ".parquet") else { return true };
+        let Some((split, unit)) = file.split().zip(file.unit()) else { return true };
         let unit = self.described.manifest.plan.units[unit];
         let source = self.filter.source.as_ref().and_then(|name| self.described.places.get(name));
         source.is_none_or(|place| unit.range().contains(place))
             && self.filter.epoch.is_none_or(|epoch| epoch == unit.epoch)
+            && self.filter.split.is_none_or(|wanted| wanted == split)
     }
 }
 
@@ -275,6 +281,8 @@ pub(crate) struct ShardRows<'a> {
     pub(crate) file: &'a Fetched,
     /// Number of its first row in the data set.
     pub(crate) first: u64,
+    /// The split of its rows, if the spec has documents for validation.
+    pub(crate) split: Option<DataSplit>,
     /// The spec of its rows.
     pub(crate) spec: &'a Spec,
     /// The format of its rows.
@@ -330,6 +338,7 @@ impl ShardRows<'_> {
                 line: example.line,
                 segment: example.segment,
                 epoch: apart.epoch,
+                split: self.split,
                 denoiser: example.denoiser,
                 inputs: inputs.to_vec(),
                 targets: targets.to_vec(),

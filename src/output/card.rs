@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use crate::denoise::DataSplit;
 use crate::numbers::counted;
 use crate::output::counts::DenoiserCounts;
 use crate::output::data_set::{DATA, MANIFEST, REJECTS};
@@ -52,11 +53,14 @@ fn head(manifest: &Manifest) -> String {
         100_000_000..1_000_000_000 => "100M<n<1B",
         _ => "1B<n<10B",
     };
+    let mut data_files = String::new();
+    for split in splits(manifest) {
+        let _ = write!(data_files, "  - split: {split}\n    path: {}\n", paths(split));
+    }
     format!(
         "{BEGIN}{digest}\n\
          \x20 data_files:\n\
-         \x20 - split: train\n\
-         \x20   path: {DATA}/train-*.parquet\n\
+         {data_files}\
          tags:\n\
          - ul2-prep\n\
          - denoising\n\
@@ -68,6 +72,18 @@ fn head(manifest: &Manifest) -> String {
         // `datasets` caches by the folder's name and this head, so different rows need a different head.
         digest = manifest.totals.rows_digest
     )
+}
+
+/// The splits that have shards, which loaders ask for; a data set without rows has a train split.
+fn splits(manifest: &Manifest) -> impl Iterator<Item = DataSplit> {
+    let has = |split| manifest.shards.iter().any(|shard| shard.split() == Some(split));
+    let is_empty = manifest.shards.is_empty();
+    DataSplit::ALL.into_iter().filter(move |split| has(*split) || (is_empty && *split == DataSplit::Train))
+}
+
+/// The shards of a split, as a pattern.
+fn paths(split: DataSplit) -> String {
+    format!("{DATA}/{split}-*.parquet")
 }
 
 fn about(manifest: &Manifest) -> String {
@@ -100,6 +116,15 @@ fn about(manifest: &Manifest) -> String {
         seed = spec["seed"],
         epochs = counted(spec["epochs"].as_u64().unwrap_or_default(), "epoch"),
     );
+    if let Some(validation) = &manifest.validation {
+        let of = &validation.totals.documents;
+        let _ = write!(
+            text,
+            " {} from {} are for validation: no document is in both splits.",
+            counted(of.rows, "row"),
+            counted(of.documents, "document")
+        );
+    }
     if let Some(fill_rate) = totals.fill_rate {
         let _ = write!(
             text,
@@ -175,27 +200,40 @@ const FOLDER: &str = "PATH/OF/THIS/FOLDER";
 
 /// Code that loads the rows, once it has the folder's path.
 fn loading(manifest: &Manifest) -> String {
+    let has_validation = splits(manifest).any(|split| split == DataSplit::Validation);
+    let validation = if has_validation {
+        format!("validation_rows = load_dataset(\"{FOLDER}\", split=\"validation\")\n")
+    } else {
+        String::new()
+    };
+    // A reader of the whole folder would mix the splits.
+    let (pandas, all) = if has_validation {
+        let train = paths(DataSplit::Train);
+        (format!("import glob\nimport pandas\nrows = pandas.read_parquet(glob.glob(\"{FOLDER}/{train}\"))\n"), train)
+    } else {
+        (format!("import pandas\nrows = pandas.read_parquet(\"{FOLDER}/{DATA}\")\n"), format!("{DATA}/*.parquet"))
+    };
     let mut text = format!(
         "\n## Loading\n\
          \n\
          ```python\n\
          from datasets import load_dataset\n\
          rows = load_dataset(\"{FOLDER}\", split=\"train\")\n\
+         {validation}\
          ```\n\
          \n\
          ```python\n\
-         import pandas\n\
-         rows = pandas.read_parquet(\"{FOLDER}/{DATA}\")\n\
+         {pandas}\
          ```\n\
          \n\
          ```python\n\
          import polars\n\
-         rows = polars.scan_parquet(\"{FOLDER}/{DATA}/*.parquet\").collect()\n\
+         rows = polars.scan_parquet(\"{FOLDER}/{all}\").collect()\n\
          ```\n\
          \n\
          ```python\n\
          import duckdb\n\
-         rows = duckdb.sql(\"SELECT * FROM '{FOLDER}/{DATA}/*.parquet'\").fetchall()\n\
+         rows = duckdb.sql(\"SELECT * FROM '{FOLDER}/{all}'\").fetchall()\n\
          ```\n"
     );
     let _ = write!(

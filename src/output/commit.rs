@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 
+use crate::denoise::DataSplit;
 use crate::json::to_json;
 use crate::output::counts::Counts;
 use crate::output::data_set::{COMMITS, Created, DATA, DataSet, REJECTS};
@@ -34,6 +35,9 @@ pub struct CommitRecord {
     pub(crate) last: bool,
     /// The Parquet file; `None` if its batches made no row.
     pub(crate) file: Option<ShardFile>,
+    /// The Parquet file of the rows for validation; `None` if its batches made no such row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) validation: Option<ShardFile>,
     /// The rejected lines of its batches.
     pub(crate) rejects: Option<RejectFiles>,
     /// The counts of its batches.
@@ -63,6 +67,20 @@ pub(crate) struct ShardFile {
     pub(crate) row_groups: u64,
     /// Digest of its rows ([`RowsDigest`](crate::output::digest::RowsDigest)).
     pub(crate) rows_digest: String,
+}
+
+impl ShardFile {
+    /// The split of its rows; `None` if its path is not that of a shard.
+    #[must_use]
+    pub(crate) fn split(&self) -> Option<DataSplit> {
+        names::of_shard_file(&self.path).map(|(split, ..)| split)
+    }
+
+    /// The unit that made it; `None` if its path is not that of a shard.
+    #[must_use]
+    pub(crate) fn unit(&self) -> Option<usize> {
+        names::of_shard_file(&self.path).map(|(_, unit, _)| unit)
+    }
 }
 
 /// The two files that keep rejected lines.
@@ -122,6 +140,19 @@ impl CommitRecord {
             // A faster attempt may have finished the data set and removed a file as a leftover; or a reply was lost.
             Err(_) if self.is_committed(data_set)? => self.settle(data_set),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Its Parquet files.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &ShardFile> {
+        self.file.iter().chain(&self.validation)
+    }
+
+    /// The Parquet file of a split.
+    pub(super) fn file_mut(&mut self, split: DataSplit) -> &mut Option<ShardFile> {
+        match split {
+            DataSplit::Train => &mut self.file,
+            DataSplit::Validation => &mut self.validation,
         }
     }
 

@@ -5,6 +5,7 @@ use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
+use crate::denoise::{DataSplit, PerSplit};
 use crate::reject::Reason;
 
 /// The counts of a source's lines.
@@ -38,6 +39,30 @@ pub(crate) struct SourceCounts {
     pub(crate) rejects: BTreeMap<Reason, u64>,
 }
 
+/// The counts of documents of one split.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DocumentCounts {
+    /// Records that became tokens.
+    pub(crate) documents: u64,
+    /// Tokens of all documents.
+    pub(crate) tokens: u64,
+    /// Documents of fewer than `min_segment` tokens, which make no row.
+    pub(crate) short_documents: u64,
+    /// Their tokens.
+    pub(crate) short_tokens: u64,
+    /// Tokens outside the window of their document, or without room in the row of their record.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) left_out_tokens: u64,
+    /// EOS ids put between documents.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) eos_between: u64,
+    /// Examples: masked segments.
+    pub(crate) examples: u64,
+    /// Rows: one for each example, or fewer where examples are packed.
+    pub(crate) rows: u64,
+}
+
 /// The counts of a denoiser.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,6 +86,49 @@ impl SourceCounts {
     #[must_use]
     pub(crate) fn rejected(&self) -> u64 {
         self.rejects.values().fold(0, |sum: u64, count| sum.saturating_add(*count))
+    }
+}
+
+impl DocumentCounts {
+    /// Adds what another epoch counts anew: tokens left out, examples and rows.
+    pub(crate) fn add_epoch(&mut self, other: &Self) {
+        add(&mut self.left_out_tokens, other.left_out_tokens);
+        add(&mut self.examples, other.examples);
+        add(&mut self.rows, other.rows);
+    }
+}
+
+impl From<&SourceCounts> for DocumentCounts {
+    fn from(counts: &SourceCounts) -> Self {
+        let SourceCounts {
+            lines: _,
+            blank_lines: _,
+            documents,
+            tokens,
+            short_documents,
+            short_tokens,
+            left_out_tokens,
+            eos_between,
+            examples,
+            rows,
+            rejects: _,
+        } = *counts;
+        Self { documents, tokens, short_documents, short_tokens, left_out_tokens, eos_between, examples, rows }
+    }
+}
+
+impl AddAssign<&Self> for DocumentCounts {
+    fn add_assign(&mut self, other: &Self) {
+        let Self { documents, tokens, short_documents, short_tokens, left_out_tokens, eos_between, examples, rows } =
+            other;
+        add(&mut self.documents, *documents);
+        add(&mut self.tokens, *tokens);
+        add(&mut self.short_documents, *short_documents);
+        add(&mut self.short_tokens, *short_tokens);
+        add(&mut self.left_out_tokens, *left_out_tokens);
+        add(&mut self.eos_between, *eos_between);
+        add(&mut self.examples, *examples);
+        add(&mut self.rows, *rows);
     }
 }
 
@@ -115,6 +183,25 @@ pub(crate) struct Counts {
     pub(crate) sources: BTreeMap<String, SourceCounts>,
     /// By denoiser name.
     pub(crate) denoisers: BTreeMap<String, DenoiserCounts>,
+    /// The part of these counts that is for validation.
+    #[serde(default, skip_serializing_if = "ValidationCounts::is_empty")]
+    pub(crate) validation: ValidationCounts,
+}
+
+/// Counts of the documents that are for validation, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ValidationCounts {
+    /// By source name; a source without such a document is left out.
+    pub(crate) sources: BTreeMap<String, DocumentCounts>,
+    /// By denoiser name.
+    pub(crate) denoisers: BTreeMap<String, DenoiserCounts>,
+}
+
+impl ValidationCounts {
+    fn is_empty(&self) -> bool {
+        self.sources.is_empty() && self.denoisers.is_empty()
+    }
 }
 
 impl Counts {
@@ -123,9 +210,23 @@ impl Counts {
         entry(&mut self.sources, name)
     }
 
-    /// The counts of a denoiser, added if missing.
-    pub(crate) fn denoiser(&mut self, name: &str) -> &mut DenoiserCounts {
-        entry(&mut self.denoisers, name)
+    /// Adds the counts of a block of a source. Lines that are not documents count in either split.
+    pub(crate) fn add_block(&mut self, source: &str, counts: &PerSplit<SourceCounts>) {
+        for counts in counts.iter() {
+            *self.source(source) += counts;
+        }
+        let validation = DocumentCounts::from(&counts.validation);
+        if validation.documents > 0 {
+            *entry(&mut self.validation.sources, source) += &validation;
+        }
+    }
+
+    /// Adds the counts of a denoiser in a split.
+    pub(crate) fn add_denoiser(&mut self, name: &str, split: DataSplit, counts: &DenoiserCounts) {
+        *entry(&mut self.denoisers, name) += counts;
+        if split == DataSplit::Validation {
+            *entry(&mut self.validation.denoisers, name) += counts;
+        }
     }
 }
 
@@ -135,7 +236,13 @@ impl AddAssign<&Self> for Counts {
             *self.source(name) += counts;
         }
         for (name, counts) in &other.denoisers {
-            *self.denoiser(name) += counts;
+            *entry(&mut self.denoisers, name) += counts;
+        }
+        for (name, counts) in &other.validation.sources {
+            *entry(&mut self.validation.sources, name) += counts;
+        }
+        for (name, counts) in &other.validation.denoisers {
+            *entry(&mut self.validation.denoisers, name) += counts;
         }
     }
 }

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::denoise::{MASKING_VERSION, Shortening, Spec};
+use crate::denoise::{DataSplit, MASKING_VERSION, Shortening, Spec};
 use crate::json::to_json;
-use crate::output::OutputError;
 use crate::output::commit::{CommitRecord, FinishedFile, ReaderPosition, RejectFiles, ShardFile, is_finished};
-use crate::output::counts::{DenoiserCounts, SourceCounts};
+use crate::output::counts::{DenoiserCounts, DocumentCounts, SourceCounts, ValidationCounts};
 use crate::output::digest::RowsDigest;
 use crate::output::unit::{PlanParts, Unit};
+use crate::output::{OutputError, names};
 
 /// The version of the manifest's own format.
 pub(crate) const MANIFEST_VERSION: u32 = 1;
@@ -40,7 +40,7 @@ pub struct Manifest {
     pub(crate) plan: PlanParts,
     /// The sources, in the order of the plan.
     pub(crate) sources: Vec<SourceEntry>,
-    /// The shards, in the order of names.
+    /// The shards, in the order of names: those for validation last.
     pub(crate) shards: Vec<ShardFile>,
     /// The files of rejects.
     pub(crate) rejects: Vec<RejectFiles>,
@@ -48,6 +48,58 @@ pub struct Manifest {
     pub(crate) denoisers: BTreeMap<String, DenoiserCounts>,
     /// Sums.
     pub totals: Totals,
+    /// The part of the counts that is for validation, if the spec has such documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) validation: Option<ValidationEntry>,
+}
+
+/// The documents that are for validation, and their rows: a part of the other counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ValidationEntry {
+    /// By source and by denoiser, counted as those of the whole data set.
+    #[serde(flatten)]
+    pub(crate) counts: ValidationCounts,
+    /// Sums.
+    pub(crate) totals: ValidationTotals,
+}
+
+/// Sums over the rows for validation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ValidationTotals {
+    /// Sums over the sources.
+    #[serde(flatten)]
+    pub(crate) documents: DocumentCounts,
+    /// Ids in `input_ids`.
+    pub(crate) input_ids: u64,
+    /// Ids in `labels`.
+    pub(crate) labels: u64,
+    /// Bytes of their shards.
+    pub(crate) shard_bytes: u64,
+    /// Digest of their rows.
+    pub(crate) rows_digest: String,
+}
+
+impl ValidationEntry {
+    /// The counts and their sums; `shards` are all shards of the data set.
+    pub(crate) fn new(counts: ValidationCounts, shards: &[ShardFile]) -> Self {
+        let mut documents = DocumentCounts::default();
+        counts.sources.values().for_each(|source| documents += source);
+        let mut ids = DenoiserCounts::default();
+        counts.denoisers.values().for_each(|denoiser| ids += denoiser);
+        let mut digest = RowsDigest::default();
+        let mut shard_bytes = 0_u64;
+        for shard in shards.iter().filter(|shard| shard.split() == Some(DataSplit::Validation)) {
+            shard_bytes = shard_bytes.saturating_add(shard.bytes);
+            if let Some(rows) = RowsDigest::from_hex(&shard.rows_digest) {
+                digest.add(&rows);
+            }
+        }
+        let DenoiserCounts { input_ids, labels, .. } = ids;
+        Self {
+            counts,
+            totals: ValidationTotals { documents, input_ids, labels, shard_bytes, rows_digest: digest.hex() },
+        }
+    }
 }
 
 /// A source in the manifest.
@@ -98,8 +150,10 @@ impl Manifest {
         names: &[&str],
         records: &[Vec<CommitRecord>],
     ) -> Result<Self, OutputError> {
-        let Gathered { mut files, mut counts, denoisers, digest, shards, rejects } =
+        let Gathered { mut files, mut counts, denoisers, validation, digest, mut shards, rejects } =
             Gathered::new(&plan.units, names, records)?;
+        // The records of a unit name the files of both splits.
+        shards.sort_by_key(|shard| names::of_shard_file(&shard.path));
         let mut sums = SourceCounts::default();
         let sources: Vec<SourceEntry> = names
             .iter()
@@ -126,6 +180,7 @@ impl Manifest {
             masking_version: MASKING_VERSION,
             tokenizer_path,
             spec: spec.to_json(),
+            validation: spec.fields().validation.is_some().then(|| ValidationEntry::new(validation, &shards)),
             spec_fingerprint: crate::digest::fingerprint(&spec.to_json()),
             shortened: spec.shortenings().cloned().collect(),
             plan,
@@ -156,6 +211,7 @@ struct Gathered<'a> {
     files: BTreeMap<&'a str, &'a FinishedFile>,
     counts: BTreeMap<&'a str, SourceCounts>,
     denoisers: BTreeMap<String, DenoiserCounts>,
+    validation: ValidationCounts,
     digest: RowsDigest,
     shards: Vec<ShardFile>,
     rejects: Vec<RejectFiles>,
@@ -184,9 +240,9 @@ impl<'a> Gathered<'a> {
     }
 
     fn add(&mut self, epoch: u32, record: &'a CommitRecord) -> Result<(), OutputError> {
-        self.shards.extend(record.file.clone());
+        self.shards.extend(record.files().cloned());
         self.rejects.extend(record.rejects.clone());
-        if let Some(rows) = record.file.as_ref().and_then(|file| RowsDigest::from_hex(&file.rows_digest)) {
+        for rows in record.files().filter_map(|file| RowsDigest::from_hex(&file.rows_digest)) {
             self.digest.add(&rows);
         }
         for (name, source) in &record.counts.sources {
@@ -202,6 +258,17 @@ impl<'a> Gathered<'a> {
         }
         for (name, denoiser) in &record.counts.denoisers {
             *self.denoisers.entry(name.clone()).or_default() += denoiser;
+        }
+        for (name, source) in &record.counts.validation.sources {
+            let sum = self.validation.sources.entry(name.clone()).or_default();
+            if epoch == 0 {
+                *sum += source;
+            } else {
+                sum.add_epoch(source);
+            }
+        }
+        for (name, denoiser) in &record.counts.validation.denoisers {
+            *self.validation.denoisers.entry(name.clone()).or_default() += denoiser;
         }
         for file in &record.finished {
             if self.files.insert(&file.name, file).is_some_and(|other| other != file) {

@@ -2,6 +2,8 @@
 //!
 //! A unit and the number of a shard in it have five digits at least, so that names sort as the rows do.
 
+use crate::denoise::DataSplit;
+
 /// The folder of shards, where loaders look.
 pub(crate) const DATA: &str = "data";
 /// The folder of rejected lines.
@@ -23,23 +25,40 @@ pub(crate) fn of_commit(path: &str) -> Option<(usize, usize)> {
     parsed(path.strip_prefix(COMMITS)?.strip_prefix('/')?.strip_suffix(".json")?)
 }
 
-/// What the files of a shard and of its rejects begin with: `train-00003-00000`.
+/// A shard's file with the rows of a split: `data/train-00003-00000.parquet`.
 #[must_use]
-pub(crate) fn stem(unit: usize, shard: usize) -> String {
-    format!("train-{}", numbers(unit, shard))
+pub(crate) fn shard_file(split: DataSplit, unit: usize, shard: usize) -> String {
+    format!("{DATA}/{split}-{}.parquet", numbers(unit, shard))
 }
 
-/// The unit and the shard of a file in `folder` with this ending, from its path; `None` for any other path.
+/// The split, the unit and the shard of a file in `data/`, from its path; `None` for any other path. They sort as the
+/// files of a data set do.
 #[must_use]
-pub(crate) fn of_file(path: &str, folder: &str, ending: &str) -> Option<(usize, usize)> {
-    parsed(path.strip_prefix(folder)?.strip_prefix("/train-")?.strip_suffix(ending)?)
+pub(crate) fn of_shard_file(path: &str) -> Option<(DataSplit, usize, usize)> {
+    let name = path.strip_prefix(DATA)?.strip_prefix('/')?.strip_suffix(".parquet")?;
+    DataSplit::ALL.into_iter().find_map(|split| {
+        let (unit, shard) = parsed(name.strip_prefix(split.name())?.strip_prefix('-')?)?;
+        Some((split, unit, shard))
+    })
+}
+
+/// What the files of a shard's rejects begin with: `rejects/train-00003-00000`. Both splits have the same.
+#[must_use]
+pub(crate) fn rejects_stem(unit: usize, shard: usize) -> String {
+    format!("{REJECTS}/train-{}", numbers(unit, shard))
+}
+
+/// The unit and the shard of a file of rejects with this ending, from its path; `None` for any other path.
+#[must_use]
+pub(crate) fn of_rejects(path: &str, ending: &str) -> Option<(usize, usize)> {
+    parsed(path.strip_prefix(REJECTS)?.strip_prefix("/train-")?.strip_suffix(ending)?)
 }
 
 /// The unit and the shard of a shard or of its rejects, from the path of the file.
 #[must_use]
 pub(crate) fn of_any_file(path: &str) -> Option<(usize, usize)> {
-    let endings = [(DATA, ".parquet"), (REJECTS, ".jsonl"), (REJECTS, ".lines")];
-    endings.into_iter().find_map(|(folder, ending)| of_file(path, folder, ending))
+    let of_rejects = || [".jsonl", ".lines"].into_iter().find_map(|ending| of_rejects(path, ending));
+    of_shard_file(path).map(|(_, unit, shard)| (unit, shard)).or_else(of_rejects)
 }
 
 /// The plan of the `number`-th extension, counted from 1.
@@ -67,9 +86,14 @@ mod tests {
     fn names_read_back_as_they_were_written_and_no_others_do() {
         for (unit, shard) in [(0, 0), (3, 12), (99_999, 100_000), (1_234_567, 0)] {
             assert_eq!(of_commit(&commit(unit, shard)), Some((unit, shard)));
-            for (folder, ending) in [(DATA, ".parquet"), (REJECTS, ".jsonl"), (REJECTS, ".lines")] {
-                let path = format!("{folder}/{}{ending}", stem(unit, shard));
-                assert_eq!(of_file(&path, folder, ending), Some((unit, shard)));
+            for split in DataSplit::ALL {
+                let path = shard_file(split, unit, shard);
+                assert_eq!(of_shard_file(&path), Some((split, unit, shard)));
+                assert_eq!(of_any_file(&path), Some((unit, shard)));
+            }
+            for ending in [".jsonl", ".lines"] {
+                let path = format!("{}{ending}", rejects_stem(unit, shard));
+                assert_eq!(of_rejects(&path, ending), Some((unit, shard)));
                 assert_eq!(of_any_file(&path), Some((unit, shard)));
             }
         }
@@ -79,6 +103,8 @@ mod tests {
         }
         assert_eq!(of_any_file("data/train-00000-00000.jsonl"), None);
         assert_eq!(of_any_file("rejects/train-00000-00000.parquet"), None);
+        assert_eq!(of_any_file("rejects/validation-00000-00000.jsonl"), None);
+        assert_eq!(of_any_file("data/test-00000-00000.parquet"), None);
         assert_eq!(extension(2), ".ul2-prep/plan-00002.json");
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, ErrorKind, Write as _};
 
 use crate::output::commit::{RejectFiles, Unnamed};
-use crate::output::data_set::{DataSet, REJECTS};
+use crate::output::data_set::DataSet;
 use crate::output::temporary::TemporaryFile;
 use crate::reject::{IndexEntry, KeptBytes, Reject, Rejected};
 
@@ -75,9 +75,9 @@ impl RejectWriter {
         let index = self.index.into_inner().map_err(io::IntoInnerError::into_error)?;
         let lines = self.lines.into_inner().map_err(io::IntoInnerError::into_error)?;
         let files = RejectFiles {
-            index: format!("{REJECTS}/{stem}.jsonl"),
+            index: format!("{stem}.jsonl"),
             index_sha256: index.sha256(),
-            lines: format!("{REJECTS}/{stem}.lines"),
+            lines: format!("{stem}.lines"),
             lines_sha256: lines.sha256(),
             count: self.count,
         };

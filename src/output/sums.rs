@@ -47,7 +47,7 @@ impl Sums {
         sums.extend(plans.map(|(path, bytes)| (path, sha256(&bytes))));
         for record in records {
             sums.insert(names::commit(record.unit, record.shard), sha256(&to_json(record)));
-            sums.extend(record.file.iter().map(|file| (file.path.clone(), file.sha256.clone())));
+            sums.extend(record.files().map(|file| (file.path.clone(), file.sha256.clone())));
             if let Some(files) = &record.rejects {
                 sums.insert(files.index.clone(), files.index_sha256.clone());
                 sums.insert(files.lines.clone(), files.lines_sha256.clone());

@@ -7,9 +7,10 @@ use parquet::arrow::ArrowSchemaConverter;
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::SerializedFileWriter;
 
+use crate::denoise::{DataSplit, PerSplit};
 use crate::output::commit::{CommitRecord, FinishedFile, ReaderPosition, ShardFile, check_records, is_finished};
 use crate::output::counts::Counts;
-use crate::output::data_set::{DATA, DataSet};
+use crate::output::data_set::DataSet;
 use crate::output::digest::RowsDigest;
 use crate::output::encode::RowGroup;
 use crate::output::rejects::RejectWriter;
@@ -21,7 +22,7 @@ use crate::reject::Rejects;
 /// The options of every shard of a data set.
 #[derive(Clone)]
 pub(crate) struct ShardOptions {
-    /// A shard is closed before a row group that would make it larger than this.
+    /// A shard is closed before a row group that would make a file of it larger than this.
     pub(crate) shard_bytes: u64,
     /// The form of rows.
     pub(crate) format: RowFormat,
@@ -34,7 +35,7 @@ pub(crate) struct BatchOutput {
     /// 0-based number of the batch in the unit.
     pub(crate) batch: u64,
     /// Its rows, if there are any. They stay together: a shard ends with a batch.
-    pub(crate) row_groups: Vec<RowGroup>,
+    pub(crate) row_groups: PerSplit<Vec<RowGroup>>,
     /// Its rejects, in the order of lines. Epochs after the first reject the same lines and do not keep them.
     pub(crate) rejects: Rejects,
     /// The counts of the batch.
@@ -50,7 +51,7 @@ pub(crate) struct UnitWriter<'a> {
     data_set: &'a DataSet,
     options: &'a ShardOptions,
     record: CommitRecord,
-    file: Option<OpenFile>,
+    files: PerSplit<Option<OpenFile>>,
     rejects: Option<RejectWriter>,
     /// Called before each commit.
     may_commit: &'a (dyn Fn() -> Result<(), OutputError> + Sync),
@@ -104,7 +105,7 @@ impl<'a> UnitWriter<'a> {
         }
         let next_batch = records.last().map_or(0, |record| record.end_batch);
         let record = empty_record(plan.to_owned(), unit, records.len(), next_batch);
-        Ok(Some((Self { data_set, options, record, file: None, rejects: None, may_commit }, records)))
+        Ok(Some((Self { data_set, options, record, files: PerSplit::default(), rejects: None, may_commit }, records)))
     }
 
     /// Sets the reader's position before the first batch of the unit, if it is inside a source.
@@ -123,16 +124,14 @@ impl<'a> UnitWriter<'a> {
     pub(crate) fn append(&mut self, batch: BatchOutput) -> Result<(), OutputError> {
         let BatchOutput { batch, row_groups, rejects, counts, finished, position } = batch;
         debug_assert_eq!(batch, self.record.end_batch, "batches come in order");
-        if !row_groups.is_empty() {
-            let bytes: u64 = row_groups.iter().map(|row_group| row_group.bytes).sum();
-            let room = self
-                .file
-                .as_ref()
-                .is_none_or(|file| file.parquet.bytes_written() as u64 + bytes <= self.options.shard_bytes);
-            if !room {
-                self.commit(false)?;
+        if !self.has_room(&row_groups) {
+            self.commit(false)?;
+        }
+        for (file, row_groups) in self.files.iter_mut().zip(row_groups.into_iter()) {
+            if row_groups.is_empty() {
+                continue;
             }
-            let file = match &mut self.file {
+            let file = match file {
                 Some(file) => file,
                 file => file.insert(OpenFile::new(self.data_set, self.options)?),
             };
@@ -154,6 +153,15 @@ impl<'a> UnitWriter<'a> {
         Ok(())
     }
 
+    /// Whether the files of the current shard have room for these row groups.
+    fn has_room(&self, row_groups: &PerSplit<Vec<RowGroup>>) -> bool {
+        self.files.iter().zip(row_groups.iter()).all(|(file, row_groups)| {
+            let bytes: u64 = row_groups.iter().map(|row_group| row_group.bytes).sum();
+            let fits = |file: &OpenFile| file.parquet.bytes_written() as u64 + bytes <= self.options.shard_bytes;
+            row_groups.is_empty() || file.as_ref().is_none_or(fits)
+        })
+    }
+
     /// Commits the rest, which finishes the unit.
     ///
     /// # Errors
@@ -167,16 +175,17 @@ impl<'a> UnitWriter<'a> {
         let next =
             empty_record(self.record.plan.clone(), self.record.unit, self.record.shard + 1, self.record.end_batch);
         let mut record = std::mem::replace(&mut self.record, next);
-        let stem = names::stem(record.unit, record.shard);
         record.last = last;
         let mut unnamed = Vec::new();
-        if let Some(file) = self.file.take() {
-            let (file, temporary) = file.close(format!("{DATA}/{stem}.parquet"))?;
-            unnamed.push((temporary, file.path.clone()));
-            record.file = Some(file);
+        for split in DataSplit::ALL {
+            if let Some(file) = self.files.of_mut(split).take() {
+                let (file, temporary) = file.close(names::shard_file(split, record.unit, record.shard))?;
+                unnamed.push((temporary, file.path.clone()));
+                *record.file_mut(split) = Some(file);
+            }
         }
         if let Some(rejects) = self.rejects.take() {
-            let (files, temporaries) = rejects.close(&stem)?;
+            let (files, temporaries) = rejects.close(&names::rejects_stem(record.unit, record.shard))?;
             unnamed.extend(temporaries);
             record.rejects = Some(files);
         }
@@ -221,6 +230,7 @@ fn empty_record(plan: String, unit: usize, shard: usize, first_batch: u64) -> Co
         end_batch: first_batch,
         last: false,
         file: None,
+        validation: None,
         rejects: None,
         counts: Counts::default(),
         finished: Vec::new(),

@@ -70,6 +70,8 @@ pub(crate) struct Forecast {
     pub(crate) rejects: f64,
     /// Rows of all epochs.
     pub(crate) rows: f64,
+    /// The part of these rows that is for validation.
+    pub(crate) validation_rows: f64,
     /// Bytes of all shards.
     pub(crate) shard_bytes: f64,
     /// Time for one worker, in seconds.
@@ -81,13 +83,14 @@ pub(crate) struct Forecast {
 impl Forecast {
     /// These numbers times `factor`.
     fn times(self, factor: f64) -> Self {
-        let Self { text, documents, tokens, rejects, rows, shard_bytes, seconds, denoisers } = self;
+        let Self { text, documents, tokens, rejects, rows, validation_rows, shard_bytes, seconds, denoisers } = self;
         Self {
             text: text * factor,
             documents: documents * factor,
             tokens: tokens * factor,
             rejects: rejects * factor,
             rows: rows * factor,
+            validation_rows: validation_rows * factor,
             shard_bytes: shard_bytes * factor,
             seconds: seconds * factor,
             denoisers: denoisers.into_iter().map(|(examples, tokens)| (examples * factor, tokens * factor)).collect(),
@@ -95,12 +98,13 @@ impl Forecast {
     }
 
     fn add(&mut self, other: &Self) {
-        let Self { text, documents, tokens, rejects, rows, shard_bytes, seconds, denoisers } = other;
+        let Self { text, documents, tokens, rejects, rows, validation_rows, shard_bytes, seconds, denoisers } = other;
         self.text += text;
         self.documents += documents;
         self.tokens += tokens;
         self.rejects += rejects;
         self.rows += rows;
+        self.validation_rows += validation_rows;
         self.shard_bytes += shard_bytes;
         self.seconds += seconds;
         self.denoisers.resize(denoisers.len(), (0.0, 0.0));
@@ -238,7 +242,8 @@ impl Estimator<'_> {
         sum.documents += documents;
         sum.tokens += tokens;
         sum.rows += rows;
-        sum.shard_bytes += row_groups.iter().map(|row_group| row_group.bytes).sum::<u64>();
+        sum.validation_rows += counts.validation.sources.get(name).map_or(0, |counts| counts.rows);
+        sum.shard_bytes += row_groups.iter().flatten().map(|row_group| row_group.bytes).sum::<u64>();
         for (denoiser, sum) in self.shared.spec.denoisers().iter().zip(&mut sum.denoisers) {
             let DenoiserCounts { examples, tokens, .. } =
                 counts.denoisers.get(&denoiser.name).copied().unwrap_or_default();
@@ -265,6 +270,7 @@ struct Sum {
     tokens: u64,
     rejects: u64,
     rows: u64,
+    validation_rows: u64,
     shard_bytes: u64,
     denoisers: Vec<(u64, u64)>,
     /// Seconds.
@@ -285,6 +291,7 @@ impl Sum {
             tokens: number(self.tokens) * by_bytes,
             rejects: number(self.rejects) * by_lines + number(self.long_lines) * all_text / number(self.read).max(1.0),
             rows: of_epochs(self.rows),
+            validation_rows: of_epochs(self.validation_rows),
             shard_bytes: of_epochs(self.shard_bytes),
             seconds: epochs * (self.masking * by_bytes + reading),
             denoisers: denoisers.map(|(examples, tokens)| (of_epochs(*examples), of_epochs(*tokens))).collect(),

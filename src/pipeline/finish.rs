@@ -66,7 +66,7 @@ fn check_files(data_set: &DataSet, records: &[Vec<CommitRecord>]) -> Result<(), 
     sizes.extend(data_set.sizes(REJECTS)?);
     for (unit, records) in records.iter().enumerate() {
         for (shard, record) in records.iter().enumerate() {
-            let shards = record.file.iter().map(|file| (&file.path, Some(file.bytes)));
+            let shards = record.files().map(|file| (&file.path, Some(file.bytes)));
             let rejects = record.rejects.iter().flat_map(|files| [(&files.index, None), (&files.lines, None)]);
             for (name, bytes) in shards.chain(rejects) {
                 let found = sizes.get(name).copied();

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::denoise::{Choices, Concat, LineStart, Record, Segmenting, SourceKeys, Spec, Window};
+use crate::denoise::{Choices, Concat, LineStart, PerSplit, Record, Segmenting, SourceKeys, Spec, Window};
 use crate::input::batch::{Batch, LongLine, Piece};
 use crate::input::jsonl;
 use crate::output::counts::{Counts, SourceCounts};
@@ -23,7 +23,8 @@ pub(crate) struct Block<'a> {
     /// The stream keys of its source.
     pub(crate) keys: SourceKeys,
     /// Its counts: [`Lines`] counts lines, documents and rejects; who takes the tokens counts what becomes of them.
-    pub(crate) counts: SourceCounts,
+    /// Lines that are not documents count as lines of the train split.
+    pub(crate) counts: PerSplit<SourceCounts>,
     batch: &'a Batch,
     pieces: &'a [Piece],
 }
@@ -34,7 +35,8 @@ pub(crate) fn blocks<'a>(spec: &Spec, batch: &'a Batch, names: &[&'a str]) -> im
     batch.pieces.chunk_by(|a, b| a.source == b.source).map(|pieces| {
         let index = pieces[0].source;
         let lines = pieces.iter().map(|piece| piece.lines).sum();
-        let counts = SourceCounts { lines, ..SourceCounts::default() };
+        let train = SourceCounts { lines, ..SourceCounts::default() };
+        let counts = PerSplit { train, validation: SourceCounts::default() };
         Block { index, source: names[index], keys: spec.source_keys(names[index]), counts, batch, pieces }
     })
 }
@@ -53,7 +55,7 @@ pub(crate) enum Made<'t> {
     Blank(u64),
     /// A reject: the line with this number, and the reason.
     Reject(u64, &'t Rejected),
-    /// The tokens of a document, of a window of it, or of the joined documents of a block.
+    /// The tokens of a document, of a window of it, or of the joined documents of a block that belong to one split.
     Sequence(Sequence<'t>),
     /// The records of a block, if they have two fields: one may be offered the labels of all others.
     Records(Records<'t>),
@@ -75,6 +77,14 @@ pub(crate) struct Records<'t> {
     pub(crate) choices: &'t Choices,
     ids: &'t [u32],
     places: &'t [RecordPlace],
+}
+
+/// The documents of a block that belong to one split, joined.
+#[derive(Default)]
+struct Joined {
+    tokens: Vec<u32>,
+    lines: Vec<LineStart>,
+    eos_between: u64,
 }
 
 /// Where a record's ids are among those of its block.
@@ -170,33 +180,35 @@ impl<'a, Room: Fn(usize) -> u64> Lines<'a, Room> {
                     &tokens[place.start as usize..place.end as usize]
                 }
             };
-            block.counts.left_out_tokens += (tokens.len() - used.len()) as u64;
+            let counts = block.counts.of_mut(block.keys.split.of(line));
+            counts.left_out_tokens += (tokens.len() - used.len()) as u64;
             let lines = &[LineStart { start: 0, line }];
             take(block, Made::Sequence(Sequence { tokens: used, lines, eos_between: 0 }))?;
         }
         Ok(())
     }
 
-    /// The documents of a block, joined.
+    /// The documents of a block, joined: those of each split by themselves.
     fn read_joined(&mut self, block: &mut Block<'a>, concat: Concat, take: &mut Take<'_, 'a>) -> Result<(), UnitError> {
         let between = self.shared.spec.vocabulary().eos().filter(|_| concat.eos_between);
-        let (mut tokens, mut lines, mut eos_between) = (Vec::new(), Vec::new(), 0);
+        let mut joined = PerSplit::<Joined>::default();
         for (line, bytes) in block.lines() {
+            let Joined { tokens, lines, eos_between } = joined.of_mut(block.keys.split.of(line));
             let end = tokens.len();
             tokens.extend(between.filter(|_| end > 0));
-            let start = length(&tokens);
+            let start = length(tokens);
             let append = |scratch: &mut _, ids: &mut _| self.shared.append_document(line, bytes, scratch, ids);
-            if self.read_line(block, line, bytes, append, &mut tokens, take)?.is_some() {
+            if self.read_line(block, line, bytes, append, tokens, take)?.is_some() {
                 lines.push(LineStart { start, line });
-                eos_between += u64::from(start) - end as u64;
+                *eos_between += u64::from(start) - end as u64;
             } else {
                 tokens.truncate(end);
             }
         }
-        if lines.is_empty() {
-            return Ok(());
+        for Joined { tokens, lines, eos_between } in joined.iter().filter(|joined| !joined.lines.is_empty()) {
+            take(block, Made::Sequence(Sequence { tokens, lines, eos_between: *eos_between }))?;
         }
-        take(block, Made::Sequence(Sequence { tokens: &tokens, lines: &lines, eos_between }))
+        Ok(())
     }
 
     /// The records of two fields of a block.
@@ -226,19 +238,20 @@ impl<'a, Room: Fn(usize) -> u64> Lines<'a, Room> {
     ) -> Result<Option<T>, UnitError> {
         // A line that is too long always counts as a record.
         if bytes.len() as u64 <= self.shared.spec.fields().max_line && jsonl::is_blank(bytes) {
-            block.counts.blank_lines += 1;
+            block.counts.train.blank_lines += 1;
             take(block, Made::Blank(line))?;
             return Ok(None);
         }
         let before = ids.len();
         match append(&mut self.scratch, ids) {
             Ok(appended) => {
-                block.counts.documents += 1;
-                block.counts.tokens += (ids.len() - before) as u64;
+                let counts = block.counts.of_mut(block.keys.split.of(line));
+                counts.documents += 1;
+                counts.tokens += (ids.len() - before) as u64;
                 Ok(Some(appended))
             }
             Err(rejected) => {
-                *block.counts.rejects.entry(rejected.reason).or_default() += 1;
+                *block.counts.train.rejects.entry(rejected.reason).or_default() += 1;
                 take(block, Made::Reject(line, &rejected))?;
                 if let Some(left) = self.left.checked_sub(1) {
                     self.left = left;

@@ -1,7 +1,8 @@
 //! A worker's part: masks the lines of a batch and makes rows of them.
 
 use crate::denoise::{
-    Address, Choices, Composed, Cut, Denoiser, Masker, Parts, Record, Stream, compose, encode, record_rows,
+    Address, Choices, Composed, Cut, DataSplit, Denoiser, Masker, Parts, PerSplit, Record, Stream, compose, encode,
+    record_rows,
 };
 use crate::input::batch::Batch;
 use crate::output::counts::{Counts, DenoiserCounts, SourceCounts};
@@ -15,8 +16,8 @@ use crate::reject::Rejects;
 
 /// The result of a batch.
 pub struct Masked {
-    /// The rows, if there are any.
-    pub(crate) row_groups: Vec<RowGroup>,
+    /// The rows of each split, if there are any.
+    pub(crate) row_groups: PerSplit<Vec<RowGroup>>,
     /// The rejects, at most as many of each source as there is room for.
     pub(crate) rejects: Rejects,
     /// The counts of the batch.
@@ -28,12 +29,14 @@ pub struct BatchMasker<'a> {
     shared: &'a Shared,
     epoch: u16,
     masker: Masker,
-    rows: Arranger<'a>,
-    denoisers: Vec<DenoiserCounts>,
+    rows: PerSplit<Arranger<'a>>,
+    denoisers: PerSplit<Vec<DenoiserCounts>>,
 }
 
 /// One mask to draw.
 struct Draw {
+    /// The split that its document belongs to.
+    split: DataSplit,
     address: Address,
     /// Index of the denoiser in the spec.
     denoiser: usize,
@@ -48,12 +51,14 @@ impl<'a> BatchMasker<'a> {
     ///
     /// [`UnitError`] if a row group cannot be begun.
     pub fn new(shared: &'a Shared, epoch: u16) -> Result<Self, UnitError> {
+        let rows = || Arranger::new(&shared.spec, &shared.encoder);
+        let denoisers = || vec![DenoiserCounts::default(); shared.spec.denoisers().len()];
         Ok(Self {
             shared,
             epoch,
             masker: Masker::default(),
-            rows: Arranger::new(&shared.spec, &shared.encoder)?,
-            denoisers: vec![DenoiserCounts::default(); shared.spec.denoisers().len()],
+            rows: PerSplit { train: rows()?, validation: rows()? },
+            denoisers: PerSplit { train: denoisers(), validation: denoisers() },
         })
     }
 
@@ -73,16 +78,22 @@ impl<'a> BatchMasker<'a> {
         let mut lines = Lines::new(self.shared, self.epoch, room);
         for mut block in blocks(&self.shared.spec, batch, names) {
             lines.read(&mut block, &mut |block, made| self.mask_made(block, made))?;
-            block.counts.rows = self.rows.end_block();
-            *counts.source(block.source) += &block.counts;
+            for split in DataSplit::ALL {
+                block.counts.of_mut(split).rows = self.rows.of_mut(split).end_block();
+            }
+            counts.add_block(block.source, &block.counts);
         }
         let rejects = lines.finish(batch, names, &mut counts);
-        for (denoiser, counted) in self.shared.spec.denoisers().iter().zip(&self.denoisers) {
-            if counted.examples > 0 {
-                *counts.denoiser(&denoiser.name) += counted;
+        for split in DataSplit::ALL {
+            for (denoiser, counted) in self.shared.spec.denoisers().iter().zip(self.denoisers.of(split)) {
+                if counted.examples > 0 {
+                    counts.add_denoiser(&denoiser.name, split, counted);
+                }
             }
         }
-        Ok(Masked { row_groups: self.rows.finish()?, rejects, counts })
+        let PerSplit { train, validation } = self.rows;
+        let row_groups = PerSplit { train: train.finish()?, validation: validation.finish()? };
+        Ok(Masked { row_groups, rejects, counts })
     }
 
     fn mask_made(&mut self, block: &mut Block<'a>, made: Made<'_>) -> Result<(), UnitError> {
@@ -102,19 +113,22 @@ impl<'a> BatchMasker<'a> {
     /// Masks the segments of a sequence of tokens.
     fn mask_sequence(&mut self, block: &mut Block<'a>, sequence: &Sequence<'_>) -> Result<(), UnitError> {
         let Sequence { tokens, lines, eos_between } = *sequence;
-        let before = block.counts.examples;
         let keys = &block.keys;
+        // The documents of a sequence belong to one split.
+        let split = keys.split.of(lines[0].line);
+        let counts = block.counts.of_mut(split);
+        let before = counts.examples;
         for segment in Cut::joined(&self.shared.spec, keys, lines, self.epoch, length(tokens)) {
             let stream = keys.denoise[segment.denoiser].stream(segment.address);
             let parts = segment.length.into();
-            let draw = Draw { address: segment.address, denoiser: segment.denoiser, parts, stream };
-            self.mask_segment(block.source, draw, &tokens[segment.range()], &mut block.counts)?;
+            let draw = Draw { split, address: segment.address, denoiser: segment.denoiser, parts, stream };
+            self.mask_segment(block.source, draw, &tokens[segment.range()], counts)?;
         }
-        if block.counts.examples == before {
-            block.counts.short_documents += lines.len() as u64;
-            block.counts.short_tokens += tokens.len() as u64 - eos_between;
+        if counts.examples == before {
+            counts.short_documents += lines.len() as u64;
+            counts.short_tokens += tokens.len() as u64 - eos_between;
         } else {
-            block.counts.eos_between += eos_between;
+            counts.eos_between += eos_between;
         }
         Ok(())
     }
@@ -131,6 +145,8 @@ impl<'a> BatchMasker<'a> {
         let spec = &self.shared.spec;
         let first = Address { line, epoch: self.epoch, segment: 0 };
         let denoiser = spec.choose(&mut block.keys.choose.stream(first));
+        let split = block.keys.split.of(line);
+        let counts = block.counts.of_mut(split);
         for row in 0..record_rows(&spec.denoisers()[denoiser].pattern, record.label.len()) {
             let address = Address { segment: row, ..first };
             let mut stream = block.keys.denoise[denoiser].stream(address);
@@ -140,10 +156,10 @@ impl<'a> BatchMasker<'a> {
                 continue;
             };
             if row == 0 {
-                block.counts.left_out_tokens += u64::from(left_out);
+                counts.left_out_tokens += u64::from(left_out);
             }
-            let draw = Draw { address, denoiser, parts: Parts { row, ..parts }, stream };
-            self.mask_segment(block.source, draw, segment, &mut block.counts)?;
+            let draw = Draw { split, address, denoiser, parts: Parts { row, ..parts }, stream };
+            self.mask_segment(block.source, draw, segment, counts)?;
         }
         Ok(())
     }
@@ -156,14 +172,14 @@ impl<'a> BatchMasker<'a> {
         tokens: &[u32],
         counts: &mut SourceCounts,
     ) -> Result<(), UnitError> {
-        let Draw { address, denoiser, parts, mut stream } = draw;
+        let Draw { split, address, denoiser, parts, mut stream } = draw;
         let Denoiser { name, pattern, .. } = &self.shared.spec.denoisers()[denoiser];
         let mask = self.masker.draw(pattern, parts, &mut stream);
         let form = self.shared.spec.form(denoiser);
         let from = Provenance { denoiser: name, source, address };
-        let size = self.rows.add(from, |inputs, labels| encode(tokens, mask, form, inputs, labels))?;
+        let size = self.rows.of_mut(split).add(from, |inputs, labels| encode(tokens, mask, form, inputs, labels))?;
         counts.examples += 1;
-        self.denoisers[denoiser] += &DenoiserCounts {
+        self.denoisers.of_mut(split)[denoiser] += &DenoiserCounts {
             examples: 1,
             tokens: tokens.len() as u64,
             noise_tokens: u64::from(mask.noise()),

@@ -3,9 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::denoise::{MASKING_VERSION, Spec, SpecError};
+use crate::denoise::{DataSplit, MASKING_VERSION, Spec, SpecError};
 use crate::json::difference::with_causes;
-use crate::output::data_set::{DATA, REJECTS};
 use crate::output::manifest::{MANIFEST_VERSION, Manifest, SourceEntry};
 use crate::output::names;
 use crate::output::schema::{Column, ColumnError, RowFormat};
@@ -40,6 +39,9 @@ pub(crate) enum ManifestError {
         /// 0-based.
         unit: usize,
     },
+    /// Counts of documents for validation where the spec has none, or the other way round.
+    #[error("`validation` must be there if and only if `spec` has a key `validation`")]
+    Validation,
     /// A file in a place where it cannot be.
     #[error("`{0}` is not a path of a shard or of rejects")]
     Path(String),
@@ -73,15 +75,18 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Described, ManifestError> {
     let columns = Column::all_named(&manifest.plan.columns).map_err(|name| ManifestError::Column(name.to_owned()))?;
     let format = RowFormat::new(&spec, Some(&columns)).map_err(ManifestError::Columns)?;
     check_units(&manifest, &spec)?;
+    if manifest.validation.is_some() != spec.fields().validation.is_some() {
+        return Err(ManifestError::Validation);
+    }
     for shard in &manifest.shards {
-        let unit = names::of_file(&shard.path, DATA, ".parquet").map(|place| place.0);
-        if unit.is_none_or(|unit| unit >= manifest.plan.units.len()) {
+        let is_of_spec = shard.split() == Some(DataSplit::Train) || spec.fields().validation.is_some();
+        if shard.unit().is_none_or(|unit| unit >= manifest.plan.units.len()) || !is_of_spec {
             return Err(ManifestError::Path(shard.path.clone()));
         }
     }
     for files in &manifest.rejects {
         for (path, ending) in [(&files.index, ".jsonl"), (&files.lines, ".lines")] {
-            names::of_file(path, REJECTS, ending).ok_or_else(|| ManifestError::Path(path.clone()))?;
+            names::of_rejects(path, ending).ok_or_else(|| ManifestError::Path(path.clone()))?;
         }
     }
     let name = |(place, source): (usize, &SourceEntry)| (source.name.clone(), place);
@@ -124,7 +129,9 @@ mod tests {
 
     #[test]
     fn a_place_is_read_only_where_it_is_written_so() {
-        assert_eq!(names::of_file("data/train-00007-00001.parquet", DATA, ".parquet"), Some((7, 1)));
-        assert_eq!(names::of_file("data/train-7-00000.parquet", DATA, ".parquet"), None);
+        let place = |path| names::of_shard_file(path);
+        assert_eq!(place("data/train-00007-00001.parquet"), Some((DataSplit::Train, 7, 1)));
+        assert_eq!(place("data/validation-00007-00001.parquet"), Some((DataSplit::Validation, 7, 1)));
+        assert_eq!(place("data/train-7-00000.parquet"), None);
     }
 }

@@ -54,6 +54,9 @@ pub(crate) fn estimate(estimate: &Estimate, spec: &Spec, workers: usize) -> Stri
         ]);
     }
     let _ = write!(text, "\n{}", table(&denoisers));
+    if spec.fields().validation.is_some() {
+        let _ = writeln!(text, "\nrows for validation: {}", about(total.validation_rows));
+    }
     if total.rejects > 0.0 {
         let _ = writeln!(text, "\nlines that would be rejected: {}", about(total.rejects));
     }

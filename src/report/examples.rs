@@ -78,7 +78,9 @@ pub(crate) fn row(found: &[Found], spec: &Spec, shown: Text<'_>, style: Style) -
 /// The source and the denoiser of an example.
 #[must_use]
 pub(crate) fn head(found: &Found, spec: &Spec) -> String {
-    let Found { row, example: (place, examples), source, line, segment, epoch, denoiser, inputs, targets, .. } = found;
+    let Found {
+        row, example: (place, examples), source, line, segment, epoch, split, denoiser, inputs, targets, ..
+    } = found;
     let mut parts = vec![if *examples == 1 {
         format!("row {row}")
     } else {
@@ -92,6 +94,7 @@ pub(crate) fn head(found: &Found, spec: &Spec) -> String {
     parts.extend(place);
     parts.extend(segment.map(|segment| format!("segment {segment}")));
     parts.extend(epoch.map(|epoch| format!("epoch {epoch}")));
+    parts.extend(split.map(|split| split.to_string()));
     if let Some(denoiser) = denoiser.map(|index| &spec.denoisers()[index]) {
         parts.push(format!("{}  {}  {}", denoiser.name, denoiser.mode, denoiser.pattern));
     }
@@ -121,6 +124,9 @@ pub(crate) fn json_line(found: &Found, spec: &Spec, shown: Text<'_>) -> String {
     ];
     for (column, value) in columns {
         object[column.name()] = value;
+    }
+    if let Some(split) = found.split {
+        object["split"] = split.name().into();
     }
     match &found.decoded {
         Ok(decoded) => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::denoise::{Denoiser, Spec};
+use crate::denoise::{Denoiser, Ratio, Spec, Validation};
 use crate::input::source::listed;
 use crate::numbers::{counted, grouped};
 use crate::pipeline::memory::{self, USUAL_LINE};
@@ -35,6 +35,9 @@ pub(crate) fn plan(settings: &Settings) -> String {
     line("units", units(plan));
     line("recipe", format!("{}, seed {}, epochs {}", fields.recipe, fields.seed.0, fields.epochs));
     line("lengths", format!("inputs {}, labels {}", fields.inputs_length, fields.labels_length));
+    if let Some(validation) = &fields.validation {
+        line("validation", self::validation(validation));
+    }
     line("tokenizer", tokenizer(&fields.tokenizer));
     line("path", path.path());
     line("vocabulary", vocabulary(spec, &settings.token_names));
@@ -62,6 +65,15 @@ fn memory(settings: &Settings) -> String {
         let _ = write!(text, "; {} if lines are as long as `--max-line` allows", most(longest));
     }
     text
+}
+
+fn validation(validation: &Validation) -> String {
+    match validation {
+        Validation::Share(share) => {
+            format!("{} % of the documents", Ratio::from_millionths(100 * share.millionths()))
+        }
+        Validation::Sources(patterns) => format!("the sources named {}", patterns.join(", ")),
+    }
 }
 
 fn units(plan: &Plan) -> String {

@@ -26,6 +26,16 @@ pub(crate) fn summary(manifest: &Manifest, passed_over: &[String], out: &str, el
         bytes(totals.shard_bytes),
         elapsed.as_secs_f64(),
     );
+    if let Some(validation) = &manifest.validation {
+        let of = &validation.totals.documents;
+        let _ = writeln!(
+            text,
+            "of these for validation: {} from {} ({})",
+            counted(of.rows, "row"),
+            counted(of.documents, "document"),
+            counted(of.tokens, "token")
+        );
+    }
     let id = TokenizerId::deserialize(&manifest.spec["tokenizer"]).map(|id| tokenizer(&id)).unwrap_or_default();
     let _ = writeln!(text, "recipe {}, tokenizer {id}", manifest.spec["recipe"].as_str().unwrap_or_default());
     if !passed_over.is_empty() {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::output::schema::Column;
 use crate::report::table::table;
 use crate::report::{counted, grouped};
-use crate::stats::{DenoiserSummary, Lengths, Summary};
+use crate::stats::{DenoiserSummary, Lengths, Summary, ValidationSummary};
 
 /// The text that `stats` prints.
 #[must_use]
@@ -18,6 +18,7 @@ pub(crate) fn summary(summary: &Summary) -> String {
         lines,
         documents,
         document_tokens,
+        validation,
         undecoded,
         not_counted,
         denoisers,
@@ -38,6 +39,15 @@ pub(crate) fn summary(summary: &Summary) -> String {
         counted(*document_tokens, "token"),
         counted(*lines, "line")
     );
+    if let Some(ValidationSummary { rows, examples: _, documents, document_tokens }) = validation {
+        let _ = writeln!(
+            text,
+            "of these for validation: {} from {} ({})",
+            counted(*rows, "row"),
+            counted(*documents, "document"),
+            counted(*document_tokens, "token")
+        );
+    }
     if *undecoded > 0 {
         let _ = writeln!(text, "not counted: {}, which `ul2-prep verify` names", counted(*undecoded, "broken example"));
     }

@@ -120,6 +120,16 @@ pub(crate) enum SettingsError {
     /// A source whose location is not recorded.
     #[error("{source_name}: the source is not among the SOURCEs, and the plan does not record its location")]
     NotGiven { source_name: String },
+    /// A pattern of sources for validation that matches none.
+    #[error("no source matches `{pattern}` (`--validation-source`)")]
+    NoValidationSource {
+        pattern: String,
+        /// The name of a source.
+        example: String,
+    },
+    /// Patterns of sources for validation that match all sources.
+    #[error("all sources are for validation (`--validation-source`), and none is left to train on")]
+    OnlyValidation,
     /// A folder with something else in it.
     #[error("`{0}` is not empty and holds no data set of `ul2-prep`")]
     ForeignFolder(String),
@@ -190,6 +200,10 @@ impl Guidance for SettingsError {
             Self::NoDenoiser { .. } | Self::NoWorkers | Self::NoUnit { .. } | Self::NoIndex | Self::NoNumber { .. } => {
                 None
             }
+            Self::NoValidationSource { example, .. } => Some(format!(
+                "a pattern is compared with the whole name of a source, such as `{example}`; `**/` stands for any folders"
+            )),
+            Self::OnlyValidation => Some("name fewer sources, or take a share of the documents with `--validation`".into()),
             Self::NoOracle => Some("leave `--tokenizer-path` out, or name a `tokenizer.json`".into()),
         }
     }

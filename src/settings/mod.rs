@@ -18,7 +18,8 @@ use anyhow::{Context as _, Result};
 
 use crate::cli::masking::MaskingArgs;
 use crate::cli::values::SourceSplit;
-use crate::denoise::{Denoiser, Spec, Vocabulary};
+use crate::denoise::validation::matches;
+use crate::denoise::{Denoiser, Spec, Validation, Vocabulary};
 use crate::input::source::{Discovered, Source, discover};
 use crate::numbers::counted;
 use crate::output::encoding::PageFormat;
@@ -144,9 +145,28 @@ impl Settings {
         let data_set = data_set(out)?;
         let extend = extend.then_some(Extend { cutting: self.cutting, earlier: Earlier::GivesWay });
         let plans = Plans::resolve(&data_set, self.plan, extend)?;
+        check_validation(plans.whole(), &self.masking.spec)?;
         let sources = plans.sources(self.sources, &data_set)?;
         self.masking.job(data_set, plans, sources, max_rejects, interrupted)
     }
+}
+
+/// Checks that the patterns of sources for validation match sources of the plan, each at least one, and not all.
+///
+/// # Errors
+///
+/// [`SettingsError`] if they do not.
+pub(crate) fn check_validation(plan: &Plan, spec: &Spec) -> Result<(), SettingsError> {
+    let Some(Validation::Sources(patterns)) = &spec.fields().validation else { return Ok(()) };
+    let names = || plan.sources.iter().map(|source| source.name.as_str());
+    let example = || names().next().unwrap_or_default().to_owned();
+    if let Some(pattern) = patterns.iter().find(|pattern| !names().any(|name| matches(pattern, name))) {
+        return Err(SettingsError::NoValidationSource { pattern: pattern.clone(), example: example() });
+    }
+    if names().all(|name| patterns.iter().any(|pattern| matches(pattern, name))) {
+        return Err(SettingsError::OnlyValidation);
+    }
+    Ok(())
 }
 
 /// A warning about rows that no trainer can use.

@@ -5,6 +5,7 @@ use anyhow::{Context as _, Result};
 use crate::cli::masking::SpecArgs;
 use crate::denoise::{
     Causal, Denoiser, EosPolicy, MASKING_VERSION, MultipleChoice, NoisePattern, Seed, Spec, SpecError, SpecFields,
+    Validation,
 };
 use crate::recipe::{ModeToken, Prompts, Recipe, RecipeDenoiser, RecipeError, RowLayout, Spelled};
 use crate::settings::error::SettingsError;
@@ -40,6 +41,8 @@ pub fn resolve(recipe: &Recipe, names: &dyn TokenizerNames, args: &SpecArgs) -> 
         epochs,
         inputs_length,
         labels_length,
+        validation,
+        validation_source,
         layout,
         sequence_length,
         pack,
@@ -90,6 +93,11 @@ pub fn resolve(recipe: &Recipe, names: &dyn TokenizerNames, args: &SpecArgs) -> 
         pack: pack.unwrap_or(options.pack),
         shuffle: shuffle.unwrap_or(options.shuffle),
         pad: fill_up.unwrap_or(options.pad),
+        validation: match (validation, validation_source.as_slice()) {
+            (Some(share), _) => Some(Validation::Share(*share)),
+            (None, []) => None,
+            (None, patterns) => Some(Validation::Sources(patterns.to_vec())),
+        },
         text_field: text_field.clone().or_else(|| options.text_field.clone()).unwrap_or_else(|| TEXT_FIELD.to_owned()),
         label_field,
         end_mark: options.end_mark.clone(),
@@ -127,6 +135,9 @@ fn place_of(error: &SpecError, recipe: &Recipe, args: &SpecArgs) -> Option<Strin
     };
     let of_key = |key: &str| recipe.has(key).filter(|_| !by_flag(key));
     let line = match error {
+        SpecError::ValidationPattern { .. } | SpecError::Range { field: "validation.sources", .. } => {
+            return Some("`--validation-source`".to_owned());
+        }
         SpecError::Range { field, .. } => of_key(field),
         SpecError::SequenceLength { .. } => of_key("sequence_length"),
         SpecError::ShortWindow { .. } | SpecError::NoEosBetween => of_key("segmenting"),

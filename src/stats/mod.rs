@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::denoise::{Decoded, Layout, RowForm, SSentinel, Span, Spec};
+use crate::output::counts::DocumentCounts;
 use crate::output::data_set::DataSet;
 use crate::output::schema::{Column, RowFormat};
 use crate::reading::Described;
@@ -190,6 +191,9 @@ pub(crate) struct Summary {
     pub(crate) documents: u64,
     /// Tokens of the documents, of one epoch.
     pub(crate) document_tokens: u64,
+    /// The part of these rows and documents that is for validation, if the spec has such documents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) validation: Option<ValidationSummary>,
     /// Examples that break a law.
     pub(crate) undecoded: u64,
     /// What is not counted, because a column is missing.
@@ -204,6 +208,19 @@ pub(crate) struct Summary {
     pub(crate) rejects: Vec<(String, u64)>,
     /// Documents by source, in the order of the manifest.
     pub(crate) sources: Vec<(String, u64)>,
+}
+
+/// What is for validation.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct ValidationSummary {
+    /// Rows.
+    pub(crate) rows: u64,
+    /// Examples.
+    pub(crate) examples: u64,
+    /// Documents.
+    pub(crate) documents: u64,
+    /// Tokens of the documents, of one epoch.
+    pub(crate) document_tokens: u64,
 }
 
 /// The statistics of a denoiser.
@@ -316,6 +333,10 @@ impl Summary {
             lines: totals.lines,
             documents: totals.documents,
             document_tokens: totals.tokens,
+            validation: manifest.validation.as_ref().map(|validation| {
+                let DocumentCounts { rows, examples, documents, tokens, .. } = validation.totals.documents;
+                ValidationSummary { rows, examples, documents, document_tokens: tokens }
+            }),
             undecoded: stats.undecoded,
             not_counted: not_counted(format, &reach),
             denoisers: if reach.decodes { (0..spec.denoisers().len()).map(denoiser).collect() } else { Vec::new() },

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::denoise::{Address, Spec};
+use crate::denoise::{Address, PerSplit, Spec};
 use crate::input::batch::Batch;
 use crate::numbers::{counted, exact};
 use crate::output::counts::Counts;
@@ -43,8 +43,8 @@ pub(crate) struct Task {
     pub(crate) unit: usize,
     /// The batch.
     pub(crate) batch: Batch,
-    /// Its row groups.
-    pub(crate) row_groups: Vec<RowGroupPlace>,
+    /// Its row groups of each split.
+    pub(crate) row_groups: PerSplit<Vec<RowGroupPlace>>,
     /// Whether to make its rows again.
     pub(crate) is_masked: bool,
 }
@@ -62,7 +62,7 @@ pub(crate) struct Outcome {
     /// The findings.
     pub(crate) findings: Vec<Findings>,
     /// The rows made again, if all are.
-    pub(crate) row_groups: Vec<RowGroup>,
+    pub(crate) row_groups: PerSplit<Vec<RowGroup>>,
     /// Lines, documents and tokens of each source.
     pub(crate) counts: Counts,
     /// The lines that make no rows.
@@ -79,8 +79,8 @@ pub(crate) struct Outcome {
 #[derive(Default)]
 struct Held {
     tokens: Tokens,
-    /// The digest of each row group; `None` if it cannot be read.
-    digests: Vec<Option<RowsDigest>>,
+    /// The digest of each row group of a split; `None` if it cannot be read.
+    digests: PerSplit<Vec<Option<RowsDigest>>>,
 }
 
 /// The tokens of each line's segments, by index of the source in the unit and by line.
@@ -110,14 +110,16 @@ impl BatchLaws<'_> {
         #[expect(clippy::cast_possible_truncation, reason = "a spec has at most 2^16 epochs")]
         let epoch = unit.epoch as u16;
         let (mut findings, mut held) = (Vec::new(), Held::default());
-        for place in &places {
-            let digest = self.hold(*place, epoch, &names, &mut held.tokens).unwrap_or_else(|error| {
-                let mut of_shard = self.of_shard(*place);
-                of_shard.add(&format!("cannot be read: {error}"));
-                findings.push(of_shard);
-                None
-            });
-            held.digests.push(digest);
+        for (places, digests) in places.iter().zip(held.digests.iter_mut()) {
+            for place in places {
+                let digest = self.hold(*place, epoch, &names, &mut held.tokens).unwrap_or_else(|error| {
+                    let mut of_shard = self.of_shard(*place);
+                    of_shard.add(&format!("cannot be read: {error}"));
+                    findings.push(of_shard);
+                    None
+                });
+                digests.push(digest);
+            }
         }
         let mut counts = Counts::default();
         let mut left = held.tokens;
@@ -129,7 +131,7 @@ impl BatchLaws<'_> {
                 self.compare_tokens(block, &made, &mut left, &mut of_source);
                 Ok(())
             })?;
-            *counts.source(block.source) += &block.counts;
+            counts.add_block(block.source, &block.counts);
             findings.push(of_source);
         }
         let rejects = lines.finish(&batch, &names, &mut counts);
@@ -142,15 +144,21 @@ impl BatchLaws<'_> {
         let hex = |sha256: &[u8; 32]| crate::digest::hex(sha256);
         let finished = batch.finished.iter();
         let finished = finished.map(|one| (names[one.source].to_owned(), hex(&one.file.sha256))).collect();
-        let mut row_groups = Vec::new();
+        let mut row_groups = PerSplit::default();
         if is_masked {
             let Masked { row_groups: again, .. } =
                 BatchMasker::new(self.again.shared, epoch)?.mask(&batch, &names, |_| 0)?;
             if self.reach.addresses {
-                self.compare_rows(&again, &places, &held.digests, &mut findings);
+                for ((again, places), digests) in again.iter().zip(places.iter()).zip(held.digests.iter()) {
+                    self.compare_rows(again, places, digests, &mut findings);
+                }
             }
             match self.rows {
-                RowsAgain::Sample(_) => self.compare_bytes(again, &places, &mut findings)?,
+                RowsAgain::Sample(_) => {
+                    for (again, places) in again.into_iter().zip(places.iter()) {
+                        self.compare_bytes(again, places, &mut findings)?;
+                    }
+                }
                 RowsAgain::All => row_groups = again,
                 RowsAgain::None => {}
             }

@@ -1,11 +1,12 @@
 //! Checks the manifest: whether its sums are right, and whether plan and commit records give the same manifest.
 
+use crate::denoise::DataSplit;
 use crate::json::difference::{differences, with_causes};
 use crate::output::commit::{CommitRecord, ShardFile};
 use crate::output::counts::{DenoiserCounts, SourceCounts};
-use crate::output::data_set::{DATA, DataSet, MANIFEST, PLAN, PRIVATE};
+use crate::output::data_set::{DataSet, MANIFEST, PLAN, PRIVATE};
 use crate::output::digest::RowsDigest;
-use crate::output::manifest::Manifest;
+use crate::output::manifest::{Manifest, ValidationEntry};
 use crate::output::names;
 use crate::plan::chain::Plans;
 use crate::reading::Described;
@@ -35,12 +36,12 @@ pub(crate) fn check(data_set: &DataSet, described: &Described, may_read: bool) -
 
 /// Whether shards are in a run's order. Their paths do not sort that way once a number has more digits than others.
 fn is_in_order(shards: &[ShardFile]) -> bool {
-    let place = |shard: &ShardFile| names::of_file(&shard.path, DATA, ".parquet");
+    let place = |shard: &ShardFile| names::of_shard_file(&shard.path);
     shards.is_sorted_by(|a, b| place(a) < place(b))
 }
 
 fn check_totals(manifest: &Manifest, findings: &mut Findings) {
-    let Manifest { sources, denoisers, shards, totals, .. } = manifest;
+    let Manifest { sources, denoisers, shards, totals, validation, .. } = manifest;
     let mut lines = SourceCounts::default();
     for source in sources {
         lines += &source.counts;
@@ -62,6 +63,20 @@ fn check_totals(manifest: &Manifest, findings: &mut Findings) {
     let mut digest = RowsDigest::default();
     shards.iter().filter_map(|shard| RowsDigest::from_hex(&shard.rows_digest)).for_each(|rows| digest.add(&rows));
     findings.differ("`totals.rows_digest`", &totals.rows_digest, "`shards` add up to", &digest.hex());
+    if let Some(validation) = validation {
+        check_validation(validation, shards, findings);
+    }
+}
+
+fn check_validation(validation: &ValidationEntry, shards: &[ShardFile], findings: &mut Findings) {
+    let summed = ValidationEntry::new(validation.counts.clone(), shards);
+    let (said, found) = (&validation.totals, &summed.totals);
+    if said != found {
+        findings.add("`validation.totals` are not the sums over its sources, its denoisers and its shards");
+    }
+    let shards = shards.iter().filter(|shard| shard.split() == Some(DataSplit::Validation));
+    let rows = shards.map(|shard| shard.rows).sum();
+    findings.differ("`validation.totals.rows`", &said.documents.rows, "its shards add up to", &rows);
 }
 
 /// Where the manifest differs from the one that plan and commit records give.

@@ -33,11 +33,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
+use crate::denoise::DataSplit;
 use crate::output::commit::ShardFile;
 use crate::output::counts::{DenoiserCounts, SourceCounts};
 use crate::output::data_set::{DataSet, MANIFEST};
 use crate::output::digest::RowsDigest;
-use crate::output::manifest::Manifest;
+use crate::output::manifest::{Manifest, ValidationEntry};
 use crate::output::schema::Column;
 use crate::reading::decode::Reach;
 use crate::reading::{self, Described};
@@ -141,14 +142,18 @@ fn check_rows(
         pool.install(|| described.manifest.shards.par_iter().map(check).collect::<Vec<_>>());
     rows::check_seams(&mut shards);
     let is_whole = shards.iter().all(|shard| shard.is_whole);
-    let mut sums = ShardTotals::default();
+    let (mut sums, mut of_validation) = (ShardTotals::default(), ShardTotals::default());
     for shard in shards {
         sums.add(&shard);
+        if shard.split == DataSplit::Validation {
+            of_validation.add(&shard);
+        }
         report.rows += shard.rows;
         report.push(shard.findings);
     }
     if is_whole {
         report.push(sums.compare(described, reach));
+        report.push(of_validation.compare_validation(described, reach));
     } else {
         report.not_checked.push("counts of rows, since not every shard can be read".to_owned());
     }
@@ -183,22 +188,7 @@ impl ShardTotals {
             findings.differ("`totals.rows_digest`", &totals.rows_digest, "the rows give", &self.digest.hex());
         }
         if reach.decodes {
-            let names: BTreeSet<&String> = denoisers.keys().chain(self.denoisers.keys()).collect();
-            for name in names {
-                let of = |counts: &BTreeMap<String, DenoiserCounts>| counts.get(name).copied().unwrap_or_default();
-                let (said, found) = (of(denoisers), of(&self.denoisers));
-                let pairs = [
-                    ("examples", said.examples, found.examples),
-                    ("tokens", said.tokens, found.tokens),
-                    ("noise_tokens", said.noise_tokens, found.noise_tokens),
-                    ("spans", said.spans, found.spans),
-                    (Column::InputIds.name(), said.input_ids, found.input_ids),
-                    (Column::Labels.name(), said.labels, found.labels),
-                ];
-                for (key, said, found) in pairs {
-                    findings.differ(&format!("`denoisers.{name}.{key}`"), &said, "the rows give", &found);
-                }
-            }
+            self.compare_denoisers(denoisers, "denoisers", &mut findings);
         }
         let has_sources = described.format.columns.contains(&Column::Source);
         for source in sources.iter().filter(|_| has_sources) {
@@ -207,6 +197,48 @@ impl ShardTotals {
             findings.differ(&place("rows"), &source.counts.rows, "the shards have", &found.rows);
             if reach.decodes {
                 findings.differ(&place("examples"), &source.counts.examples, "the shards have", &found.examples);
+            }
+        }
+        findings
+    }
+
+    fn compare_denoisers(&self, denoisers: &BTreeMap<String, DenoiserCounts>, key: &str, findings: &mut Findings) {
+        let names: BTreeSet<&String> = denoisers.keys().chain(self.denoisers.keys()).collect();
+        for name in names {
+            let of = |counts: &BTreeMap<String, DenoiserCounts>| counts.get(name).copied().unwrap_or_default();
+            let (said, found) = (of(denoisers), of(&self.denoisers));
+            let pairs = [
+                ("examples", said.examples, found.examples),
+                ("tokens", said.tokens, found.tokens),
+                ("noise_tokens", said.noise_tokens, found.noise_tokens),
+                ("spans", said.spans, found.spans),
+                (Column::InputIds.name(), said.input_ids, found.input_ids),
+                (Column::Labels.name(), said.labels, found.labels),
+            ];
+            for (count, said, found) in pairs {
+                findings.differ(&format!("`{key}.{name}.{count}`"), &said, "the rows give", &found);
+            }
+        }
+    }
+
+    /// Compares the totals of the shards for validation with their part of the manifest.
+    fn compare_validation(&self, described: &Described, reach: &Reach) -> Findings {
+        let mut findings = Findings::new(MANIFEST);
+        let Some(ValidationEntry { counts, totals }) = &described.manifest.validation else { return findings };
+        findings.differ("`validation.totals.rows`", &totals.documents.rows, "the shards have", &self.rows);
+        if reach.digests {
+            let digest = self.digest.hex();
+            findings.differ("`validation.totals.rows_digest`", &totals.rows_digest, "the rows give", &digest);
+        }
+        if reach.decodes {
+            self.compare_denoisers(&counts.denoisers, "validation.denoisers", &mut findings);
+        }
+        if described.format.columns.contains(&Column::Source) {
+            let names: BTreeSet<&String> = counts.sources.keys().chain(self.sources.keys()).collect();
+            for name in names {
+                let said = counts.sources.get(name).map_or(0, |source| source.rows);
+                let found = self.sources.get(name).map_or(0, |source| source.rows);
+                findings.differ(&format!("`validation.sources.{name}.rows`"), &said, "the shards have", &found);
             }
         }
         findings

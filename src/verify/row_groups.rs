@@ -19,7 +19,7 @@ use crate::verify::recomputation::RowGroupPlace;
 /// A row group, and the source and line that it begins with.
 type Begins = (RowGroupPlace, String, u64);
 
-/// The row groups of a unit, in order, each with its first line.
+/// The row groups of a split of a unit, in order, each with its first line.
 pub(super) struct Queue<'a, 'b> {
     laws: &'a BatchLaws<'b>,
     /// The shards that are not opened yet.
@@ -100,7 +100,7 @@ impl<'a, 'b> Queue<'a, 'b> {
     }
 }
 
-/// Makes the shards of a unit again, one after the other, each with its number of row groups.
+/// Makes the shards of a split of a unit again, one after the other, each with its number of row groups.
 pub(super) struct Rebuilt<'a, 'b> {
     laws: &'a BatchLaws<'b>,
     shards: Vec<usize>,

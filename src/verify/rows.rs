@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::denoise::{Address, Decoded, Law, NoiseMask, NoisePattern, Segmenting, Spec, Suffix};
+use crate::denoise::{
+    Address, DataSplit, Decoded, Law, NoiseMask, NoisePattern, Segmenting, SourceSplit, Spec, Suffix,
+};
 use crate::numbers::exact;
 use crate::output::commit::ShardFile;
 use crate::output::counts::{DenoiserCounts, SourceCounts};
-use crate::output::data_set::{DATA, DataSet};
+use crate::output::data_set::DataSet;
 use crate::output::digest::{Provenance, RowHash, RowsDigest};
 use crate::output::names;
 use crate::output::read::{Footer, Rows, Shard};
@@ -29,7 +31,6 @@ pub(crate) struct ShardLaws<'a> {
 }
 
 /// The result of checking a shard's rows.
-#[derive(Default)]
 pub(crate) struct CheckedShard {
     /// The findings.
     pub(crate) findings: Findings,
@@ -43,8 +44,12 @@ pub(crate) struct CheckedShard {
     pub(crate) sources: BTreeMap<String, SourceCounts>,
     /// Digest of the rows.
     pub(crate) digest: RowsDigest,
+    /// The split of its rows.
+    pub(crate) split: DataSplit,
     /// The unit.
     unit: usize,
+    /// Where the documents of the source of the last row belong, by its index.
+    source_split: Option<(usize, SourceSplit)>,
     /// The first and the last address.
     ends: Option<(Place, Place)>,
 }
@@ -56,20 +61,31 @@ impl CheckedShard {
     /// The result for a shard that could not be read.
     #[must_use]
     pub(crate) fn not_read(path: &str) -> Self {
-        let unit = names::of_file(path, DATA, ".parquet").map_or(0, |place| place.0);
-        Self { findings: Findings::new(path), unit, ..Self::default() }
+        let (split, unit, _) = names::of_shard_file(path).unwrap_or((DataSplit::Train, 0, 0));
+        Self {
+            findings: Findings::new(path),
+            is_whole: false,
+            rows: 0,
+            denoisers: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            digest: RowsDigest::default(),
+            split,
+            unit,
+            source_split: None,
+            ends: None,
+        }
     }
 }
 
-/// Checks that each shard of a unit begins where the one before it ended.
+/// Checks that each shard of a unit and a split begins where the one before it ended.
 pub(crate) fn check_seams(shards: &mut [CheckedShard]) {
-    let mut last: Option<(usize, Option<Place>)> = None;
+    let mut last: Option<((DataSplit, usize), Option<Place>)> = None;
     for shard in shards {
         let Some((first, end)) = shard.ends else {
-            last = Some((shard.unit, None));
+            last = Some(((shard.split, shard.unit), None));
             continue;
         };
-        match last.filter(|(unit, _)| *unit == shard.unit) {
+        match last.filter(|(of, _)| *of == (shard.split, shard.unit)) {
             Some((_, Some(before))) => {
                 if let Some(what) = out_of_order(Some(before), first) {
                     shard.findings.add(&format!("the first row: {what}"));
@@ -79,7 +95,7 @@ pub(crate) fn check_seams(shards: &mut [CheckedShard]) {
             // The shard before could not be read, or there was none.
             Some((_, None)) | None => {}
         }
-        last = Some((shard.unit, Some(end)));
+        last = Some(((shard.split, shard.unit), Some(end)));
     }
 }
 
@@ -196,6 +212,9 @@ impl ShardLaws<'_> {
         if let Some(what) = self.check_lengths(&taken) {
             found.findings.at_row(number, &what);
         }
+        if let Some(what) = source.and_then(|source| self.check_split(&taken, source, found)) {
+            found.findings.at_row(number, &what);
+        }
         if let Some(name) = taken.source {
             let counts = found.sources.entry(name.to_owned()).or_default();
             counts.rows += 1;
@@ -251,6 +270,21 @@ impl ShardLaws<'_> {
             }
         }
         Ok(index)
+    }
+
+    /// Checks that the documents of a row belong to the split of its shard.
+    fn check_split(&self, row: &Row<'_>, source: usize, found: &mut CheckedShard) -> Option<String> {
+        let Described { manifest, spec, .. } = self.described;
+        spec.fields().validation.as_ref()?;
+        let known = found.source_split.take().filter(|known| known.0 == source);
+        let (_, of_source) = found
+            .source_split
+            .insert(known.unwrap_or_else(|| (source, spec.source_split(&manifest.sources[source].name))));
+        row.examples.iter().find_map(|example| {
+            let line = u64::try_from(example.line?).ok()?;
+            let split = of_source.of(line);
+            (split != found.split).then(|| format!("line {line} belongs to the split `{split}`"))
+        })
     }
 
     fn check_lengths(&self, row: &Row<'_>) -> Option<String> {

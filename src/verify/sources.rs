@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::ThreadPool;
 
+use crate::denoise::PerSplit;
 use crate::input::batch::Batch;
 use crate::input::batch_reader::BatchReader;
 use crate::input::source::{Source, named};
@@ -15,7 +16,7 @@ use crate::json::difference::with_causes;
 use crate::numbers::exact;
 use crate::output::commit::RejectFiles;
 use crate::output::counts::SourceCounts;
-use crate::output::data_set::{DATA, DataSet, REJECTS};
+use crate::output::data_set::{DATA, DataSet};
 use crate::output::manifest::Manifest;
 use crate::output::unit::Unit;
 use crate::output::{OutputError, names};
@@ -97,13 +98,13 @@ fn match_sources(described: &Described, found: &[Source], report: &mut Report) -
     matched
 }
 
-/// The shards of each unit; and the number of row groups before each shard, and after the last.
-fn by_unit(manifest: &Manifest) -> (Vec<Vec<usize>>, Vec<u64>) {
-    let mut shards = vec![Vec::new(); manifest.plan.units.len()];
+/// The shards of each unit and split; and the number of row groups before each shard, and after the last.
+fn by_unit(manifest: &Manifest) -> (Vec<PerSplit<Vec<usize>>>, Vec<u64>) {
+    let mut shards = vec![PerSplit::<Vec<usize>>::default(); manifest.plan.units.len()];
     let mut before = vec![0_u64];
     for (index, shard) in manifest.shards.iter().enumerate() {
-        if let Some(unit) = names::of_file(&shard.path, DATA, ".parquet").and_then(|(unit, _)| shards.get_mut(unit)) {
-            unit.push(index);
+        if let Some((split, unit)) = shard.split().zip(shard.unit().and_then(|unit| shards.get_mut(unit))) {
+            unit.of_mut(split).push(index);
         }
         before.push(before[index].saturating_add(shard.row_groups));
     }
@@ -114,7 +115,7 @@ fn by_unit(manifest: &Manifest) -> (Vec<Vec<usize>>, Vec<u64>) {
 fn rejects_by_unit(manifest: &Manifest) -> Vec<Vec<&RejectFiles>> {
     let mut rejects = vec![Vec::new(); manifest.plan.units.len()];
     for files in &manifest.rejects {
-        if let Some((unit, shard)) = names::of_file(&files.index, REJECTS, ".jsonl")
+        if let Some((unit, shard)) = names::of_rejects(&files.index, ".jsonl")
             && let Some(of_unit) = rejects.get_mut(unit)
         {
             of_unit.push((shard, files));
@@ -129,8 +130,8 @@ fn rejects_by_unit(manifest: &Manifest) -> Vec<Vec<&RejectFiles>> {
 
 struct Checker<'a> {
     units: usize,
-    /// The shards of each unit, by their index in the manifest.
-    shards: Vec<Vec<usize>>,
+    /// The shards of each unit and split, by their index in the manifest.
+    shards: Vec<PerSplit<Vec<usize>>>,
     /// The number of row groups before each shard, and after the last.
     row_groups_before: Vec<u64>,
     /// The files of rejects of each unit.
@@ -204,13 +205,14 @@ impl Checker<'_> {
         let (from, to) = unit.bounds();
         let mut reader =
             BatchReader::new(&sources, max_line, &again.spool, &buffers).with_limits(again.limits).between(from, to);
-        let mut queue = Queue::new(&self.laws, self.shards[index].clone());
-        let mut rebuilt = Rebuilt::new(&self.laws, self.shards[index].clone());
+        let shards = &self.shards[index];
+        let mut queues = shards.each(|shards| Queue::new(&self.laws, shards.clone()));
+        let mut rebuilt = shards.each(|shards| Rebuilt::new(&self.laws, shards.clone()));
         let mut kept = self.kept(index, &mut report);
         let result = crew.in_order(
             || {
                 let Some(batch) = reader.next_batch()? else { return Ok(None) };
-                let row_groups = queue.of_batch(&batch, &sources);
+                let row_groups = queues.each_mut(|queue| queue.of_batch(&batch, &sources));
                 Ok(Some(self.task(index, batch, row_groups)))
             },
             |outcome| self.take(unit, outcome, &mut kept, &mut rebuilt, &mut report),
@@ -218,10 +220,10 @@ impl Checker<'_> {
         match result {
             Ok(()) => {
                 report.is_whole = unit.epoch == 0;
-                report.findings.extend(queue.finish());
+                report.findings.extend(queues.into_iter().flat_map(Queue::finish));
                 report.findings.extend(kept.into_iter().flat_map(Kept::finish));
                 if self.laws.rows == RowsAgain::All {
-                    report.findings.extend(rebuilt.finish());
+                    report.findings.extend(rebuilt.into_iter().flat_map(Rebuilt::finish));
                 }
             }
             Err(error) => {
@@ -237,7 +239,7 @@ impl Checker<'_> {
     /// The sources of a unit; or why it cannot be compared with them.
     fn sources_of(&self, unit: Unit, index: usize) -> Result<Vec<Source>, String> {
         let path = |shard: &usize| &self.laws.described.manifest.shards[*shard].path;
-        if self.shards[index].iter().any(|shard| self.damaged.contains(path(shard))) {
+        if self.shards[index].iter().flatten().any(|shard| self.damaged.contains(path(shard))) {
             return Err(format!("unit {index} against the sources, since a shard of it is damaged"));
         }
         let sources: Option<Vec<Source>> = self.sources[unit.range()].iter().cloned().collect();
@@ -256,11 +258,11 @@ impl Checker<'_> {
         Some(Kept::new(self.laws.data_set, rejects.clone()))
     }
 
-    fn task(&self, unit: usize, batch: Batch, row_groups: Vec<RowGroupPlace>) -> Task {
+    fn task(&self, unit: usize, batch: Batch, row_groups: PerSplit<Vec<RowGroupPlace>>) -> Task {
         let is_masked = match self.laws.rows {
             RowsAgain::None => false,
             RowsAgain::All => true,
-            RowsAgain::Sample(_) => row_groups.iter().any(|place| self.is_sampled(*place)),
+            RowsAgain::Sample(_) => row_groups.iter().flatten().any(|place| self.is_sampled(*place)),
         };
         Task { unit, batch, row_groups, is_masked }
     }
@@ -271,7 +273,7 @@ impl Checker<'_> {
         unit: Unit,
         outcome: Outcome,
         kept: &mut Option<Kept<'_>>,
-        rebuilt: &mut Rebuilt<'_, '_>,
+        rebuilt: &mut PerSplit<Rebuilt<'_, '_>>,
         report: &mut UnitReport,
     ) -> Result<(), UnitError> {
         let Outcome { findings, row_groups, counts, rejects, finished, lines, is_masked } = outcome;
@@ -291,8 +293,10 @@ impl Checker<'_> {
             report.findings.extend(finished.into_iter().filter_map(|(name, sha256)| self.other_digest(&name, &sha256)));
         }
         if self.laws.rows == RowsAgain::All {
-            for row_group in row_groups {
-                rebuilt.append(row_group)?;
+            for (rebuilt, row_groups) in rebuilt.iter_mut().zip(row_groups.into_iter()) {
+                for row_group in row_groups {
+                    rebuilt.append(row_group)?;
+                }
             }
         }
         Ok(())

@@ -119,6 +119,19 @@ fn a_run_ended_at_any_step_goes_on_to_the_same_bytes() {
 }
 
 #[test]
+fn a_run_with_a_validation_split_ended_at_any_step_goes_on_to_the_same_bytes() {
+    let fixture = Fixture::new();
+    fixture.write_source("in/a.jsonl", (0..30).map(|number| record(&text(number, 900))).collect::<String>());
+    let scene = Scene::new(fixture, "in --validation 20% --seed 5 --workers 1");
+    let steps = scene.steps();
+    for step in 0..steps {
+        scene.with_fault("ended", &format!("abort:{step}"));
+        scene.assert_goes_on("ended", &format!("ended at step {step}"));
+    }
+    assert!(scene.whole.contains_key("data/validation-00000-00000.parquet"), "{:?}", scene.whole.keys());
+}
+
+#[test]
 fn a_run_that_fails_at_any_step_names_it_and_goes_on_to_the_same_bytes() {
     for scene in scenes() {
         let mut steps = BTreeSet::new();

@@ -42,5 +42,6 @@ mod sentencepiece;
 mod statistics;
 mod tokenizers;
 mod units;
+mod validation;
 mod vectors;
 mod verify;

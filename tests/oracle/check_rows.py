@@ -149,13 +149,14 @@ def is_plain(spec):
 
 
 def expected_rows(manifest, root, tokenize, sample, columns):
-    """([row, ...] in the order (epoch, source, block), {source: lines recomputed}, {source: lines with a document},
+    """({split: [row, ...] in the order (epoch, source, block)}, {source: lines recomputed}, {source: lines with a document},
     counts).
 
     A line that is not recomputed is taken for a document, as its tokens are not known.
     """
     spec = manifest["spec"]
-    rows, chosen, present = [[] for _ in range(spec["epochs"])], {}, {}
+    rows = {split: [[] for _ in range(spec["epochs"])] for split in oracle.SPLITS}
+    chosen, present = {}, {}
     counts = collections.Counter()
     for source in sorted((entry["name"] for entry in manifest["sources"]), key=lambda name: name.encode("utf-8")):
         chosen[source], present[source] = set(), set()
@@ -176,11 +177,11 @@ def expected_rows(manifest, root, tokenize, sample, columns):
                     records.append(record)
                 present[source].add(line)
                 counts["documents"] += 1
-            for epoch in range(spec["epochs"]):
-                for row in oracle.rows_of_block(spec, source, epoch, records):
+            for epoch, split in itertools.product(range(spec["epochs"]), oracle.SPLITS):
+                for row in oracle.rows_of_block(spec, source, epoch, records, split):
                     row = {"attention_mask": [1] * len(row["input_ids"])} | row  # a padded row has its own
-                    rows[epoch].append(row_of(columns, [row[name] for name in columns]))
-    return [row for epoch in rows for row in epoch], chosen, present, counts
+                    rows[split][epoch].append(row_of(columns, [row[name] for name in columns]))
+    return {split: [row for epoch in epochs for row in epoch] for split, epochs in rows.items()}, chosen, present, counts
 
 
 def has_type(name, arrow_type, spec):
@@ -193,9 +194,9 @@ def has_type(name, arrow_type, spec):
     return name in TEXTS or str(arrow_type.value_type) == INTEGERS.get(name, "int32")
 
 
-def files_of(directory):
-    """data/train-UNIT-SHARD.parquet, by unit and shard."""
-    return sorted((directory / "data").glob("*.parquet"),
+def files_of(directory, split="*"):
+    """data/SPLIT-UNIT-SHARD.parquet, by unit and shard."""
+    return sorted((directory / "data").glob(f"{split}-*.parquet"),
                   key=lambda path: [int(number) for number in path.stem.split("-")[1:]])
 
 
@@ -223,11 +224,11 @@ def columns_of_data_set(directory, spec, problems):
     return columns
 
 
-def data_set_rows(directory, columns):
-    """The rows of each row group, in the order of the files."""
+def data_set_rows(directory, columns, split):
+    """The rows of each row group of a split, in the order of the files."""
     import pyarrow.parquet
     groups = []
-    for path in files_of(directory):
+    for path in files_of(directory, split):
         file = pyarrow.parquet.ParquetFile(path)
         for group in range(file.num_row_groups):
             rows = []
@@ -341,14 +342,16 @@ def main(arguments):
         print("\n".join(problems))
         return 1
     expected, chosen, present, counts = expected_rows(manifest, options.root, tokenize, options.sample, columns)
-    groups = data_set_rows(options.directory, columns)
-    total = sum(len(group) for group in groups)
-    if options.sample > 1:
-        actual = sampled(groups, columns, chosen, present, problems)
-    else:
-        actual = list(itertools.chain(*groups))
-        expected = in_order_of_groups(spec, expected, groups, columns)
-    compare(expected, actual, columns, problems)
+    total = 0
+    for split in oracle.SPLITS:
+        groups = data_set_rows(options.directory, columns, split)
+        total += sum(len(group) for group in groups)
+        if options.sample > 1:
+            actual = sampled(groups, columns, chosen, present, problems)
+        else:
+            actual = list(itertools.chain(*groups))
+            expected[split] = in_order_of_groups(spec, expected[split], groups, columns)
+        compare(expected[split], actual, columns, problems)
     for problem in problems[:4 * SHOWN]:
         print(problem)
     if len(problems) > 4 * SHOWN:
@@ -356,7 +359,7 @@ def main(arguments):
     absent = [name for name in oracle.columns_of(spec) if name not in columns]
     if absent:
         print(f"not in the data set, so not compared: {', '.join(absent)}")
-    print(f"{'DIFFERENT' if problems else 'equal'}: {len(expected)} rows of {counts['recomputed']} documents recomputed; "
+    print(f"{'DIFFERENT' if problems else 'equal'}: {sum(map(len, expected.values()))} rows of {counts['recomputed']} documents recomputed; "
           f"the data set has {total} rows, its {len(manifest['sources'])} sources {counts['documents']} documents "
           f"and {counts['rejects']} rejects, in {spec['epochs']} epochs")
     return 1 if problems else 0

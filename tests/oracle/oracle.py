@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import hashlib
 import math
+import re
 import struct
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
@@ -60,7 +61,7 @@ class Stream:
     WORDS_OWNED = 2**20
 
     def __init__(self, seed, role, denoiser, source, line, epoch, segment):
-        if role not in ("denoise", "choose", "window", "shuffle") or (role != "denoise" and denoiser != ""):
+        if role not in ("denoise", "choose", "window", "shuffle", "validation") or (role != "denoise" and denoiser != ""):
             raise ValueError(f"no stream has the role {role!r} and the denoiser {denoiser!r}")
         if not (0 <= epoch < 2**16 and 0 <= segment < 2**32 and 0 <= line < 2**64):
             raise ValueError(f"no stream has line {line}, epoch {epoch}, segment {segment}")
@@ -944,23 +945,67 @@ def is_reject(spec, record):
     return has_label_kinds(spec) and not label_fits(spec, record[2])
 
 
-def examples_of_block(spec, source, epoch, records):
-    """The examples of a block, in the order of lines and indices, before they are packed.
+def examples_of_block(spec, source, epoch, records, split="train"):
+    """The examples of a block that belong to a split, in the order of lines and indices, before they are packed.
 
     A record is (line, tokens) or, where the spec has a label field, (line, text tokens, label tokens, label's text
     after the end mark). Rejects make no example and are no documents.
     """
     check_spec(spec)
-    accepted = [record for record in records if not is_reject(spec, record)]
+    all_accepted = [record for record in records if not is_reject(spec, record)]
+    accepted = [record for record in all_accepted if split_of(spec, source, record[0]) == split]
     if spec.get("label_field") is None:
         return list(examples_of_documents(spec, source, epoch, [(line, list(tokens)) for line, tokens in accepted]))
     accepted = [Record(line, list(text), list(label), label_text) for line, text, label, label_text in accepted]
     if has_label_kinds(spec):
-        labels = labels_of_block(accepted)
+        # The labels of a block are those of both splits.
+        labels = labels_of_block([Record(line, list(text), list(label), label_text)
+                                  for line, text, label, label_text in all_accepted])
         return [example for record in accepted
                 for example in examples_of_record(spec, source, epoch, record, labels)]
     return list(examples_of_documents(spec, source, epoch, [(record.line, record.text + record.label)
                                                             for record in accepted]))
+
+
+# 11. Validation
+
+SPLITS = ("train", "validation")
+
+
+def pattern_as_expression(pattern):
+    """A pattern of names of sources as a regular expression."""
+    expression, at = "", 0
+    while at < len(pattern):
+        if pattern.startswith("**/", at) and (at == 0 or pattern[at - 1] == "/"):
+            expression, at = expression + "(?:.*/)?", at + 3
+        elif pattern.startswith("**", at):
+            expression, at = expression + ".*", at + 2
+        elif pattern[at] == "*":
+            expression, at = expression + "[^/]*", at + 1
+        elif pattern[at] == "?":
+            expression, at = expression + "[^/]", at + 1
+        else:
+            expression, at = expression + re.escape(pattern[at]), at + 1
+    return re.compile(expression, re.DOTALL)
+
+
+@functools.lru_cache(maxsize=None)
+def matches(pattern, name):
+    return pattern_as_expression(pattern).fullmatch(name) is not None
+
+
+def split_of(spec, source, line):
+    """The split of the document on a line of a source, in all epochs."""
+    validation = spec.get("validation")
+    if validation is None:
+        return "train"
+    (name, value), = validation.items()
+    if name == "sources":
+        return "validation" if any(matches(pattern, source) for pattern in value) else "train"
+    if name != "share" or not 0 < millionths(value) < MILLION:
+        raise ValueError(f"unknown validation {validation!r}")
+    drawn = Stream(spec["seed"], "validation", "", source, line, 0, 0).below(MILLION)
+    return "validation" if drawn < millionths(value) else "train"
 
 
 # 9. Packing
@@ -1097,9 +1142,9 @@ def columns_of(spec):
             + ["denoiser", "source", "line", "segment", "epoch"])
 
 
-def rows_of_block(spec, source, epoch, records):
-    """The rows of a block in one epoch, before they are shuffled. Records as in examples_of_block."""
-    examples = examples_of_block(spec, source, epoch, records)
+def rows_of_block(spec, source, epoch, records, split="train"):
+    """The rows of a block that belong to a split, in one epoch, before they are shuffled. Records as in examples_of_block."""
+    examples = examples_of_block(spec, source, epoch, records, split)
     rows = examples
     if spec.get("pack", False):
         rows = [packed_row(spec, row) for run in runs_of(examples) for row in first_fit(spec, run)]
@@ -1112,4 +1157,4 @@ def rows_of_document(spec, source, line, epoch, tokens):
     """The rows of one document in one epoch: none if it is shorter than min_segment or a reject."""
     if segmenting_of(spec)[0] == "concat" or spec.get("pack", False) or spec.get("label_field") is not None:
         raise ValueError("these rows need their block: rows_of_block")
-    return rows_of_block(spec, source, epoch, [(line, tokens)])
+    return rows_of_block(spec, source, epoch, [(line, tokens)], split_of(spec, source, line))

@@ -1679,6 +1679,41 @@ class OrderAndPadding(unittest.TestCase):
                          [rows[0] | {"at": i} for i in order])
 
 
+class Validation(unittest.TestCase):
+    def test_patterns(self):
+        for pattern, name, expected in (
+                ("*.jsonl", "a.jsonl", True), ("*.jsonl", "x/a.jsonl", False), ("**/a.jsonl", "a.jsonl", True),
+                ("**/a.jsonl", "x/y/a.jsonl", True), ("**/a.jsonl", "xa.jsonl", False), ("x/**/a", "x/a", True),
+                ("held/**", "held/x/a", True), ("held/**", "held", False), ("h?ld/*", "hald/b", True), ("?", "/", False),
+                ("a[1].jsonl", "a[1].jsonl", True), ("a.jsonl", "aXjsonl", False)):
+            self.assertEqual(oracle.matches(pattern, name), expected, (pattern, name))
+
+    def test_the_split_of_a_document(self):
+        spec = ul2r(inputs=40, labels=50, validation={"share": 0.25})
+        splits = [oracle.split_of(spec, "a", line) for line in range(1, 2001)]
+        self.assertTrue(400 < splits.count("validation") < 600)
+        self.assertNotEqual(splits, [oracle.split_of(spec, "b", line) for line in range(1, 2001)])
+        self.assertEqual(oracle.split_of(ul2r(), "a", 1), "train")
+        by_name = ul2r(validation={"sources": ["held/**", "b"]})
+        self.assertEqual([oracle.split_of(by_name, source, 1) for source in ("held/x", "b", "a")],
+                         ["validation", "validation", "train"])
+        self.assertRaises(ValueError, oracle.split_of, ul2r(validation={"share": 1.0}), "a", 1)
+
+    def test_a_split_moves_no_example(self):
+        records = block((70, 200, 3, 90, 40, 60, 20, 30))
+        spec = ul2r(inputs=40, labels=50)
+        whole = oracle.examples_of_block(spec, "a", 1, records)
+        split = spec | {"validation": {"share": 0.5}}
+        parts = [oracle.examples_of_block(split, "a", 1, records, name) for name in oracle.SPLITS]
+        self.assertTrue(all(parts))
+        self.assertEqual(sorted(parts[0] + parts[1], key=lambda e: (e["line"], e["segment"])), whole)
+        # Joined documents are those of one split.
+        joining = split | segmenting("concat", eos_between=False)
+        for name in oracle.SPLITS:
+            lines = {e["line"] for e in oracle.examples_of_block(joining, "a", 1, records, name)}
+            self.assertLessEqual(lines, {line for line, _ in records if oracle.split_of(split, "a", line) == name})
+
+
 try:
     import pyarrow
     import pyarrow.parquet

@@ -20,12 +20,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def folder(tool, tmp_path_factory):
-    """What a checkout has, as far as the code reads it, and the data set `masked`."""
+    """What a checkout has, as far as the code reads it, and the data sets `masked` and `split`."""
     folder = tmp_path_factory.mktemp("pages")
     for name in ("fixtures", "tests"):
         (folder / name).symlink_to(ROOT / name)
-    command = [tool, "run", "fixtures/shards", "--out", "masked", "--seed", "7", "--quiet"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    for out, more in [("masked", []), ("split", ["--validation", "5%"])]:
+        command = [tool, "run", "fixtures/shards", "--out", out, "--seed", "7", "--quiet", *more]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return folder
 
 
@@ -52,7 +53,7 @@ def test_the_guide_to_training_prints_what_it_shows(folder, monkeypatch):
             printed, _ = ran(code, folder, monkeypatch)
             assert following == "text" and printed.strip() == shown.strip()
             checked += 1
-    assert checked == 2
+    assert checked == 3
 
 
 def test_the_digest_of_rows_is_the_one_that_its_page_computes(folder, monkeypatch):

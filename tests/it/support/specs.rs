@@ -40,6 +40,7 @@ pub(crate) fn fields(denoisers: Vec<Denoiser>) -> SpecFields {
         causal: None,
         pack: false,
         shuffle: false,
+        validation: None,
         pad: false,
         label_field: None,
         end_mark: None,
