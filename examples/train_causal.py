@@ -14,7 +14,7 @@ a model that does not shift by itself, take `logits[:, :-1]` and `labels[:, 1:]`
 
     input_ids           a b c x y      two examples, "a b c" and "x y"
     input_segment_ids   1 1 1 2 2
-    input_positions     0 1 2 0 1
+    position_ids        0 1 2 0 1
 
               a b c x y
            a  1 . . . .     An id looks at ids before it and at itself, as ever, but only at those of its own example: the mask is
@@ -78,9 +78,9 @@ def padded(rows, name, fill):
 def batch_of(rows, pad):
     """What the model takes, of rows of several lengths. A row that is not packed is one example."""
     if "input_segment_ids" not in rows[0]:
-        rows = [dict(row, input_positions=list(range(len(row["labels"])))) for row in rows]
+        rows = [dict(row, position_ids=list(range(len(row["labels"])))) for row in rows]
         rows = [dict(row, input_segment_ids=row.get("attention_mask", [1] * len(row["labels"]))) for row in rows]
-    segments, positions = padded(rows, "input_segment_ids", 0), padded(rows, "input_positions", 0)
+    segments, positions = padded(rows, "input_segment_ids", 0), padded(rows, "position_ids", 0)
     return {
         "input_ids": padded(rows, "input_ids", pad),
         "labels": padded(rows, "labels", IGNORED).masked_fill(positions == 0, IGNORED),
@@ -110,7 +110,7 @@ def main():
         sys.exit("the rows are of the encoder-decoder layout: train_t5.py reads them")
     # Any id may pad: nothing looks at it, and it has no label.
     pad = spec["vocabulary"]["pad"] if spec["vocabulary"]["pad"] is not None else spec["vocabulary"]["eos"]
-    wanted = ("input_ids", "labels", "attention_mask", "input_segment_ids", "input_positions")
+    wanted = ("input_ids", "labels", "attention_mask", "input_segment_ids", "position_ids")
     rows = rows.select_columns([name for name in wanted if name in rows.column_names])
     know_nothing = training.know_nothing(rows, spec["vocabulary"]["size"])
 

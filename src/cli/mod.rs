@@ -1,5 +1,6 @@
 //! The command line. There are only structs here: their comments are the help text.
 
+pub(crate) mod card;
 pub(crate) mod inspect;
 pub mod masking;
 pub(crate) mod recipes;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Args, CommandFactory as _, Parser, Subcommand};
 
+use crate::cli::card::{CARD, CardArgs};
 use crate::cli::inspect::InspectArgs;
 use crate::cli::masking::{LimitArgs, MaskingArgs};
 use crate::cli::recipes::RecipesArgs;
@@ -286,6 +288,9 @@ pub struct RunArgs {
     /// allows at least 10.
     #[arg(long, value_name = "N|SHARE%", default_value = "0.1%", help_heading = "Running")]
     pub max_rejects: MaxRejects,
+    /// What the data set card says.
+    #[command(flatten)]
+    pub(crate) card: CardArgs,
     /// Do not show progress.
     #[arg(long, short, help_heading = "Running")]
     pub(crate) quiet: bool,
@@ -293,6 +298,7 @@ pub struct RunArgs {
 
 /// `ul2-prep plan`.
 #[derive(Debug, Args)]
+#[command(mut_args(|arg| if arg.get_help_heading() == Some(CARD) { arg.requires("write") } else { arg }))]
 pub struct PlanArgs {
     /// What is read and how it is masked.
     #[command(flatten)]
@@ -306,6 +312,9 @@ pub struct PlanArgs {
     /// Write the plan there, for `run --plan` on many machines.
     #[arg(long, requires = "out", conflicts_with = "tokenizer_path", help_heading = "Many machines")]
     pub(crate) write: bool,
+    /// What the data set card says.
+    #[command(flatten)]
+    pub(crate) card: CardArgs,
     /// Plan for sources that the data set does not have yet, as `run --extend` does.
     #[arg(long, requires = "out", help_heading = "Running")]
     pub(crate) extend: bool,
@@ -334,6 +343,9 @@ pub struct FinalizeArgs {
     /// The tokenizer that it is made with [default: at the path the plan recorded, else bytes].
     #[arg(long, value_name = "FILE|bytes")]
     pub(crate) tokenizer: Option<String>,
+    /// What the data set card says.
+    #[command(flatten)]
+    pub(crate) card: CardArgs,
 }
 
 /// `ul2-prep verify`.
@@ -521,6 +533,7 @@ mod tests {
             "columns" => "input_ids".to_owned(),
             "split" => "1MiB".to_owned(),
             "validation" => "1%".to_owned(),
+            "language" => "en".to_owned(),
             _ => "64".to_owned(),
         })
     }

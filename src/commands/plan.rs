@@ -60,7 +60,7 @@ pub(crate) fn execute_plan(args: &PlanArgs) -> Result<()> {
     report::data(&text)?;
     if let Some(out) = args.out.as_ref().filter(|_| args.write) {
         let tokenizer = masking.tokenizer.as_deref().unwrap_or(BYTES);
-        let units = stored_plan::write(settings, out, tokenizer, args.extend)?;
+        let units = stored_plan::write(settings, out, tokenizer, args.extend, &args.card.fields())?;
         return Ok(report::data(&report::units::written(&out.to_string(), units))?);
     }
     if args.no_estimate {

@@ -175,7 +175,8 @@ pub(crate) fn execute_reproduce(args: &ReproduceArgs) -> Result<u8, Failure> {
     let data_set = settings::data_set::data_set(&args.out)?;
     let plans = Plans::resolve(&data_set, plan, None).map_err(RunError::from)?;
     let sources = plans.sources(sources, &data_set).map_err(RunError::from)?;
-    let job = masking.job(data_set, plans, sources, ALL_REJECTS, signals)?;
+    let mut job = masking.job(data_set, plans, sources, ALL_REJECTS, signals)?;
+    job.card = described.manifest.card.clone();
     let made = {
         let _shown = (!args.quiet).then(|| report::ProgressReport::start(job.progress.clone(), job.plan().bytes()));
         run(&job)?

@@ -22,12 +22,13 @@ pub(crate) fn execute_run(args: &RunArgs) -> Result<(), Failure> {
     let out = args.out.as_ref().context("`--out` is missing")?;
     let settings = Settings::new(&args.masking)?;
     report::before(&settings.warnings, &settings.notes);
-    if !args.extend && is_covered(&settings, out)? {
+    if !args.extend && args.card.fields().is_empty() && is_covered(&settings, out)? {
         return Ok(());
     }
     let signals = interruption().context("cannot listen for signals")?;
     let passed_over = settings.passed_over.clone();
-    let job = settings.into_job(out, args.extend, args.max_rejects, signals)?;
+    let mut job = settings.into_job(out, args.extend, args.max_rejects, signals)?;
+    job.card = args.card.fields();
     if !args.quiet {
         say_where_it_begins(&job, None)?;
     }

@@ -11,6 +11,7 @@ use crate::denoise::Spec;
 use crate::input::InputError;
 use crate::input::source::{Source, discover, named};
 use crate::output::OutputError;
+use crate::output::card_fields::CardFields;
 use crate::output::commit::{CommitRecord, check_records, is_finished};
 use crate::output::data_set::DataSet;
 use crate::output::manifest::Manifest;
@@ -34,7 +35,13 @@ use crate::tokenize::Tokenizer;
 /// # Errors
 ///
 /// If another plan is there, or the plan cannot be written.
-pub(crate) fn write(settings: Settings, out: &Location, tokenizer: &str, extend: bool) -> Result<usize> {
+pub(crate) fn write(
+    settings: Settings,
+    out: &Location,
+    tokenizer: &str,
+    extend: bool,
+    card: &CardFields,
+) -> Result<usize> {
     let data_set = settings::data_set::data_set(out)?;
     let extend = extend.then_some(Extend { cutting: settings.cutting, earlier: Earlier::Stays });
     let plans = Plans::resolve(&data_set, settings.plan, extend)?;
@@ -54,6 +61,7 @@ pub(crate) fn write(settings: Settings, out: &Location, tokenizer: &str, extend:
     if plans.replace_all() {
         inputs.write(&data_set)?;
     }
+    card.note(&data_set)?;
     Ok(plans.whole().units.len())
 }
 
@@ -107,7 +115,7 @@ pub(crate) fn job(args: &RunArgs, dir: &Location, interrupted: Arc<AtomicUsize>)
 ///
 /// If there is no plan, a unit is not done, or a named tokenizer is not the plan's.
 pub(crate) fn finalize(args: &FinalizeArgs) -> Result<Manifest> {
-    let FinalizeArgs { dir, tokenizer } = args;
+    let FinalizeArgs { dir, tokenizer, card } = args;
     let opened = PlannedDataSet::at(dir)?;
     let inputs = if tokenizer.is_some() { None } else { Inputs::read(&opened.data_set)? };
     let tokenizer_path = match inputs.as_ref().and_then(|inputs| inputs.tokenizer_path.clone()) {
@@ -116,7 +124,7 @@ pub(crate) fn finalize(args: &FinalizeArgs) -> Result<Manifest> {
     };
     let PlannedDataSet { data_set, plans, spec, .. } = &opened;
     // The units have already checked their rejects.
-    let ending = Ending { plans, data_set, spec, tokenizer_path, max_rejects: MaxRejects::ALL };
+    let ending = Ending { plans, data_set, spec, tokenizer_path, max_rejects: MaxRejects::ALL, card: card.fields() };
     Ok(finish(&ending)?)
 }
 

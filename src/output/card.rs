@@ -5,10 +5,12 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::denoise::DataSplit;
+use crate::denoise::{DataSplit, Spec};
 use crate::numbers::counted;
+use crate::output::card_fields::CardFields;
 use crate::output::counts::DenoiserCounts;
 use crate::output::data_set::{DATA, MANIFEST, REJECTS};
+use crate::output::dataset_info::dataset_info;
 use crate::output::encoding::TokenEncoding;
 use crate::output::manifest::{Manifest, SourceEntry};
 use crate::output::schema::Column;
@@ -18,8 +20,8 @@ const MOST_SOURCES: usize = 50;
 
 /// The text of the card.
 #[must_use]
-pub(crate) fn card(manifest: &Manifest) -> String {
-    let mut card = head(manifest);
+pub(crate) fn card(manifest: &Manifest, spec: &Spec) -> String {
+    let mut card = head(manifest, spec);
     card += &about(manifest);
     card += &denoisers(manifest);
     card += &columns(manifest);
@@ -40,7 +42,7 @@ pub(super) fn rows_digest(card: &[u8]) -> Option<&str> {
 }
 
 /// The metadata that loaders read.
-fn head(manifest: &Manifest) -> String {
+fn head(manifest: &Manifest, spec: &Spec) -> String {
     let rows = manifest.totals.sources.rows;
     // The Hub's own names of sizes.
     let size = match rows {
@@ -53,6 +55,8 @@ fn head(manifest: &Manifest) -> String {
         100_000_000..1_000_000_000 => "100M<n<1B",
         _ => "1B<n<10B",
     };
+    // A title of the command line is one line; a manifest from elsewhere may hold anything.
+    let title = manifest.card.title.as_ref().map(|title| title.replace(char::is_control, " "));
     let mut data_files = String::new();
     for split in splits(manifest) {
         let _ = write!(data_files, "  - split: {split}\n    path: {}\n", paths(split));
@@ -61,6 +65,8 @@ fn head(manifest: &Manifest) -> String {
         "{BEGIN}{digest}\n\
          \x20 data_files:\n\
          {data_files}\
+         {info}\
+         {fields}\
          tags:\n\
          - ul2-prep\n\
          - denoising\n\
@@ -68,10 +74,31 @@ fn head(manifest: &Manifest) -> String {
          - {size}\n\
          ---\n\
          \n\
-         # Pre-masked training data\n",
+         # {title}\n",
+        info = dataset_info(manifest, spec, splits(manifest)),
+        fields = fields(&manifest.card),
+        title = title.as_deref().unwrap_or("Pre-masked training data"),
         // `datasets` caches by the folder's name and this head, so different rows need a different head.
         digest = manifest.totals.rows_digest
     )
+}
+
+/// What a person said, as YAML. JSON's quotes are YAML's: without them the language `no` would be a boolean.
+fn fields(card: &CardFields) -> String {
+    let CardFields { title, license, languages } = card;
+    let mut text = String::new();
+    for (key, value) in [("pretty_name", title), ("license", license)] {
+        if let Some(value) = value {
+            let _ = writeln!(text, "{key}: {}", Value::from(value.as_str()));
+        }
+    }
+    if !languages.is_empty() {
+        text += "language:\n";
+        for language in languages {
+            let _ = writeln!(text, "- {}", Value::from(language.as_str()));
+        }
+    }
+    text
 }
 
 /// The splits that have shards, which loaders ask for; a data set without rows has a train split.
@@ -222,6 +249,9 @@ fn loading(manifest: &Manifest) -> String {
          {validation}\
          ```\n\
          \n\
+         `rows.select_columns([\"input_ids\", \"labels\"])` gives a plain loop what it trains on: PyTorch's own collation fails on \
+         texts. Other readers read `{DATA}/`, not the folder itself, which has JSON files too.\n\
+         \n\
          ```python\n\
          {pandas}\
          ```\n\
@@ -263,7 +293,9 @@ fn training(manifest: &Manifest) -> String {
     let mut needed = vec![Column::InputIds, Column::Labels];
     if is_packed {
         needed.push(Column::InputSegmentIds);
-        needed.push(if is_causal { Column::InputPositions } else { Column::LabelSegmentIds });
+        // `--columns` may give the positions of causal rows their other name.
+        let positions = if has(Column::InputPositions) { Column::InputPositions } else { Column::PositionIds };
+        needed.push(if is_causal { positions } else { Column::LabelSegmentIds });
     } else if is_padded {
         needed.push(Column::AttentionMask);
     }
@@ -297,7 +329,8 @@ fn training(manifest: &Manifest) -> String {
          rows = load_dataset(\"{FOLDER}\", split=\"train\").select_columns([{columns}])\n\
          batches = torch.utils.data.DataLoader(rows, batch_size=8, shuffle=True, collate_fn=batch)\n\
          ```\n",
-        batch = batch.replace("PAD", &pad.to_string()),
+        batch =
+            batch.replace("PAD", &pad.to_string()).replace("POSITIONS", needed.last().map_or("", |last| last.name())),
         columns = columns.join(", "),
     )
 }
@@ -340,7 +373,7 @@ const PACKED_CAUSAL_ABOUT: &str = "Batches for PyTorch, for the causal models of
 
 const PACKED_CAUSAL: &str = "\
 def batch(rows):
-    segments, positions = padded(rows, \"input_segment_ids\", 0), padded(rows, \"input_positions\", 0)
+    segments, positions = padded(rows, \"input_segment_ids\", 0), padded(rows, \"POSITIONS\", 0)
     seen = torch.tril(segments[:, :, None] == segments[:, None, :])
     return {
         \"input_ids\": padded(rows, \"input_ids\", PAD),

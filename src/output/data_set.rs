@@ -24,6 +24,8 @@ use crate::system::{self, mark_in_use, remove_unless_in_use};
 pub(crate) const PLAN: &str = ".ul2-prep/plan.json";
 /// Where the sources and the tokenizer were when the plan was written: it affects no row and no digest.
 pub(crate) const INPUTS: &str = ".ul2-prep/inputs.json";
+/// Title, license and languages, for the card.
+pub(crate) const CARD_FIELDS: &str = ".ul2-prep/card.json";
 /// Describes what was made.
 pub(crate) const MANIFEST: &str = "manifest.json";
 /// The digests of all files.

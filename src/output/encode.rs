@@ -268,7 +268,7 @@ impl RowGroupBuilder<'_> {
                 Column::PrefixLength => buffer.extend([prefix_length.cast_signed()].into_iter()),
                 Column::InputSegmentIds => buffer.extend(std::iter::repeat_n(number, inputs.len())),
                 Column::LabelSegmentIds => buffer.extend(std::iter::repeat_n(number, targets.len())),
-                Column::InputPositions => buffer.extend((0..).take(inputs.len())),
+                Column::InputPositions | Column::PositionIds => buffer.extend((0..).take(inputs.len())),
                 Column::LabelPositions => buffer.extend((0..).take(targets.len())),
                 Column::Denoiser => buffer.push_text(from.denoiser),
                 Column::Line => buffer.push_int64(from.address.line.cast_signed()),
@@ -304,7 +304,9 @@ impl RowGroupBuilder<'_> {
                 Column::AttentionMask => {
                     buffer.extend(std::iter::repeat_n(1, ids).chain(std::iter::repeat_n(0, padding)));
                 }
-                Column::InputSegmentIds | Column::InputPositions => buffer.extend(std::iter::repeat_n(0, padding)),
+                Column::InputSegmentIds | Column::InputPositions | Column::PositionIds => {
+                    buffer.extend(std::iter::repeat_n(0, padding));
+                }
                 Column::LabelSegmentIds | Column::LabelPositions => {
                     let filled = buffer.len();
                     buffer.extend(std::iter::repeat_n(0, labels_end - filled));

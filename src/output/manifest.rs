@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::denoise::{DataSplit, MASKING_VERSION, Shortening, Spec};
 use crate::json::to_json;
+use crate::output::card_fields::CardFields;
 use crate::output::commit::{CommitRecord, FinishedFile, ReaderPosition, RejectFiles, ShardFile, is_finished};
 use crate::output::counts::{DenoiserCounts, DocumentCounts, SourceCounts, ValidationCounts};
 use crate::output::digest::RowsDigest;
@@ -48,6 +49,9 @@ pub struct Manifest {
     pub(crate) denoisers: BTreeMap<String, DenoiserCounts>,
     /// Sums.
     pub totals: Totals,
+    /// What only a person knows of it.
+    #[serde(default, skip_serializing_if = "CardFields::is_empty")]
+    pub(crate) card: CardFields,
     /// The part of the counts that is for validation, if the spec has such documents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) validation: Option<ValidationEntry>,
@@ -184,6 +188,7 @@ impl Manifest {
             spec_fingerprint: crate::digest::fingerprint(&spec.to_json()),
             shortened: spec.shortenings().cloned().collect(),
             plan,
+            card: CardFields::default(),
             sources,
             shards,
             rejects,

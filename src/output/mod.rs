@@ -9,9 +9,11 @@
 //! (`docs/reference/format.md`).
 
 pub(crate) mod card;
+pub(crate) mod card_fields;
 pub mod commit;
 pub(crate) mod counts;
 pub mod data_set;
+mod dataset_info;
 pub mod digest;
 pub(crate) mod encode;
 pub mod encoding;

@@ -27,6 +27,8 @@ pub enum Column {
     InputSegmentIds,
     /// Position of an id of `input_ids` in its example, from 0.
     InputPositions,
+    /// [`Column::InputPositions`] of a causal row, by the name that models take it by.
+    PositionIds,
     /// [`Column::InputSegmentIds`] of `labels`.
     LabelSegmentIds,
     /// [`Column::InputPositions`] of `labels`.
@@ -56,13 +58,14 @@ enum Per {
 
 impl Column {
     /// All columns, in their default order.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::InputIds,
         Self::Labels,
         Self::AttentionMask,
         Self::PrefixLength,
         Self::InputSegmentIds,
         Self::InputPositions,
+        Self::PositionIds,
         Self::LabelSegmentIds,
         Self::LabelPositions,
         Self::Denoiser,
@@ -82,6 +85,7 @@ impl Column {
             Self::PrefixLength => "prefix_length",
             Self::InputSegmentIds => "input_segment_ids",
             Self::InputPositions => "input_positions",
+            Self::PositionIds => "position_ids",
             Self::LabelSegmentIds => "label_segment_ids",
             Self::LabelPositions => "label_positions",
             Self::Denoiser => "denoiser",
@@ -101,7 +105,7 @@ impl Column {
             Self::AttentionMask => "1 for an id, 0 for padding",
             Self::PrefixLength => "ids that are given",
             Self::InputSegmentIds => "which example of the row an id of `input_ids` belongs to, from 1; 0 for padding",
-            Self::InputPositions => "the place of an id of `input_ids` in its example, from 0",
+            Self::InputPositions | Self::PositionIds => "the place of an id of `input_ids` in its example, from 0",
             Self::LabelSegmentIds => "which example of the row an id of `labels` belongs to, from 1; 0 for padding",
             Self::LabelPositions => "the place of an id of `labels` in its example, from 0",
             Self::Denoiser => "name of the denoiser",
@@ -134,6 +138,7 @@ impl Column {
             | Self::AttentionMask
             | Self::InputSegmentIds
             | Self::InputPositions
+            | Self::PositionIds
             | Self::LabelSegmentIds
             | Self::LabelPositions => Per::Id,
             Self::PrefixLength | Self::Denoiser | Self::Line | Self::Segment => Per::Example,
@@ -144,6 +149,15 @@ impl Column {
     /// Whether it holds texts.
     pub(super) fn is_text(self) -> bool {
         self.item() == DataType::Utf8
+    }
+
+    /// The type of its items, as Hugging Face `datasets` names it.
+    pub(super) fn type_name(self) -> &'static str {
+        match self.item() {
+            DataType::Utf8 => "string",
+            DataType::Int64 => "int64",
+            _ => "int32",
+        }
     }
 
     fn item(self) -> DataType {
@@ -199,6 +213,12 @@ pub enum ColumnError {
     /// A column of label positions: in causal rows these are the positions of the ids.
     #[error("rows of the causal layout have no column `{0}`: labels stand at the places of their ids")]
     Causal(Column),
+    /// A mask of ones that lets examples of a packed causal row see those before them.
+    #[error("packed rows of the causal layout have no column `{0}`: its ones would let an example see those before it")]
+    Crossing(Column),
+    /// Two names of one column.
+    #[error("`{0}` and `{1}` are the same column")]
+    Same(Column, Column),
     /// A column that is named twice.
     #[error("the column `{0}` is asked for twice")]
     Twice(Column),
@@ -209,7 +229,11 @@ impl Guidance for ColumnError {
         match self {
             Self::NotPacked(_) => Some("`--pack` puts several examples into a row".into()),
             Self::NotCausal(_) => Some("`--layout causal` makes rows for decoder-only models".into()),
-            Self::Causal(_) => Some("use `input_segment_ids` and `input_positions` for the labels as well".into()),
+            Self::Causal(_) => Some("use `input_segment_ids` and `position_ids` for the labels as well".into()),
+            Self::Crossing(_) => {
+                Some("a mask follows from `position_ids`, which begin anew with each example: the data set card has the code".into())
+            }
+            Self::Same(..) => Some("leave one of them out".into()),
             Self::Twice(_) => None,
         }
     }
@@ -229,12 +253,22 @@ impl RowFormat {
         let padding =
             pad.map(|pad| Padding { pad: pad.cast_signed(), input_ids: input_ids as usize, labels: labels as usize });
         let format = Self { columns: Vec::new(), packed, causal, padding, longest: (input_ids, labels) };
-        let says_something =
-            |column: &Column| format.check(*column).is_ok() && (fields.pad || *column != Column::AttentionMask);
+        let says_something = |column: &Column| {
+            let is_usual = match column {
+                Column::AttentionMask => fields.pad && !(packed && causal),
+                Column::InputPositions => !causal,
+                _ => true,
+            };
+            is_usual && format.check(*column).is_ok()
+        };
         let columns = match columns {
             None => Column::ALL.into_iter().filter(says_something).collect(),
             Some(columns) => columns.to_vec(),
         };
+        let both = [Column::InputPositions, Column::PositionIds];
+        if both.iter().all(|column| columns.contains(column)) {
+            return Err(ColumnError::Same(both[0], both[1]));
+        }
         for (place, column) in columns.iter().enumerate() {
             format.check(*column)?;
             if columns[..place].contains(column) {
@@ -244,11 +278,34 @@ impl RowFormat {
         Ok(Self { columns, ..format })
     }
 
+    /// The format of rows that are to be made. Rows that an earlier version made may have more columns.
+    ///
+    /// # Errors
+    ///
+    /// [`ColumnError`] for a column that the rows cannot have, or that misleads trainers.
+    pub(crate) fn asked(spec: &Spec, columns: Option<&[Column]>) -> Result<Self, ColumnError> {
+        let format = Self::new(spec, columns)?;
+        if format.packed && format.causal && format.columns.contains(&Column::AttentionMask) {
+            return Err(ColumnError::Crossing(Column::AttentionMask));
+        }
+        Ok(format)
+    }
+
+    /// The column with the positions of `input_ids`: causal rows may have either name.
+    #[must_use]
+    pub(crate) fn positions(&self) -> Column {
+        if self.columns.contains(&Column::PositionIds) { Column::PositionIds } else { Column::InputPositions }
+    }
+
     fn check(&self, column: Column) -> Result<(), ColumnError> {
         match column {
-            Column::PrefixLength if !self.causal => Err(ColumnError::NotCausal(column)),
+            Column::PrefixLength | Column::PositionIds if !self.causal => Err(ColumnError::NotCausal(column)),
             Column::LabelSegmentIds | Column::LabelPositions if self.causal => Err(ColumnError::Causal(column)),
-            Column::InputSegmentIds | Column::InputPositions | Column::LabelSegmentIds | Column::LabelPositions
+            Column::InputSegmentIds
+            | Column::InputPositions
+            | Column::PositionIds
+            | Column::LabelSegmentIds
+            | Column::LabelPositions
                 if !self.packed =>
             {
                 Err(ColumnError::NotPacked(column))

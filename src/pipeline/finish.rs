@@ -2,6 +2,7 @@
 
 use crate::denoise::Spec;
 use crate::output::card::card;
+use crate::output::card_fields::CardFields;
 use crate::output::commit::{CommitRecord, check_records, is_finished};
 use crate::output::data_set::{CARD, DATA, DataSet, MANIFEST, REJECTS, SUCCESS, SUMS};
 use crate::output::manifest::Manifest;
@@ -27,6 +28,8 @@ pub(crate) struct Ending<'a> {
     pub(crate) tokenizer_path: String,
     /// How many lines of a source may be rejected.
     pub(crate) max_rejects: MaxRejects,
+    /// What the command says for the card.
+    pub(crate) card: CardFields,
 }
 
 /// Writes the card, the digests, the manifest and the mark of success, in this order, from the commit records of all
@@ -129,14 +132,16 @@ fn write_manifest(ending: &Ending<'_>, plans: &Plans) -> Result<Manifest, RunErr
     if !missing.is_empty() {
         return Err(RunError::Missing { units: plan.units.len(), missing });
     }
+    ending.card.note(ending.data_set)?;
     let names: Vec<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();
     let manifest = Manifest::new(ending.spec, ending.tokenizer_path.clone(), plan.parts(), &names, &records)?;
+    let manifest = Manifest { card: CardFields::read(ending.data_set)?, ..manifest };
     check_parts(ending.max_rejects, &manifest)?;
     check_files(ending.data_set, &records)?;
     remove_leftovers(ending.data_set, plan.units.len(), &manifest)?;
     // The records may have been found rather than written by this run.
     ending.data_set.settle().map_err(OutputError::from)?;
-    let card = card(&manifest);
+    let card = card(&manifest, ending.spec);
     let sums = Sums::new(&manifest, &card, plans.files(), records.iter().flatten());
     if is_written(ending.data_set, &manifest, &sums)? {
         return Ok(manifest);

@@ -8,6 +8,7 @@ use rayon::ThreadPool;
 use crate::input::buffers::Buffers;
 use crate::input::limits::Limits;
 use crate::input::source::Source;
+use crate::output::card_fields::CardFields;
 use crate::output::data_set::DataSet;
 use crate::output::unit_writer::ShardOptions;
 use crate::pipeline::documents::Shared;
@@ -29,6 +30,8 @@ pub struct Job {
     pub(crate) data_set: DataSet,
     /// Where the tokenizer is, to be recorded in the data set.
     pub(crate) inputs: Option<Inputs>,
+    /// What the command says for the card.
+    pub(crate) card: CardFields,
     /// Options of all shards.
     pub(crate) shard_options: ShardOptions,
     /// The state that workers share.
@@ -57,13 +60,14 @@ impl Job {
     /// The inputs of the end of the run, once its units are done.
     #[must_use]
     pub(crate) fn ending(&self) -> Ending<'_> {
-        let Self { plans, data_set, shared, max_rejects, .. } = self;
+        let Self { plans, data_set, shared, max_rejects, card, .. } = self;
         Ending {
             plans,
             data_set,
             spec: &shared.spec,
             tokenizer_path: shared.tokenizer.path(),
             max_rejects: *max_rejects,
+            card: card.clone(),
         }
     }
 

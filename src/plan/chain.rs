@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::input::source::Source;
 use crate::output::OutputError;
 use crate::output::commit::CommitRecord;
-use crate::output::data_set::{COMMITS, Created, DataSet, INPUTS, MANIFEST, PLAN, PRIVATE};
+use crate::output::data_set::{CARD_FIELDS, COMMITS, Created, DataSet, INPUTS, MANIFEST, PLAN, PRIVATE};
 use crate::output::names::{self, extension};
 use crate::plan::error::PlanError;
 use crate::plan::state::{UnitState, states};
@@ -219,8 +219,9 @@ impl Plans {
             }
         }
         if self.replace_all() {
-            // The inputs belonged to the replaced sources.
+            // The inputs belonged to the replaced sources, and so did what a person said of them.
             data_set.remove(INPUTS).map_err(OutputError::from)?;
+            data_set.remove(CARD_FIELDS).map_err(OutputError::from)?;
         }
         Ok(data_set.sync_folder(PRIVATE).map_err(OutputError::from)?)
     }

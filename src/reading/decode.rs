@@ -160,7 +160,7 @@ impl ExampleRuns {
         (input_ids, labels): (Option<&[i32]>, Option<&[i32]>),
     ) -> Result<Self, String> {
         if format.packed {
-            let inputs = runs(rows, row, Column::InputSegmentIds, Column::InputPositions, format)?;
+            let inputs = runs(rows, row, Column::InputSegmentIds, format.positions(), format)?;
             let labels = if format.causal {
                 inputs.clone()
             } else {
@@ -249,7 +249,7 @@ fn check_widths(
     labels: Option<&[i32]>,
     format: &RowFormat,
 ) -> Result<(usize, usize), String> {
-    let of_inputs = [Column::InputIds, Column::AttentionMask, Column::InputSegmentIds, Column::InputPositions];
+    let of_inputs = [Column::InputIds, Column::AttentionMask, Column::InputSegmentIds, format.positions()];
     let of_labels = [Column::Labels, Column::LabelSegmentIds, Column::LabelPositions];
     let width = |ids: Option<&[i32]>, others: &[Column], padded: Option<usize>| {
         let some = padded.or(ids.map(<[i32]>::len));

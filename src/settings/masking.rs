@@ -8,6 +8,7 @@ use anyhow::Result;
 use crate::denoise::Spec;
 use crate::input::limits::Limits;
 use crate::input::source::Source;
+use crate::output::card_fields::CardFields;
 use crate::output::data_set::DataSet;
 use crate::output::encode::RowGroupEncoder;
 use crate::output::encoding::PageFormat;
@@ -64,6 +65,7 @@ impl Masking {
             sources,
             data_set,
             inputs: tokenizer_place.map(|tokenizer| Inputs { tokenizer, ..Inputs::default() }),
+            card: CardFields::default(),
             shared,
             limits,
             max_rejects,

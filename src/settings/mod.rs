@@ -110,7 +110,7 @@ impl Settings {
         }
         let tokenizer_place = tokenizer.as_deref().map(noted_place).transpose()?.flatten();
         let tokenizer = file.tokenizer(spec.vocabulary().clone(), *tokenizer_path);
-        let format = RowFormat::new(&spec, columns.as_deref())?;
+        let format = RowFormat::asked(&spec, columns.as_deref())?;
         warnings.extend(missing_columns(&format));
         let Discovered { sources, passed_over } = discover(sources)?;
         let cutting = cutting(split.unwrap_or(SourceSplit::None))?;

@@ -107,7 +107,8 @@ fn rebuilt(data_set: &DataSet, described: &Described) -> Result<Vec<String>, Str
     }
     let rebuilt = Manifest::new(spec, manifest.tokenizer_path.clone(), plan.parts(), &names, &records)
         .map_err(|error| with_causes(&error))?;
-    let rebuilt = Manifest { tool_version: plan.tool_version.clone(), ..rebuilt };
+    // Neither plan nor records have what only a person knows.
+    let rebuilt = Manifest { tool_version: plan.tool_version.clone(), card: manifest.card.clone(), ..rebuilt };
     let json = |manifest: &Manifest| serde_json::to_value(manifest).unwrap_or_default();
     let differ = differences(&json(manifest), &json(&rebuilt));
     lines.extend(differ.iter().map(|one| one.shown("in the manifest", "by plan and commit records")));

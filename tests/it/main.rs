@@ -11,6 +11,7 @@ mod support;
 mod architecture;
 mod bad_input;
 #[cfg(unix)]
+mod card;
 mod cli;
 mod command_line;
 mod core;

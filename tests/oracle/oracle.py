@@ -1071,7 +1071,7 @@ def packed_row(spec, examples):
     if spec.get("causal") is not None:
         row["prefix_length"] = [example["prefix_length"] for example in examples]
     row["input_segment_ids"] = segment_ids(examples, "input_ids")
-    row["input_positions"] = positions(examples, "input_ids")
+    row["position_ids" if spec.get("causal") is not None else "input_positions"] = positions(examples, "input_ids")
     if spec.get("causal") is None:
         row["label_segment_ids"] = segment_ids(examples, "labels")
         row["label_positions"] = positions(examples, "labels")
@@ -1124,7 +1124,7 @@ def shuffled(spec, rows):
 def padded(spec, row):
     inputs_length, labels_length = row_limits(spec)
     row = row | {"attention_mask": [1] * len(row["input_ids"])}
-    for columns, length in ((("input_ids", "attention_mask", "input_segment_ids", "input_positions"), inputs_length),
+    for columns, length in ((("input_ids", "attention_mask", "input_segment_ids", "input_positions", "position_ids"), inputs_length),
                             (("labels", "label_segment_ids", "label_positions"), labels_length)):
         for column in columns:
             if column in row:
@@ -1136,8 +1136,8 @@ def padded(spec, row):
 def columns_of(spec):
     """The columns of a data set, in order."""
     causal, pack = spec.get("causal") is not None, spec.get("pack", False)
-    return (["input_ids", "labels"] + ["attention_mask"] * spec.get("pad", False) + ["prefix_length"] * causal
-            + ["input_segment_ids", "input_positions"] * pack
+    return (["input_ids", "labels"] + ["attention_mask"] * (spec.get("pad", False) and not (pack and causal)) + ["prefix_length"] * causal
+            + ["input_segment_ids", "position_ids" if causal else "input_positions"] * pack
             + ["label_segment_ids", "label_positions"] * (pack and not causal)
             + ["denoiser", "source", "line", "segment", "epoch"])
 

@@ -1623,7 +1623,7 @@ class Packing(unittest.TestCase):
                     if f"{prefix}_segment_ids" not in row:
                         self.assertTrue(causal and prefix == "label")
                         continue
-                    segments, positions = row[f"{prefix}_segment_ids"], row[f"{prefix}_positions"]
+                    segments, positions = row[f"{prefix}_segment_ids"], row["position_ids" if causal else f"{prefix}_positions"]
                     self.assertEqual(len(segments), len(row[ids]))
                     runs = [(k, len(list(run))) for k, run in itertools.groupby(segments)]
                     padding = runs.pop()[1] if runs[-1][0] == 0 else 0

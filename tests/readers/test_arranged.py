@@ -34,6 +34,7 @@ ITEMS = {
     "prefix_length": "int32",
     "input_segment_ids": "int32",
     "input_positions": "int32",
+    "position_ids": "int32",
     "label_segment_ids": "int32",
     "label_positions": "int32",
     "denoiser": "string",
@@ -66,11 +67,13 @@ class Format(NamedTuple):
 
     @property
     def columns(self):
-        absent = set() if self.pad else {"attention_mask"}
+        absent = set() if self.pad and not (self.pack and self.causal) else {"attention_mask"}
         if not self.causal:
             absent |= {"prefix_length"}
         if not self.pack:
-            absent |= {"input_segment_ids", "input_positions"}
+            absent |= {"input_segment_ids", "input_positions", "position_ids"}
+        # What causal models call the positions.
+        absent.add("input_positions" if self.causal else "position_ids")
         if not self.pack or self.causal:
             absent |= {"label_segment_ids", "label_positions"}
         return [name for name in ITEMS if name not in absent]
@@ -81,10 +84,11 @@ class Format(NamedTuple):
     @property
     def sequences(self):
         """(ids, segment ids, positions, most ids) of a packed row; causal labels stand at the places of their ids."""
-        of = "input" if self.causal else "label"
+        if self.causal:
+            return [(name, "input_segment_ids", "position_ids", self.inputs) for name in ("input_ids", "labels")]
         return [
             ("input_ids", "input_segment_ids", "input_positions", self.inputs),
-            ("labels", f"{of}_segment_ids", f"{of}_positions", self.labels),
+            ("labels", "label_segment_ids", "label_positions", self.labels),
         ]
 
 
@@ -324,9 +328,9 @@ def test_padded_rows_have_exactly_their_lengths(rows, form, padded):
 def test_padding_is_at_the_end(rows, form, spec, padded):
     pad = spec["vocabulary"]["pad"]
     for number, row in enumerate(rows):
-        mask = row["attention_mask"]
+        mask = row["attention_mask"] if "attention_mask" in row else [int(segment > 0) for segment in row["input_segment_ids"]]
         given = sum(mask)
-        assert mask == [1] * given + [0] * (len(mask) - given), f"row {number}: attention_mask is not ones, then zeros"
+        assert mask == [1] * given + [0] * (len(mask) - given), f"row {number}: the mask is not ones, then zeros"
         assert given > 0, f"row {number}: nothing but padding"
         assert set(row["input_ids"][given:]) <= {pad}, f"row {number}: padding of input_ids is not {pad}"
         if pad != spec["vocabulary"]["eos"]:
@@ -351,7 +355,7 @@ def test_segment_ids_and_positions(rows, form, packed):
             assert found == list(range(1, len(row["line"]) + 1)), f"row {number}: runs of {segments}"
             counted = [place for _, length in runs for place in range(length)] + [0] * padding
             assert row[positions] == counted, f"row {number}: {positions} do not count from 0 in each example"
-            if ids == "input_ids" and form.pad:
+            if ids == "input_ids" and "attention_mask" in form.columns:
                 assert row["attention_mask"] == [int(segment > 0) for segment in row[segments]], f"row {number}: mask"
 
 

@@ -294,7 +294,7 @@ def test_examples_of_a_packed_row_do_not_see_each_other(made, monkeypatch):
     model = train_causal.model_of(spec, width=32, layers=2)
     assert train_causal.crossing(model, row, pad=0) < train_causal.TOLERANCE
     # The check bites: a mask that forgets the segments, and positions that do not begin anew.
-    anew = dict(row, input_positions=list(range(len(row["input_ids"]))))
+    anew = dict(row, position_ids=list(range(len(row["input_ids"]))))
     assert train_causal.crossing(model, anew, pad=0) > 10 * train_causal.TOLERANCE
     mask = train_causal.attention_mask
     monkeypatch.setattr(train_causal, "attention_mask", lambda segments: mask(torch.ones_like(segments)))
@@ -308,7 +308,7 @@ def test_no_label_is_asked_of_the_example_before():
         "input_ids": [5, 6, 7, 8, 9],
         "labels": [5, 6, 7, 8, 9],
         "input_segment_ids": [1, 1, 1, 2, 2],
-        "input_positions": [0, 1, 2, 0, 1],
+        "position_ids": [0, 1, 2, 0, 1],
     }
     shorter = {name: values[:3] for name, values in row.items()}
     batch = train_causal.batch_of([row, shorter], pad=3)

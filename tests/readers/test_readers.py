@@ -189,8 +189,9 @@ def test_two_data_sets_of_one_folder_name_are_told_apart(data_set, files, tmp_pa
         digest = re.search(r"description: rows ([0-9a-f]{64})", card).group(1)
         table = pyarrow.parquet.read_table(files[0]).slice(0, number)
         pyarrow.parquet.write_table(table, folder / "data" / "train-00000-00000.parquet")
-        # Another data set has another digest.
-        (folder / "README.md").write_text(card.replace(digest, f"{number:064x}"), encoding="utf-8")
+        # Another data set has another digest, and its own number of rows.
+        card = re.sub("num_examples: [0-9]+", f"num_examples: {number}", card.replace(digest, f"{number:064x}"))
+        (folder / "README.md").write_text(card, encoding="utf-8")
         lengths.append(len(datasets.load_dataset(str(folder), split="train")))
     assert lengths == [1, 2]
 

@@ -211,7 +211,7 @@ def test_the_check_bites(made, name, monkeypatch, tmp_path):
 @pytest.mark.parametrize(("name", "columns", "missing"), [
     ("padded", "input_ids,labels", "`attention_mask`"),
     ("packed", "input_ids,labels,label_segment_ids", "`input_segment_ids`"),
-    ("causal, packed", "input_ids,labels,input_segment_ids", "`input_positions`"),
+    ("causal, packed", "input_ids,labels,input_segment_ids", "`position_ids`"),
     ("rows", "input_ids,source", "`labels`"),
 ])
 def test_a_card_has_no_batches_of_rows_that_lack_what_they_need(made, name, columns, missing):

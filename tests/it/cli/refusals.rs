@@ -100,7 +100,22 @@ fn columns_are_chosen_by_name_and_refused_where_rows_have_none() {
     assert_snapshot!(refused("--layout causal --pack --columns label_positions"), @"
     error: rows of the causal layout have no column `label_positions`: labels stand at the places of their ids
 
-    hint: use `input_segment_ids` and `input_positions` for the labels as well
+    hint: use `input_segment_ids` and `position_ids` for the labels as well
+    ");
+    assert_snapshot!(refused("--layout causal --pack --pad --columns input_ids,labels,attention_mask"), @"
+    error: packed rows of the causal layout have no column `attention_mask`: its ones would let an example see those before it
+
+    hint: a mask follows from `position_ids`, which begin anew with each example: the data set card has the code
+    ");
+    assert_snapshot!(refused("--layout causal --pack --columns input_positions,position_ids"), @"
+    error: `input_positions` and `position_ids` are the same column
+
+    hint: leave one of them out
+    ");
+    assert_snapshot!(refused("--pack --columns position_ids"), @"
+    error: only rows of the causal layout have a column `position_ids`
+
+    hint: `--layout causal` makes rows for decoder-only models
     ");
     assert_snapshot!(refused("--columns labels,labels"), @"error: the column `labels` is asked for twice");
     let chosen = fixture.run("chosen", "a.jsonl --columns attention_mask,labels,input_ids");
@@ -108,6 +123,24 @@ fn columns_are_chosen_by_name_and_refused_where_rows_have_none() {
     let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(shard).unwrap();
     let names: Vec<&str> = reader.schema().fields().iter().map(|field| field.name().as_str()).collect();
     assert_eq!(names, ["attention_mask", "labels", "input_ids"]);
+    // Packed causal rows begin their positions anew, by the name that models take or by that of other packed rows.
+    for (out, asked, name) in [
+        ("usual", "", "position_ids"),
+        (
+            "other",
+            "--columns input_ids,labels,input_segment_ids,input_positions,denoiser,source,line,segment,epoch",
+            "input_positions",
+        ),
+    ] {
+        let packed = fixture.run(out, &format!("a.jsonl --layout causal --pack --pad {asked}"));
+        let shard = fs::File::open(&packed.shards()[0]).unwrap().into_file();
+        let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(shard).unwrap();
+        let names: Vec<&str> = reader.schema().fields().iter().map(|field| field.name().as_str()).collect();
+        assert!(names.contains(&name) && !names.contains(&"attention_mask"), "{names:?}");
+        let card = fs::read_to_string(packed.path("README.md")).unwrap();
+        assert!(card.contains(&format!("padded(rows, \"{name}\", 0)")), "{card}");
+        fixture.ran(&format!("verify {out} --sources a.jsonl --reproduce")).succeeded();
+    }
     // Columns are of the plan: the same command goes on, one with other columns does not.
     let other = fixture.ran("run a.jsonl --out chosen").failed(2);
     assert!(other.contains("`columns`"), "{other}");

@@ -331,7 +331,8 @@ pub(crate) fn read_examples(path: &Path, spec: &Spec) -> Vec<Example> {
             let (inputs, targets) = if packed {
                 let inputs = runs(&ids("input_segment_ids", row));
                 let positions: Vec<i32> = inputs.iter().flat_map(|run| (0..).take(run.len())).collect();
-                assert_eq!(ids("input_positions", row)[..positions.len()], positions);
+                let name = if causal { "position_ids" } else { "input_positions" };
+                assert_eq!(ids(name, row)[..positions.len()], positions);
                 let targets = if causal { inputs.clone() } else { runs(&ids("label_segment_ids", row)) };
                 (inputs, targets)
             } else {
