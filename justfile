@@ -114,7 +114,7 @@ shares shards tokenizer:
     perf record --freq 999 --call-graph dwarf,12000 --output target/profile/perf.data -- {{tool}} run {{shards}} --tokenizer {{tokenizer}} --workers 1 --out target/profile/out --quiet
     perf script --input target/profile/perf.data --fields comm,ip,sym --no-inline | python3 benches/stacks.py
 
-# The tool on other machines, in an emulator: an aarch64 build's files against this one's, and the core on a big-endian machine (half an hour of builds).
+# The tool on other machines, in emulators and Wine: files of aarch64 Linux and Windows against this one's, wheels, the core on a big-endian machine.
 machines *targets:
     cargo build --profile ci --locked
     tests/machines/run target/ci/ul2-prep {{targets}}

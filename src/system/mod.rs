@@ -1,6 +1,6 @@
-//! What one system does otherwise than another: signals, private files, marks of files in use, syncs and names.
+//! What systems do differently: signals, private files, marks of files in use, syncs and names.
 //!
-//! `unix` and `windows` have the same functions, and no other module asks which system it runs on
+//! `unix` and `windows` have the same functions. No other module asks which system it runs on
 //! (`tests/it/architecture.rs`).
 
 #[cfg(unix)]

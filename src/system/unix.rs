@@ -1,4 +1,4 @@
-//! Linux, macOS and their kin.
+//! Linux, macOS and other kinds of Unix.
 
 use std::fs::{DirBuilder, TryLockError};
 use std::io::{self, ErrorKind};

@@ -23,8 +23,8 @@ const REMOVE_ON_CLOSE: u32 = 0x0400_0000;
 /// Another process has the file open: `ERROR_SHARING_VIOLATION`.
 const IN_USE: i32 = 32;
 
-/// Calls `asked` with the number of SIGINT for each Ctrl-C, in a thread. Windows has no other signal that asks: who
-/// closes the console, or ends the task, kills the process.
+/// Calls `asked` with the number of SIGINT for each Ctrl-C, in a thread. Windows has no other signal that asks: closing
+/// the console or ending the task kills the process.
 ///
 /// # Errors
 ///
@@ -37,7 +37,7 @@ pub(crate) fn listen(
     ctrlc::set_handler(move || asked(CTRL_C)).map_err(io::Error::other)
 }
 
-/// Makes the console obey escapes, as all but old ones can.
+/// Makes the console obey escapes; old ones cannot.
 pub(crate) fn enable_escapes() {
     let _ = anstyle_query::windows::enable_ansi_colors(); // an old console shows them
 }
@@ -49,13 +49,13 @@ pub(crate) fn path_of_url(rest: &str) -> PathBuf {
     PathBuf::from(if has_drive { &rest[1..] } else { rest })
 }
 
-/// Creates folders. Who may look into one, its parent says: a user's folder for temporary files is the user's alone.
+/// Creates folders. The parent folder decides who may look into one: a user's folder for temporary files is private.
 #[must_use]
 pub(crate) fn private_folder() -> DirBuilder {
     DirBuilder::new()
 }
 
-/// Leaves a new file as it is: its folder says who may read it.
+/// Leaves a new file as it is: its folder decides who may read it.
 pub(crate) fn make_private(_options: &mut fs::OpenOptions) {}
 
 /// Leaves an opening as it is: no name in a folder is that of a pipe.
@@ -131,4 +131,21 @@ pub(crate) fn rename_new(path: &Path, target: &Path) -> io::Result<()> {
 pub(crate) fn is_at(file: &fs::File, path: &Path) -> bool {
     let open = file.file().try_clone().and_then(Handle::from_file);
     matches!((open, Handle::from_path(path)), (Ok(open), Ok(named)) if open == named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_url_may_name_a_drive() {
+        assert_eq!(path_of_url("/C:/in/a.jsonl"), Path::new("C:/in/a.jsonl"));
+        assert_eq!(path_of_url("/in/a.jsonl"), Path::new("/in/a.jsonl"));
+    }
+
+    #[test]
+    fn a_file_gets_no_second_name() {
+        let error = link_new(Path::new("a"), Path::new("b")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+    }
 }
