@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use crate::cli::values::{MAX_LINE, SourceSplit, column, seed, share_of_documents, size, split, window};
-use crate::denoise::Ratio;
+use crate::cli::values::{MAX_LINE, SourceSplit, column, seed, share_of_documents, size, split, weight, window};
+use crate::denoise::{Ratio, Weight};
 use crate::input::limits::Limits;
 use crate::output::encoding::{Compression, TokenEncoding};
 use crate::output::schema::Column;
@@ -123,6 +123,10 @@ pub struct SpecArgs {
     /// Independent maskings of every document.
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Masking")]
     pub(crate) epochs: u32,
+    /// How many times as often as others the documents of some sources are masked, as `'wiki/**=2.5'`: 2.5 means twice, and half of them once more; 0
+    /// leaves the sources out. The first pattern that matches counts. Repeatable.
+    #[arg(long, value_name = "GLOB=N", value_parser = weight, help_heading = "Masking")]
+    pub(crate) weight: Vec<Weight>,
     /// Most ids of the inputs, EOS and sentinels included [default: the recipe's, else 512].
     #[arg(long, value_name = "N", help_heading = "Masking")]
     pub(crate) inputs_length: Option<u32>,
@@ -168,6 +172,7 @@ impl Default for SpecArgs {
             max_line: 64 << 20,
             seed: 0,
             epochs: 1,
+            weight: Vec::new(),
             inputs_length: None,
             labels_length: None,
             validation: None,

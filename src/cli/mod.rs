@@ -534,6 +534,7 @@ mod tests {
             "split" => "1MiB".to_owned(),
             "validation" => "1%".to_owned(),
             "language" => "en".to_owned(),
+            "weight" => "a=2".to_owned(),
             _ => "64".to_owned(),
         })
     }

@@ -1,6 +1,6 @@
 //! Parsers for the values of flags.
 
-use crate::denoise::{DataSplit, Ratio};
+use crate::denoise::{DataSplit, Ratio, Weight};
 use crate::input::limits::Limits;
 use crate::output::schema::Column;
 use crate::recipe::nearest;
@@ -49,6 +49,15 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
     Ok(bytes as u64)
+}
+
+/// Parses the weight of some sources: `wiki/**=2.5`.
+pub(crate) fn weight(text: &str) -> Result<Weight, String> {
+    let expected = || format!("expected a pattern and a number like `wiki/**=2.5`, found `{text}`");
+    let (sources, number) = text.rsplit_once('=').ok_or_else(expected)?;
+    let number: f64 = number.trim().parse().map_err(|_| expected())?;
+    let weight = Ratio::from_decimal(number).map_err(|error| format!("`{text}`: {error}"))?;
+    if sources.is_empty() { Err(expected()) } else { Ok(Weight { sources: sources.to_owned(), weight }) }
 }
 
 /// Parses the name of a split.

@@ -27,7 +27,7 @@ pub(crate) fn execute_plan(args: &PlanArgs) -> Result<()> {
     let extend = args.extend.then_some(Extend { cutting: settings.cutting, earlier });
     let goes_on = match &args.out {
         None => {
-            settings::check_validation(&settings.plan, &settings.masking.spec)?;
+            settings::check_patterns(&settings.plan, &settings.masking.spec, Some(&settings.left_out))?;
             false
         }
         Some(out) => {
@@ -37,7 +37,8 @@ pub(crate) fn execute_plan(args: &PlanArgs) -> Result<()> {
             }
             let is_begun = data_set.read(PLAN)?.is_some();
             let plans = Plans::resolve(&data_set, settings.plan.clone(), extend)?;
-            settings::check_validation(plans.whole(), &settings.masking.spec)?;
+            let left_out = (!args.extend).then_some(settings.left_out.as_slice());
+            settings::check_patterns(plans.whole(), &settings.masking.spec, left_out)?;
             if !args.write {
                 plans.sources(settings.sources.clone(), &data_set)?;
             }

@@ -202,7 +202,7 @@ impl PlannedDataSet {
 /// A source of the plan: the one given, or the one at its recorded location. Tags are only compared at the recorded
 /// location: a copy elsewhere has another tag.
 fn found(planned: &PlannedSource, given: Option<&[Source]>, inputs: Option<&Inputs>) -> Result<Source> {
-    let PlannedSource { name, bytes, tag } = planned;
+    let PlannedSource { name, bytes, tag, epochs: _ } = planned;
     let nowhere = || SettingsError::NotGiven { source_name: name.clone() };
     let source = match (given, inputs.and_then(|inputs| inputs.sources.get(name))) {
         (Some(given), _) => named(given, name).ok_or_else(nowhere)?.clone(),

@@ -27,6 +27,7 @@ pub(crate) mod stream;
 pub(crate) mod tokens;
 pub(crate) mod validation;
 pub(crate) mod vocabulary;
+pub(crate) mod weight;
 
 pub use crate::denoise::cut::{Cut, LineStart, Segment};
 pub use crate::denoise::denoiser::{Denoiser, Mode};
@@ -50,6 +51,8 @@ pub use crate::denoise::tokens::{TokenError, TokenSequence};
 pub use crate::denoise::validation::{DataSplit, Validation};
 pub(crate) use crate::denoise::validation::{PerSplit, SourceSplit};
 pub use crate::denoise::vocabulary::Vocabulary;
+pub(crate) use crate::denoise::weight::Maskings;
+pub use crate::denoise::weight::Weight;
 
 /// The version of `docs/reference/masking.md`. Every change that changes a row increments it.
 pub const MASKING_VERSION: u32 = 1;

@@ -12,6 +12,7 @@ use crate::denoise::spec_error::{LabelsRule, SpecError};
 use crate::denoise::stream::{Seed, Stream, StreamKey};
 use crate::denoise::validation::{DataSplit, MOST_PATTERN_BYTES, MOST_PATTERNS, SourceSplit, Validation};
 use crate::denoise::vocabulary::Vocabulary;
+use crate::denoise::weight::{Maskings, Weight};
 use crate::denoise::{MASKING_VERSION, is_default};
 
 /// Most ids of `input_ids` or `labels`: a segment then has at most 2^18 tokens, half of its stream's words.
@@ -57,6 +58,9 @@ pub struct SpecFields {
     /// The documents that are for validation; `None` if all are to train on.
     #[serde(default, skip_serializing_if = "is_default")]
     pub validation: Option<Validation>,
+    /// Sources whose documents are masked more or less often: the first one that matches counts.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub weights: Vec<Weight>,
     /// The field of a record that holds the text, with `.` between the keys of nested objects.
     pub text_field: String,
     /// The field that holds the label, in records of two fields.
@@ -127,6 +131,8 @@ pub struct SourceKeys {
     pub choose: StreamKey,
     /// The key of the stream that places windows.
     pub(crate) window: StreamKey,
+    /// How often its documents are masked.
+    pub(crate) maskings: Maskings,
     /// Where its documents belong.
     pub(crate) split: SourceSplit,
     /// The denoisers' keys, in the order of the spec.
@@ -162,6 +168,7 @@ impl Spec {
         }
         check_rows(&fields)?;
         check_validation(&fields)?;
+        check_weights(&fields)?;
         check_labels(&fields)?;
         let mut names = BTreeSet::new();
         let mut total_weight = 0u32;
@@ -267,9 +274,16 @@ impl Spec {
         SourceKeys {
             choose: seed.choose_key(source),
             window: seed.window_key(source),
+            maskings: self.maskings(source),
             split: self.source_split(source),
             denoise: self.denoisers().iter().map(|denoiser| seed.denoise_key(&denoiser.name, source)).collect(),
         }
+    }
+
+    /// How often the documents of `source` are masked.
+    #[must_use]
+    pub(crate) fn maskings(&self, source: &str) -> Maskings {
+        Maskings::of_source(&self.fields.weights, self.fields.epochs, self.fields.seed, source)
     }
 
     /// Where the documents of `source` belong.
@@ -352,6 +366,18 @@ fn check_rows(fields: &SpecFields) -> Result<(), SpecError> {
         }
         Segmenting::Document | Segmenting::Concat(_) | Segmenting::Window(_) => Ok(()),
     }
+}
+
+fn check_weights(fields: &SpecFields) -> Result<(), SpecError> {
+    in_range("weights", fields.weights.len() as u64, 0, MOST_PATTERNS as u64)?;
+    for Weight { sources, weight } in &fields.weights {
+        if !(1..=MOST_PATTERN_BYTES).contains(&sources.len()) {
+            return Err(SpecError::WeightPattern { found: sources.len() });
+        }
+        let maskings = (weight.millionths() * u64::from(fields.epochs)).div_ceil(1_000_000);
+        in_range("weight", maskings, 0, 1 << 16)?;
+    }
+    Ok(())
 }
 
 fn check_validation(fields: &SpecFields) -> Result<(), SpecError> {

@@ -77,6 +77,9 @@ pub enum SpecError {
     /// A pattern of sources that is empty or too long.
     #[error("a pattern of sources for validation must have 1 to {MOST_PATTERN_BYTES} bytes, found {found}")]
     ValidationPattern { found: usize },
+    /// A pattern of sources with a weight that is empty or too long.
+    #[error("a pattern of sources with a weight must have 1 to {MOST_PATTERN_BYTES} bytes, found {found}")]
+    WeightPattern { found: usize },
     /// EOS between documents asked for, but the vocabulary has none.
     #[error("`eos_between` needs an EOS token, but none is known")]
     NoEosBetween,

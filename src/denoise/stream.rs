@@ -41,6 +41,12 @@ impl Seed {
         self.key("validation", "", source)
     }
 
+    /// The key of the stream that chooses documents of `source` for one more masking.
+    #[must_use]
+    pub(crate) fn weight_key(self, source: &str) -> StreamKey {
+        self.key("weight", "", source)
+    }
+
     /// The key of the stream from which `denoiser` draws everything in `source`.
     #[must_use]
     pub fn denoise_key(self, denoiser: &str, source: &str) -> StreamKey {

@@ -176,6 +176,9 @@ pub(crate) fn matches(pattern: &str, name: &str) -> bool {
             };
             has_earlier |= matched[place];
         }
+        if !next.contains(&true) {
+            return false;
+        }
         matched = next;
     }
     matched[name.len()]

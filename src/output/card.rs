@@ -385,7 +385,17 @@ def batch(rows):
 
 /// The recipe in the spec's form.
 fn recipe(manifest: &Manifest) -> String {
-    let keys = ["denoisers", "inputs_length", "labels_length", "min_segment", "eos", "segmenting", "causal"];
+    let keys = [
+        "denoisers",
+        "inputs_length",
+        "labels_length",
+        "min_segment",
+        "eos",
+        "segmenting",
+        "causal",
+        "weights",
+        "validation",
+    ];
     let mut recipe = serde_json::Map::new();
     for key in keys {
         if let Some(value) = manifest.spec.get(key).filter(|value| !value.is_null()) {

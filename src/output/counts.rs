@@ -24,6 +24,12 @@ pub(crate) struct SourceCounts {
     pub(crate) short_documents: u64,
     /// Their tokens.
     pub(crate) short_tokens: u64,
+    /// Documents that a weight below 1 leaves out, which make no row.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) unused_documents: u64,
+    /// Their tokens.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) unused_tokens: u64,
     /// Tokens outside the window of their document, or without room in the row of their record.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) left_out_tokens: u64,
@@ -107,6 +113,8 @@ impl From<&SourceCounts> for DocumentCounts {
             tokens,
             short_documents,
             short_tokens,
+            unused_documents: _,
+            unused_tokens: _,
             left_out_tokens,
             eos_between,
             examples,
@@ -141,12 +149,16 @@ impl AddAssign<&Self> for SourceCounts {
             tokens,
             short_documents,
             short_tokens,
+            unused_documents,
+            unused_tokens,
             left_out_tokens,
             eos_between,
             examples,
             rows,
             rejects,
         } = other;
+        add(&mut self.unused_documents, *unused_documents);
+        add(&mut self.unused_tokens, *unused_tokens);
         add(&mut self.lines, *lines);
         add(&mut self.blank_lines, *blank_lines);
         add(&mut self.documents, *documents);

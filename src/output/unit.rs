@@ -28,6 +28,9 @@ pub(crate) struct PlanParts {
     /// Files next to the sources that look like sources and are not, when the sources were last listed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) passed_over: u64,
+    /// Sources of weight 0, when the sources were last listed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) left_out: u64,
 }
 
 /// All work for one source, or for several small neighbours, in one epoch.

@@ -146,9 +146,9 @@ impl Estimator<'_> {
         let looked_at: u64 = sampled.iter().map(|(one, _)| one.bytes).sum();
         let all: u64 = sources.iter().map(|source| source.bytes).sum();
         // Each epoch draws its own segments and masks.
-        let is_whole = self.shared.spec.fields().epochs == 1
-            && sampled.len() == some.len()
-            && sampled.iter().all(|(_, is_whole)| *is_whole);
+        let is_once = |source: &&Source| self.shared.spec.maskings(&source.name).epochs() <= 1;
+        let is_whole =
+            some.iter().all(is_once) && sampled.len() == some.len() && sampled.iter().all(|(_, is_whole)| *is_whole);
         let total = total.times(share(all, looked_at));
         let sampled = sampled.into_iter().map(|(one, _)| one).collect();
         Ok(Estimate { sampled, sources: sources.len(), bytes: all, total, is_whole })
@@ -174,7 +174,9 @@ impl Estimator<'_> {
             share(text, file) * number(source.bytes)
         };
         let reading = reading * all_text / number(text).max(1.0);
-        let expected = sum.times(all_text, reading, self.shared.spec.fields().epochs);
+        // A share of the documents in the first epoch is that of the sample too.
+        let epochs = self.shared.spec.maskings(&source.name).mean().max(1.0);
+        let expected = sum.times(all_text, reading, epochs);
         Ok((Sampled { name: source.name.clone(), bytes: source.bytes, expected }, is_whole))
     }
 
@@ -279,10 +281,9 @@ struct Sum {
 
 impl Sum {
     /// The numbers of a whole source of `all_text` bytes of lines, which takes `reading` seconds to read.
-    fn times(&self, all_text: f64, reading: f64, epochs: u32) -> Forecast {
+    fn times(&self, all_text: f64, reading: f64, epochs: f64) -> Forecast {
         let by_bytes = share(self.read, self.masked) * all_text / number(self.read).max(1.0);
         let by_lines = share(self.read_lines, self.masked_lines) * all_text / number(self.read).max(1.0);
-        let epochs = f64::from(epochs);
         let of_epochs = |count: u64| number(count) * by_bytes * epochs;
         let denoisers = self.denoisers.iter();
         Forecast {

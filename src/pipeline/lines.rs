@@ -170,7 +170,8 @@ impl<'a, Room: Fn(usize) -> u64> Lines<'a, Room> {
         for (line, bytes) in block.lines() {
             tokens.clear();
             let append = |scratch: &mut _, ids: &mut _| self.shared.append_document(line, bytes, scratch, ids);
-            if self.read_line(block, line, bytes, append, &mut tokens, take)?.is_none() {
+            let is_document = self.read_line(block, line, bytes, append, &mut tokens, take)?.is_some();
+            if !is_document || !self.is_masked(block, line, tokens.len()) {
                 continue;
             }
             let used = match window {
@@ -198,7 +199,8 @@ impl<'a, Room: Fn(usize) -> u64> Lines<'a, Room> {
             tokens.extend(between.filter(|_| end > 0));
             let start = length(tokens);
             let append = |scratch: &mut _, ids: &mut _| self.shared.append_document(line, bytes, scratch, ids);
-            if self.read_line(block, line, bytes, append, tokens, take)?.is_some() {
+            let is_document = self.read_line(block, line, bytes, append, tokens, take)?.is_some();
+            if is_document && self.is_masked(block, line, tokens.len() - start as usize) {
                 lines.push(LineStart { start, line });
                 *eos_between += u64::from(start) - end as u64;
             } else {
@@ -219,10 +221,24 @@ impl<'a, Room: Fn(usize) -> u64> Lines<'a, Room> {
             let append = |scratch: &mut _, ids: &mut _| self.shared.append_record(line, bytes, scratch, ids);
             if let Some(middle) = self.read_line(block, line, bytes, append, &mut ids, take)? {
                 let choice = choices.add(&ids[middle..]);
+                if !self.is_masked(block, line, ids.len() - start) {
+                    continue;
+                }
                 places.push(RecordPlace { line, text: start..middle, label: middle..ids.len(), choice });
             }
         }
         take(block, Made::Records(Records { choices: &choices, ids: &ids, places: &places }))
+    }
+
+    /// Whether the document on a line is masked in this epoch. One that a weight leaves out of all epochs is counted.
+    fn is_masked(&self, block: &mut Block<'a>, line: u64, tokens: usize) -> bool {
+        let is_masked = block.keys.maskings.has(line, self.epoch);
+        if !is_masked && self.epoch == 0 {
+            let counts = block.counts.of_mut(block.keys.split.of(line));
+            counts.unused_documents += 1;
+            counts.unused_tokens += tokens as u64;
+        }
+        is_masked
     }
 
     /// Has the ids of a line appended, unless it is blank. Returns what `append` returns; `None` if the line gives no

@@ -86,7 +86,7 @@ impl Plans {
             let kept = plans.len();
             if differences.is_empty() {
                 if let Some(Extend { cutting, .. }) = extend.filter(|_| !new.is_empty()) {
-                    plans.push(last.extended(new, asked.passed_over, cutting));
+                    plans.push(last.extended(new, &asked, cutting));
                 }
                 return Ok(Self::new(plans).replacing(kept, stored));
             }
@@ -256,7 +256,7 @@ impl Plans {
             given.into_iter().map(|source| (source.name.clone(), source)).collect();
         let mut sources = Vec::with_capacity(plan.sources.len());
         let mut absent = BTreeSet::new();
-        for (index, PlannedSource { name, bytes, tag: _ }) in plan.sources.iter().enumerate() {
+        for (index, PlannedSource { name, bytes, tag: _, epochs: _ }) in plan.sources.iter().enumerate() {
             sources.push(given.remove(name).unwrap_or_else(|| {
                 absent.insert(index);
                 Source::absent(name, *bytes)

@@ -77,6 +77,9 @@ pub struct Plan {
     /// Files next to the sources that look like sources and are not. This number does not make a plan different.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) passed_over: u64,
+    /// Sources of weight 0, which are not among the plan's. This number does not make a plan different either.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) left_out: u64,
 }
 
 /// A source in a plan.
@@ -89,11 +92,17 @@ pub(crate) struct PlannedSource {
     /// A tag that changes with its content, if a store gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tag: Option<String>,
+    /// In how many epochs it is read; of a stored plan, whose units say it, 0.
+    #[serde(skip)]
+    pub(crate) epochs: u32,
 }
 
 impl PlannedSource {
-    fn new(source: &Source) -> Self {
-        Self { name: source.name.clone(), bytes: source.bytes, tag: source.tag.clone() }
+    fn new(source: &Source, spec: &Spec) -> Self {
+        let Source { name, bytes, tag, .. } = source;
+        #[expect(clippy::cast_possible_truncation, reason = "a spec has at most 2^16 epochs")]
+        let epochs = spec.maskings(name).epochs() as u32;
+        Self { name: name.clone(), bytes: *bytes, tag: tag.clone(), epochs }
     }
 
     /// Whether a source is the planned one, as far as the tool can tell without reading it. It may have been copied
@@ -116,7 +125,7 @@ impl Plan {
         shard_bytes: u64,
         cutting: Cutting,
     ) -> Self {
-        let sources: Vec<PlannedSource> = sources.iter().map(PlannedSource::new).collect();
+        let sources: Vec<PlannedSource> = sources.iter().map(|source| PlannedSource::new(source, spec)).collect();
         Self {
             plan_version: PLAN_VERSION,
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -126,9 +135,10 @@ impl Plan {
             batch_bytes: BLOCK_BYTES as u64,
             encoding: pages.encoding,
             compression: pages.compression,
-            units: units(&sources, 0, spec.fields().epochs, cutting),
+            units: units(&sources, 0, cutting),
             sources,
             passed_over: 0,
+            left_out: 0,
         }
     }
 
@@ -155,9 +165,10 @@ impl Plan {
     /// The plan's part of the manifest, besides spec and sources.
     #[must_use]
     pub(crate) fn parts(&self) -> PlanParts {
-        let Self { columns, shard_bytes, batch_bytes, encoding, compression, units, passed_over, .. } = self;
+        let Self { columns, shard_bytes, batch_bytes, encoding, compression, units, passed_over, left_out, .. } = self;
         PlanParts {
             passed_over: *passed_over,
+            left_out: *left_out,
             columns: columns.clone(),
             shard_bytes: *shard_bytes,
             batch_bytes: *batch_bytes,
@@ -183,7 +194,8 @@ impl Plan {
     /// sources give the same records.
     #[must_use]
     pub(crate) fn fingerprint(&self) -> String {
-        let json: Value = serde_json::to_value(Self { passed_over: 0, ..self.clone() }).unwrap_or_default();
+        let json: Value =
+            serde_json::to_value(Self { passed_over: 0, left_out: 0, ..self.clone() }).unwrap_or_default();
         crate::digest::fingerprint(&json)
     }
 
@@ -230,14 +242,13 @@ impl Plan {
         }
         // A unit ends where an extension begins: if the sources are the data set's, so are the units.
         let units = if sources == self.sources { self.units.clone() } else { asked.units };
-        (Self { sources, units, passed_over: self.passed_over, ..asked }, new)
+        (Self { sources, units, passed_over: self.passed_over, left_out: self.left_out, ..asked }, new)
     }
 
     /// This plan with further sources, whose units come after its own.
-    pub(super) fn extended(&self, new: Vec<PlannedSource>, passed_over: u64, cutting: Cutting) -> Self {
-        let epochs = self.units.iter().map(|unit| unit.epoch + 1).max().unwrap_or_default();
-        let mut extended = Self { passed_over, ..self.clone() };
-        extended.units.extend(units(&new, self.sources.len(), epochs, cutting));
+    pub(super) fn extended(&self, new: Vec<PlannedSource>, asked: &Self, cutting: Cutting) -> Self {
+        let mut extended = Self { passed_over: asked.passed_over, left_out: asked.left_out, ..self.clone() };
+        extended.units.extend(units(&new, self.sources.len(), cutting));
         extended.sources.extend(new);
         extended
     }
@@ -258,12 +269,26 @@ impl Plan {
 }
 
 /// The units of the sources from index `first` on, epoch by epoch.
-fn units(sources: &[PlannedSource], first: usize, epochs: u32, cutting: Cutting) -> Vec<Unit> {
-    let bytes: Vec<u64> = sources.iter().map(|source| source.bytes).collect();
-    let groups = group(&bytes, cutting);
-    let of_epoch =
-        |epoch| groups.iter().map(move |unit| Unit { epoch, first_source: first + unit.first_source, ..*unit });
-    (0..epochs).flat_map(of_epoch).collect()
+fn units(sources: &[PlannedSource], first: usize, cutting: Cutting) -> Vec<Unit> {
+    let epochs = sources.iter().map(|source| source.epochs).max().unwrap_or_default();
+    let mut units = Vec::new();
+    for epoch in 0..epochs {
+        let mut begin = 0;
+        // A unit's sources are neighbours: one that is not read in the epoch ends it.
+        for run in sources.chunk_by(|a, b| (a.epochs > epoch) == (b.epochs > epoch)) {
+            if run[0].epochs > epoch {
+                let bytes: Vec<u64> = run.iter().map(|source| source.bytes).collect();
+                let groups = group(&bytes, cutting).into_iter();
+                units.extend(groups.map(|unit| Unit {
+                    epoch,
+                    first_source: first + begin + unit.first_source,
+                    ..unit
+                }));
+            }
+            begin += run.len();
+        }
+    }
+    units
 }
 
 /// The units of an epoch. Neighbouring sources share one: it ends with the source that brings it to `unit_bytes` or

@@ -97,24 +97,40 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Described, ManifestError> {
 /// Checks that every epoch has its own units, which cover all sources once.
 fn check_units(manifest: &Manifest, spec: &Spec) -> Result<(), ManifestError> {
     let sources = manifest.sources.len();
-    let mut next = vec![0; spec.fields().epochs as usize];
+    let of_sources: Vec<u64> = manifest.sources.iter().map(|source| spec.maskings(&source.name).epochs()).collect();
+    // The next source from a place on that is read in an epoch.
+    let from = |epoch: usize, place: usize| {
+        (place..sources).find(|source| of_sources[*source] > epoch as u64).unwrap_or(sources)
+    };
+    let epochs = of_sources.iter().copied().max().unwrap_or_else(|| spec.fields().epochs.into());
+    let epochs = usize::try_from(epochs).unwrap_or_default();
+    let mut next: Vec<usize> = (0..epochs).map(|epoch| from(epoch, 0)).collect();
     let mut part_from = vec![0; next.len()];
     for (index, unit) in manifest.plan.units.iter().enumerate() {
         let Unit { epoch, first_source, sources: count, part } = unit;
         let wrong = ManifestError::Units { unit: index };
+        let in_epoch = *epoch as usize;
         let Some((next, part_from)) = next.get_mut(*epoch as usize).zip(part_from.get_mut(*epoch as usize)) else {
             return Err(wrong);
         };
-        let (from, to) = unit.bounds();
+        let (from_bytes, to) = unit.bounds();
         let is_part_of_many = part.is_some() && *count != 1;
-        if *first_source != *next || *count == 0 || *count > sources - *next || from != *part_from || is_part_of_many {
+        if *first_source != *next
+            || *count == 0
+            || *count > sources - *next
+            || from_bytes != *part_from
+            || is_part_of_many
+        {
+            return Err(wrong);
+        }
+        if (*next..*next + count).any(|source| of_sources[source] <= u64::from(*epoch)) {
             return Err(wrong);
         }
         match to {
             // The next unit reads the rest of the source.
-            Some(to) if to > from => *part_from = to,
+            Some(to) if to > from_bytes => *part_from = to,
             Some(_) => return Err(wrong),
-            None => (*next, *part_from) = (*next + count, 0),
+            None => (*next, *part_from) = (from(in_epoch, *next + count), 0),
         }
     }
     if next.iter().any(|next| *next != sources) {

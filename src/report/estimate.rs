@@ -15,10 +15,16 @@ pub(crate) fn estimate(estimate: &Estimate, spec: &Spec, workers: usize) -> Stri
     let Estimate { sampled, sources, bytes: on_disk, total, is_whole } = estimate;
     let about = |number: f64| if *is_whole { rounded(number) } else { format!("~{}", three_digits(number)) };
     let sizes = |number: f64| bytes(whole_number(number));
-    let head = ["source", "on disk", "text", "documents", "tokens", "rows", "shards"].map(str::to_owned).to_vec();
+    let mut head = ["source", "on disk", "text", "documents", "tokens", "rows", "shards"].map(str::to_owned).to_vec();
+    let is_weighted = !spec.fields().weights.is_empty();
+    if is_weighted {
+        head.extend(["weight", "masked tokens", "share"].map(str::to_owned));
+    }
+    let masked = |expected: &Forecast| expected.denoisers.iter().map(|(_, tokens)| tokens).sum::<f64>();
+    let all_masked = masked(total);
     let row = |name: &str, on_disk: u64, expected: &Forecast| {
         let Forecast { text, documents, tokens, rows, shard_bytes, .. } = expected;
-        vec![
+        let mut row = vec![
             name.to_owned(),
             bytes(on_disk),
             sizes(*text),
@@ -26,13 +32,23 @@ pub(crate) fn estimate(estimate: &Estimate, spec: &Spec, workers: usize) -> Stri
             about(*tokens),
             about(*rows),
             sizes(*shard_bytes),
-        ]
+        ];
+        if is_weighted {
+            let weight = spec.maskings(name).mean() / f64::from(spec.fields().epochs);
+            let masked = masked(expected);
+            row.extend([weight.to_string(), about(masked), percent((all_masked > 0.0).then(|| masked / all_masked))]);
+        }
+        row
     };
     let mut rows = vec![head];
     rows.extend(sampled.iter().map(|Sampled { name, bytes, expected }| row(name, *bytes, expected)));
     let epochs = spec.fields().epochs;
     if *sources > 1 {
-        rows.push(row(&format!("all {}", counted(*sources as u64, "source")), *on_disk, total));
+        let mut all = row(&format!("all {}", counted(*sources as u64, "source")), *on_disk, total);
+        if is_weighted {
+            "-".clone_into(&mut all[7]);
+        }
+        rows.push(all);
     }
     let of = match (*is_whole, sampled.len()) {
         (true, _) => String::new(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::denoise::{Denoiser, Ratio, Spec, Validation};
+use crate::denoise::{Denoiser, Ratio, Spec, Validation, Weight};
 use crate::input::source::listed;
 use crate::numbers::{counted, grouped};
 use crate::pipeline::memory::{self, USUAL_LINE};
@@ -19,7 +19,7 @@ use crate::settings::masking::Masking;
 /// The text that `plan` prints: what a run would do.
 #[must_use]
 pub(crate) fn plan(settings: &Settings) -> String {
-    let Settings { masking, sources, passed_over, plan, .. } = settings;
+    let Settings { masking, sources, passed_over, left_out, plan, .. } = settings;
     let Masking { spec, tokenizer: path, workers, .. } = masking;
     let fields = spec.fields();
     let mut text = String::new();
@@ -34,6 +34,12 @@ pub(crate) fn plan(settings: &Settings) -> String {
     }
     line("units", units(plan));
     line("recipe", format!("{}, seed {}, epochs {}", fields.recipe, fields.seed.0, fields.epochs));
+    for Weight { sources, weight } in &fields.weights {
+        line("weight", format!("{weight}: {sources}"));
+    }
+    if !left_out.is_empty() {
+        line("left out", format!("{} of weight 0: {}", counted(left_out.len() as u64, "source"), listed(left_out)));
+    }
     line("lengths", format!("inputs {}, labels {}", fields.inputs_length, fields.labels_length));
     if let Some(validation) = &fields.validation {
         line("validation", self::validation(validation));

@@ -44,6 +44,17 @@ pub(crate) fn summary(manifest: &Manifest, passed_over: &[String], out: &str, el
         let files = counted(manifest.plan.passed_over, "file");
         let _ = writeln!(text, "{files} passed over when the sources were listed: `ul2-prep plan` names them");
     }
+    if manifest.plan.left_out > 0 {
+        let _ = writeln!(text, "{} of weight 0 left out", counted(manifest.plan.left_out, "source"));
+    }
+    if sources.unused_documents > 0 {
+        let _ = writeln!(
+            text,
+            "{} in no row because of weights below 1 ({})",
+            counted(sources.unused_documents, "document"),
+            counted(sources.unused_tokens, "token")
+        );
+    }
     if sources.short_documents > 0 {
         let _ = writeln!(
             text,

@@ -23,9 +23,10 @@ use crate::tokenize::{Tokenizer, TokenizerPath};
 
 /// The plan that a manifest describes.
 pub(crate) fn planned(manifest: &Manifest, spec: &Spec) -> Plan {
-    let PlanParts { columns, shard_bytes, batch_bytes, encoding, compression, units, passed_over } =
+    let PlanParts { columns, shard_bytes, batch_bytes, encoding, compression, units, passed_over, left_out } =
         manifest.plan.clone();
-    let planned = |source: &SourceEntry| PlannedSource { name: source.name.clone(), bytes: source.bytes, tag: None };
+    let planned =
+        |source: &SourceEntry| PlannedSource { name: source.name.clone(), bytes: source.bytes, tag: None, epochs: 0 };
     Plan {
         plan_version: PLAN_VERSION,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -38,6 +39,7 @@ pub(crate) fn planned(manifest: &Manifest, spec: &Spec) -> Plan {
         sources: manifest.sources.iter().map(planned).collect(),
         units,
         passed_over,
+        left_out,
     }
 }
 

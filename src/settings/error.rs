@@ -120,13 +120,17 @@ pub(crate) enum SettingsError {
     /// A source whose location is not recorded.
     #[error("{source_name}: the source is not among the SOURCEs, and the plan does not record its location")]
     NotGiven { source_name: String },
-    /// A pattern of sources for validation that matches none.
-    #[error("no source matches `{pattern}` (`--validation-source`)")]
-    NoValidationSource {
+    /// A pattern of sources that matches none.
+    #[error("no source matches `{pattern}` (`{flag}`)")]
+    NoSuchSources {
         pattern: String,
+        flag: &'static str,
         /// The name of a source.
         example: String,
     },
+    /// Weights that leave out all sources.
+    #[error("all sources have weight 0 (`--weight`)")]
+    NoWeight,
     /// Patterns of sources for validation that match all sources.
     #[error("all sources are for validation (`--validation-source`), and none is left to train on")]
     OnlyValidation,
@@ -200,9 +204,10 @@ impl Guidance for SettingsError {
             Self::NoDenoiser { .. } | Self::NoWorkers | Self::NoUnit { .. } | Self::NoIndex | Self::NoNumber { .. } => {
                 None
             }
-            Self::NoValidationSource { example, .. } => Some(format!(
+            Self::NoSuchSources { example, .. } => Some(format!(
                 "a pattern is compared with the whole name of a source, such as `{example}`; `**/` stands for any folders"
             )),
+            Self::NoWeight => Some("give a source that is to be masked a weight above 0".into()),
             Self::OnlyValidation => Some("name fewer sources, or take a share of the documents with `--validation`".into()),
             Self::NoOracle => Some("leave `--tokenizer-path` out, or name a `tokenizer.json`".into()),
         }

@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result};
 use crate::cli::masking::MaskingArgs;
 use crate::cli::values::SourceSplit;
 use crate::denoise::validation::matches;
-use crate::denoise::{Denoiser, Spec, Validation, Vocabulary};
+use crate::denoise::{Denoiser, Spec, Validation, Vocabulary, Weight};
 use crate::input::source::{Discovered, Source, discover};
 use crate::numbers::counted;
 use crate::output::encoding::PageFormat;
@@ -51,6 +51,8 @@ pub struct Settings {
     pub(crate) sources: Vec<Source>,
     /// The names of files next to them that look like sources and are not.
     pub(crate) passed_over: Vec<String>,
+    /// The names of sources of weight 0.
+    pub(crate) left_out: Vec<String>,
     /// The plan of the run.
     pub(crate) plan: Plan,
     /// How sources are cut into the plan's units.
@@ -113,15 +115,17 @@ impl Settings {
         let format = RowFormat::asked(&spec, columns.as_deref())?;
         warnings.extend(missing_columns(&format));
         let Discovered { sources, passed_over } = discover(sources)?;
+        let (sources, left_out) = weighted(sources, &spec)?;
         let cutting = cutting(split.unwrap_or(SourceSplit::None))?;
         let pages = PageFormat { encoding: *encoding, compression: *compression };
         let plan = Plan::new(&spec, &format, pages, &sources, *shard_size, cutting);
-        let plan = Plan { passed_over: passed_over.len() as u64, ..plan };
+        let plan = Plan { passed_over: passed_over.len() as u64, left_out: left_out.len() as u64, ..plan };
         let workers = self::workers(*workers)?;
         Ok(Self {
             masking: Masking { spec, format, tokenizer, tokenizer_place, workers, limits: limits.limits() },
             sources,
             passed_over,
+            left_out,
             plan,
             cutting,
             token_names,
@@ -143,25 +147,57 @@ impl Settings {
         interrupted: Arc<AtomicUsize>,
     ) -> Result<Job> {
         let data_set = data_set(out)?;
+        let extends = extend;
         let extend = extend.then_some(Extend { cutting: self.cutting, earlier: Earlier::GivesWay });
         let plans = Plans::resolve(&data_set, self.plan, extend)?;
-        check_validation(plans.whole(), &self.masking.spec)?;
+        // An extension does not know which sources earlier commands left out.
+        let left_out = (!extends).then_some(self.left_out.as_slice());
+        check_patterns(plans.whole(), &self.masking.spec, left_out)?;
         let sources = plans.sources(self.sources, &data_set)?;
         self.masking.job(data_set, plans, sources, max_rejects, interrupted)
     }
 }
 
-/// Checks that the patterns of sources for validation match sources of the plan, each at least one, and not all.
+/// The sources that are masked at all, and the names of the others.
+///
+/// # Errors
+///
+/// [`SettingsError`] if none is left.
+fn weighted(sources: Vec<Source>, spec: &Spec) -> Result<(Vec<Source>, Vec<String>), SettingsError> {
+    let (kept, left_out): (Vec<_>, Vec<_>) =
+        sources.into_iter().partition(|source| spec.maskings(&source.name).epochs() > 0);
+    if kept.is_empty() && !left_out.is_empty() {
+        return Err(SettingsError::NoWeight);
+    }
+    Ok((kept, left_out.into_iter().map(|source| source.name).collect()))
+}
+
+/// Checks that each pattern of sources with a weight matches a source of the plan, or one that it leaves out, if these
+/// are known.
+fn check_weights(plan: &Plan, spec: &Spec, left_out: Option<&[String]>) -> Result<(), SettingsError> {
+    let others = left_out.unwrap_or_default().iter().map(String::as_str);
+    let names = || plan.sources.iter().map(|source| source.name.as_str()).chain(others.clone());
+    let is_known = |weight: &&Weight| left_out.is_some() || weight.weight.millionths() > 0;
+    let matches_none = |weight: &&Weight| !names().any(|name| matches(&weight.sources, name));
+    let Some(weight) = spec.fields().weights.iter().filter(is_known).find(matches_none) else { return Ok(()) };
+    let (pattern, example) = (weight.sources.clone(), names().next().unwrap_or_default().to_owned());
+    Err(SettingsError::NoSuchSources { pattern, flag: "--weight", example })
+}
+
+/// Checks that the patterns of sources with a weight and of those for validation match sources of the plan, each at
+/// least one; those for validation not all.
 ///
 /// # Errors
 ///
 /// [`SettingsError`] if they do not.
-pub(crate) fn check_validation(plan: &Plan, spec: &Spec) -> Result<(), SettingsError> {
+pub(crate) fn check_patterns(plan: &Plan, spec: &Spec, left_out: Option<&[String]>) -> Result<(), SettingsError> {
+    check_weights(plan, spec, left_out)?;
     let Some(Validation::Sources(patterns)) = &spec.fields().validation else { return Ok(()) };
     let names = || plan.sources.iter().map(|source| source.name.as_str());
     let example = || names().next().unwrap_or_default().to_owned();
     if let Some(pattern) = patterns.iter().find(|pattern| !names().any(|name| matches(pattern, name))) {
-        return Err(SettingsError::NoValidationSource { pattern: pattern.clone(), example: example() });
+        let (pattern, flag) = (pattern.clone(), "--validation-source");
+        return Err(SettingsError::NoSuchSources { pattern, flag, example: example() });
     }
     if names().all(|name| patterns.iter().any(|pattern| matches(pattern, name))) {
         return Err(SettingsError::OnlyValidation);

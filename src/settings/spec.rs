@@ -39,6 +39,7 @@ pub fn resolve(recipe: &Recipe, names: &dyn TokenizerNames, args: &SpecArgs) -> 
         max_line,
         seed,
         epochs,
+        weight,
         inputs_length,
         labels_length,
         validation,
@@ -82,6 +83,7 @@ pub fn resolve(recipe: &Recipe, names: &dyn TokenizerNames, args: &SpecArgs) -> 
         masking_version: MASKING_VERSION,
         seed: Seed(*seed),
         epochs: *epochs,
+        weights: weight.clone(),
         recipe: recipe.name.clone(),
         denoisers,
         inputs_length,
@@ -135,6 +137,9 @@ fn place_of(error: &SpecError, recipe: &Recipe, args: &SpecArgs) -> Option<Strin
     };
     let of_key = |key: &str| recipe.has(key).filter(|_| !by_flag(key));
     let line = match error {
+        SpecError::WeightPattern { .. } | SpecError::Range { field: "weights" | "weight", .. } => {
+            return Some("`--weight`".to_owned());
+        }
         SpecError::ValidationPattern { .. } | SpecError::Range { field: "validation.sources", .. } => {
             return Some("`--validation-source`".to_owned());
         }

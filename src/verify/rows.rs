@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::denoise::{
-    Address, DataSplit, Decoded, Law, NoiseMask, NoisePattern, Segmenting, SourceSplit, Spec, Suffix,
+    Address, DataSplit, Decoded, Law, Maskings, NoiseMask, NoisePattern, Segmenting, SourceSplit, Spec, Suffix,
 };
 use crate::numbers::exact;
 use crate::output::commit::ShardFile;
@@ -48,8 +48,8 @@ pub(crate) struct CheckedShard {
     pub(crate) split: DataSplit,
     /// The unit.
     unit: usize,
-    /// Where the documents of the source of the last row belong, by its index.
-    source_split: Option<(usize, SourceSplit)>,
+    /// Where the documents of the source of the last row belong and how often they are masked, by its index.
+    of_source: Option<(usize, SourceSplit, Maskings)>,
     /// The first and the last address.
     ends: Option<(Place, Place)>,
 }
@@ -71,7 +71,7 @@ impl CheckedShard {
             digest: RowsDigest::default(),
             split,
             unit,
-            source_split: None,
+            of_source: None,
             ends: None,
         }
     }
@@ -212,7 +212,7 @@ impl ShardLaws<'_> {
         if let Some(what) = self.check_lengths(&taken) {
             found.findings.at_row(number, &what);
         }
-        if let Some(what) = source.and_then(|source| self.check_split(&taken, source, found)) {
+        if let Some(what) = source.and_then(|source| self.check_documents(&taken, unit, source, found)) {
             found.findings.at_row(number, &what);
         }
         if let Some(name) = taken.source {
@@ -272,18 +272,26 @@ impl ShardLaws<'_> {
         Ok(index)
     }
 
-    /// Checks that the documents of a row belong to the split of its shard.
-    fn check_split(&self, row: &Row<'_>, source: usize, found: &mut CheckedShard) -> Option<String> {
+    /// Checks that the documents of a row belong to the split of its shard, and are masked in its epoch.
+    fn check_documents(&self, row: &Row<'_>, unit: Unit, source: usize, found: &mut CheckedShard) -> Option<String> {
         let Described { manifest, spec, .. } = self.described;
-        spec.fields().validation.as_ref()?;
-        let known = found.source_split.take().filter(|known| known.0 == source);
-        let (_, of_source) = found
-            .source_split
-            .insert(known.unwrap_or_else(|| (source, spec.source_split(&manifest.sources[source].name))));
+        let fields = spec.fields();
+        if fields.validation.is_none() && fields.weights.is_empty() {
+            return None;
+        }
+        let known = found.of_source.take().filter(|known| known.0 == source);
+        let (_, splits, maskings) = found.of_source.insert(known.unwrap_or_else(|| {
+            let name = &manifest.sources[source].name;
+            (source, spec.source_split(name), spec.maskings(name))
+        }));
+        let epoch = u16::try_from(unit.epoch).ok()?;
         row.examples.iter().find_map(|example| {
             let line = u64::try_from(example.line?).ok()?;
-            let split = of_source.of(line);
-            (split != found.split).then(|| format!("line {line} belongs to the split `{split}`"))
+            let split = splits.of(line);
+            if split != found.split {
+                return Some(format!("line {line} belongs to the split `{split}`"));
+            }
+            (!maskings.has(line, epoch)).then(|| format!("line {line} is not masked in epoch {epoch}"))
         })
     }
 

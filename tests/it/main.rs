@@ -46,3 +46,4 @@ mod units;
 mod validation;
 mod vectors;
 mod verify;
+mod weights;

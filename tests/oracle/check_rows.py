@@ -155,7 +155,7 @@ def expected_rows(manifest, root, tokenize, sample, columns):
     A line that is not recomputed is taken for a document, as its tokens are not known.
     """
     spec = manifest["spec"]
-    rows = {split: [[] for _ in range(spec["epochs"])] for split in oracle.SPLITS}
+    rows = {split: [[] for _ in range(oracle.epochs_of(spec))] for split in oracle.SPLITS}
     chosen, present = {}, {}
     counts = collections.Counter()
     for source in sorted((entry["name"] for entry in manifest["sources"]), key=lambda name: name.encode("utf-8")):
@@ -177,7 +177,7 @@ def expected_rows(manifest, root, tokenize, sample, columns):
                     records.append(record)
                 present[source].add(line)
                 counts["documents"] += 1
-            for epoch, split in itertools.product(range(spec["epochs"]), oracle.SPLITS):
+            for epoch, split in itertools.product(range(oracle.epochs_of(spec)), oracle.SPLITS):
                 for row in oracle.rows_of_block(spec, source, epoch, records, split):
                     row = {"attention_mask": [1] * len(row["input_ids"])} | row  # a padded row has its own
                     rows[split][epoch].append(row_of(columns, [row[name] for name in columns]))

@@ -61,7 +61,7 @@ class Stream:
     WORDS_OWNED = 2**20
 
     def __init__(self, seed, role, denoiser, source, line, epoch, segment):
-        if role not in ("denoise", "choose", "window", "shuffle", "validation") or (role != "denoise" and denoiser != ""):
+        if role not in ("denoise", "choose", "window", "shuffle", "validation", "weight") or (role != "denoise" and denoiser != ""):
             raise ValueError(f"no stream has the role {role!r} and the denoiser {denoiser!r}")
         if not (0 <= epoch < 2**16 and 0 <= segment < 2**32 and 0 <= line < 2**64):
             raise ValueError(f"no stream has line {line}, epoch {epoch}, segment {segment}")
@@ -953,7 +953,8 @@ def examples_of_block(spec, source, epoch, records, split="train"):
     """
     check_spec(spec)
     all_accepted = [record for record in records if not is_reject(spec, record)]
-    accepted = [record for record in all_accepted if split_of(spec, source, record[0]) == split]
+    accepted = [record for record in all_accepted
+                if split_of(spec, source, record[0]) == split and is_masked(spec, source, record[0], epoch)]
     if spec.get("label_field") is None:
         return list(examples_of_documents(spec, source, epoch, [(line, list(tokens)) for line, tokens in accepted]))
     accepted = [Record(line, list(text), list(label), label_text) for line, text, label, label_text in accepted]
@@ -1006,6 +1007,30 @@ def split_of(spec, source, line):
         raise ValueError(f"unknown validation {validation!r}")
     drawn = Stream(spec["seed"], "validation", "", source, line, 0, 0).below(MILLION)
     return "validation" if drawn < millionths(value) else "train"
+
+
+# 12. Weights
+
+def maskings_of(spec, source):
+    """(whole, share in millionths): how often the documents of a source are masked."""
+    weights = (weight["weight"] for weight in spec.get("weights", []) if matches(weight["sources"], source))
+    return divmod(millionths(next(weights, 1)) * spec["epochs"], MILLION)
+
+
+def epochs_of(spec):
+    """How many epochs there are for some source that the spec may name."""
+    of_weights = (millionths(weight["weight"]) * spec["epochs"] for weight in spec.get("weights", []))
+    return max([spec["epochs"], *(-(-maskings // MILLION) for maskings in of_weights)])
+
+
+def is_masked(spec, source, line, epoch):
+    """Whether the document on a line is masked in an epoch."""
+    if not spec.get("weights"):
+        return True
+    whole, share = maskings_of(spec, source)
+    if epoch != whole or share == 0:
+        return epoch < whole
+    return Stream(spec["seed"], "weight", "", source, line, 0, 0).below(MILLION) < share
 
 
 # 9. Packing

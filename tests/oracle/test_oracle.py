@@ -1679,6 +1679,21 @@ class OrderAndPadding(unittest.TestCase):
                          [rows[0] | {"at": i} for i in order])
 
 
+class Weights(unittest.TestCase):
+    def test_maskings(self):
+        weights = [{"sources": "wiki/**", "weight": 2.5}, {"sources": "some", "weight": 0.25}, {"sources": "none", "weight": 0}]
+        spec = ul2r(inputs=40, labels=50, epochs=2, weights=weights)
+        self.assertEqual([oracle.maskings_of(spec, source) for source in ("wiki/a", "some", "none", "other")],
+                         [(5, 0), (0, 500_000), (0, 0), (2, 0)])
+        self.assertEqual(oracle.epochs_of(spec), 5)
+        masked = lambda source, epoch: sum(oracle.is_masked(spec, source, line, epoch) for line in range(1, 1001))
+        self.assertEqual([masked("wiki/a", 4), masked("wiki/a", 5), masked("none", 0), masked("other", 1)], [1000, 0, 0, 1000])
+        self.assertTrue(400 < masked("some", 0) < 600)
+        records = block((70, 200, 3, 90, 40, 60, 20, 30))
+        lines = {e["line"] for e in oracle.examples_of_block(spec, "some", 0, records)}
+        self.assertEqual(lines, {line for line, tokens in records if oracle.is_masked(spec, "some", line, 0) and len(tokens) > 1})
+
+
 class Validation(unittest.TestCase):
     def test_patterns(self):
         for pattern, name, expected in (

@@ -41,6 +41,7 @@ pub(crate) fn fields(denoisers: Vec<Denoiser>) -> SpecFields {
         pack: false,
         shuffle: false,
         validation: None,
+        weights: Vec::new(),
         pad: false,
         label_field: None,
         end_mark: None,
