@@ -10,8 +10,8 @@ mod support;
 
 mod architecture;
 mod bad_input;
-#[cfg(unix)]
 mod card;
+#[cfg(unix)]
 mod cli;
 mod command_line;
 mod core;

@@ -250,7 +250,8 @@ impl DataSet {
                 if path.is_dir() {
                     folders.push(path);
                 } else {
-                    let name = path.strip_prefix(&self.folder).unwrap().to_str().unwrap().to_owned();
+                    let name = path.strip_prefix(&self.folder).unwrap().to_str().unwrap();
+                    let name = name.replace(std::path::MAIN_SEPARATOR, "/");
                     files.insert(name, fs::read(&path).unwrap());
                 }
             }
