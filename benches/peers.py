@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """What a user would run instead of the tool, over the same shards: one peer, once, and what it cost as JSON.
 
-    peers.py encode|datasets|text-denoising TOKENIZER OUT SHARD...
+    peers.py encode|fastokens|gigatoken|datasets|text-denoising TOKENIZER OUT COPIES SHARD...
 
-- encode: the Python package `tokenizers`, `encode_batch_fast` over all texts in one thread, and nothing else.
+- encode: the Python package `tokenizers`, `encode_batch_fast` over a sample of the texts in one thread, and nothing else.
+- fastokens, gigatoken: the packages of these names, all texts COPIES times in one thread, to flat arrays, and nothing else.
 - datasets: Hugging Face `datasets` with two processes: tokenize, cut into segments, mask with numpy as T5 (3, .15), write Parquet.
 - text-denoising: the package of that name with its default mixture; documents are cut into segments of 512 tokens (its own examples drop what is
   beyond the first), two processes, Parquet by pyarrow.
@@ -59,6 +60,30 @@ def encode(path, out, shards):
         tokens += sum(len(encoding.ids) for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False))
     seconds = time.process_time() - begin
     return {"bytes": sum(len(text.encode()) for text in texts), "tokens": tokens, "wall": seconds, "cpu": seconds}
+
+
+def encode_all(encode, copies, shards):
+    """What `encode`, a function from texts to the number of their ids, costs on all texts."""
+    texts = [text for shard in shards for text in texts_of(shard)]
+    size = sum(len(text.encode()) for text in texts)
+    begin = time.process_time()
+    tokens = sum(encode(batch) for _ in range(copies) for batch in batches(texts, 100))
+    seconds = time.process_time() - begin
+    return {"bytes": size * copies, "tokens": tokens, "wall": seconds, "cpu": seconds}
+
+
+def fastokens_peer(path, copies, shards):
+    import os
+    os.environ["RAYON_NUM_THREADS"] = "1"
+    import fastokens
+    tokenizer = fastokens.Tokenizer.from_file(path)
+    return encode_all(lambda texts: len(tokenizer.encode_batch_flat(texts, split_special_tokens=True)[0]) // 4, copies, shards)
+
+
+def gigatoken_peer(path, copies, shards):
+    import gigatoken
+    tokenizer = gigatoken.Tokenizer(path)
+    return encode_all(lambda texts: len(tokenizer.encode_batch(texts, parallel=False).layout.content), copies, shards)
 
 
 # --- datasets ---
@@ -159,10 +184,14 @@ def text_denoising(path, out, shards):
 
 
 def main():
-    peer, path, out, *shards = sys.argv[1:]
+    peer, path, out, copies, *shards = sys.argv[1:]
     out = pathlib.Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    found = {"encode": encode, "datasets": datasets_peer, "text-denoising": text_denoising}[peer](path, out, shards)
+    fast = {"fastokens": fastokens_peer, "gigatoken": gigatoken_peer}
+    if peer in fast:
+        found = fast[peer](path, int(copies), shards)
+    else:
+        found = {"encode": encode, "datasets": datasets_peer, "text-denoising": text_denoising}[peer](path, out, shards)
     if "bytes" not in found:
         found["bytes"] = sum(len(text.encode()) for shard in shards for text in texts_of(shard))
     usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
