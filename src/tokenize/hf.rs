@@ -10,13 +10,13 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use serde::Deserialize;
 use tokenizers::models::unigram::Unigram;
 use tokenizers::{AddedToken, ModelWrapper};
 
 use crate::denoise::{TokenSequence, TokenizerId, Vocabulary};
 use crate::tokenize::config::{self, Config};
 use crate::tokenize::contents::contents;
+use crate::tokenize::direct::{self, ModelFields};
 use crate::tokenize::error::TokenizerFileError;
 use crate::tokenize::fast::Fast;
 use crate::tokenize::guard::guarded;
@@ -42,17 +42,6 @@ pub struct JsonFile {
     care: Option<Arc<Care>>,
 }
 
-/// Fields of the file that the crate does not expose.
-#[derive(Deserialize)]
-struct FileFields {
-    model: ModelFields,
-}
-
-#[derive(Deserialize)]
-struct ModelFields {
-    unk_id: Option<u32>,
-}
-
 impl JsonFile {
     /// Reads a `tokenizer.json`, and `tokenizer_config.json` next to it.
     ///
@@ -64,7 +53,8 @@ impl JsonFile {
         let invalid = |reason: String| TokenizerFileError::Invalid { path: file.to_owned(), reason };
         let care = guarded(|| Care::of_normalizer(&json));
         let care = care.unwrap_or_else(|message| Err(format!("the library panicked: {message}"))).map_err(invalid)?;
-        let parsed = guarded(|| tokenizers::Tokenizer::from_bytes(&json));
+        let model = ModelFields::of_file(&json);
+        let parsed = guarded(|| direct::tokenizer(&json, &model));
         let parsed = parsed.map_err(|message| invalid(format!("the library panicked: {message}")))?;
         let mut tokenizer = parsed.map_err(|error| match MistakenFile::not_json(&json) {
             Some(kind) => TokenizerFileError::Mistaken { path: file.to_owned(), kind },
@@ -74,10 +64,9 @@ impl JsonFile {
         tokenizer.set_encode_special_tokens(true);
         let care = care.of_file(&tokenizer).map_err(invalid)?.map(Arc::new);
         let config = config::beside(file)?;
-        let unknown_id = serde_json::from_slice::<FileFields>(&json).ok().and_then(|file| file.model.unk_id);
         let tokenizer = Arc::new(tokenizer);
         let sha256 = crate::digest::sha256(&json);
-        Ok(Self { json, tokenizer, unknown_id, sha256, config, switched_off, care })
+        Ok(Self { json, tokenizer, unknown_id: model.unk_id, sha256, config, switched_off, care })
     }
 
     /// The tokenizer with the reserved ids of `vocabulary`.

@@ -7,6 +7,7 @@
 pub mod bytes;
 pub(crate) mod config;
 pub(crate) mod contents;
+mod direct;
 pub(crate) mod error;
 mod expression;
 pub(crate) mod fast;
