@@ -17,7 +17,7 @@ use tokenizers::{
 };
 
 use crate::tokenize::fast::added::{AddedTokens, Part};
-use crate::tokenize::fast::cache::{Ahead, Cache, Key};
+use crate::tokenize::fast::cache::{Ahead, Cache, Key, Size};
 use crate::tokenize::fast::conditions::{self, METASPACE, NotFast};
 use crate::tokenize::fast::forms::FormState;
 use crate::tokenize::fast::merge_list;
@@ -104,7 +104,8 @@ impl FastBpe {
             Words::Split(splits) => splits.scanners(),
             _ => Vec::new(),
         };
-        let lookup = Lookup { cache: Cache::new(), ahead: Ahead::new(), merger: Merger::default(), error: None };
+        let lookup =
+            Lookup { cache: Cache::new(Size::WORDS), ahead: Ahead::new(), merger: Merger::default(), error: None };
         BpeState { forms: FormState::default(), scanners, lookup }
     }
 

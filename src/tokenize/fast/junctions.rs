@@ -15,7 +15,7 @@ const METASPACE: u32 = '▁' as u32;
 const SPACE: u32 = ' ' as u32;
 
 /// The pairs of characters that a merge joins.
-pub(super) struct Junctions {
+pub(in crate::tokenize) struct Junctions {
     /// Whether a merge joins two ASCII characters, by `first << 7 | second`.
     ascii: Box<[bool; 1 << 14]>,
     /// A set of bits, one for each of the other pairs. Two pairs may share one: then there are fewer cuts.
@@ -49,6 +49,19 @@ impl Junctions {
             }
         }
         Ok(found)
+    }
+
+    /// The junctions of merges that make pieces of these names, in which a space is a `▁`; `None` if a name is not text.
+    pub(in crate::tokenize) fn of_pieces<'a>(names: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
+        let mut found =
+            Self { ascii: Box::new([false; 1 << 14]), others: vec![0; BITS / 64], spaces: true, always: false };
+        for name in names {
+            let name = str::from_utf8(name).ok()?;
+            for (first, second) in name.chars().zip(name.chars().skip(1)) {
+                found.add(found.canonical(first as u32), found.canonical(second as u32));
+            }
+        }
+        Some(found)
     }
 
     /// The junctions of merges that join everything but a `▁` and what is before it.
@@ -90,7 +103,7 @@ impl Junctions {
 
     /// The end of the word that starts at `start`, where the text is not at its end.
     #[inline]
-    pub(super) fn word_end(&self, text: &[u8], start: usize) -> usize {
+    pub(in crate::tokenize) fn word_end(&self, text: &[u8], start: usize) -> usize {
         let (mut last, width) = self.character(text, start);
         let mut place = start + width;
         while place < text.len() {

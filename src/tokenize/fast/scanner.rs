@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::tokenize::fast::letters::Letters;
 use crate::tokenize::fast::syntax::{Instruction, Program};
 
 /// States before the automaton is made anew.
@@ -41,6 +42,50 @@ pub(super) struct Scanner {
     shift: u32,
     /// For each state, ASCII characters known to lead back to it, with a match before them.
     loops: Vec<[bool; 128]>,
+    words: Option<Box<Words>>,
+}
+
+/// The words that make up most of a text: letters of ASCII, perhaps after one other character, which is what most
+/// expressions begin with. They are matched eight letters at a time.
+struct Words {
+    /// The state after each of their letters.
+    state: u32,
+    letters: Letters,
+    /// ASCII characters that may stand before the letters.
+    leads: [bool; 128],
+    /// ASCII characters that end the match.
+    ends: [bool; 128],
+    /// Whether the end of the text does.
+    end_ends: bool,
+}
+
+/// How much of a match is such a word.
+enum Run {
+    /// All of it, up to here.
+    Whole(usize),
+    /// A part of it, up to here.
+    Part(usize),
+    Nothing,
+}
+
+impl Words {
+    /// The word at `start`.
+    #[inline]
+    fn at(&self, text: &[u8], start: usize) -> Run {
+        let lead = text.get(start).is_some_and(|&byte| byte < 0x80 && self.leads[usize::from(byte)]);
+        let first = start + usize::from(lead);
+        let place = self.letters.end(text, first);
+        let is_end = match text.get(place) {
+            Some(&byte) => byte < 0x80 && self.ends[usize::from(byte)],
+            None => self.end_ends,
+        };
+        match place - first {
+            0 => Run::Nothing,
+            _ if is_end => Run::Whole(place),
+            1 => Run::Nothing,
+            _ => Run::Part(place),
+        }
+    }
 }
 
 impl Scanner {
@@ -55,16 +100,53 @@ impl Scanner {
             steps: Vec::new(),
             shift: 5,
             loops: Vec::new(),
+            words: None,
         };
         scanner.forget(program);
         for byte in 0..128_u8 {
             scanner.ascii[usize::from(byte)] = scanner.class(program, char::from(byte));
         }
+        scanner.words = [Letters::Any, Letters::Lower].into_iter().find_map(|letters| scanner.words(program, letters));
         scanner
+    }
+
+    /// The words of these letters, if the expression begins with them: one state follows any of them, in which each of
+    /// them is the same step, with a match before it.
+    fn words(&mut self, program: &Program, letters: Letters) -> Option<Box<Words>> {
+        let state = self.after(program, START, b'a') & NEXT;
+        let is_led_to = |scanner: &mut Self, from: u32| {
+            letters.bytes().all(|letter| scanner.after(program, from, letter) & NEXT == state)
+        };
+        let is_loop = letters.bytes().all(|letter| self.after(program, state, letter) == state | MATCHED);
+        if !is_loop || !is_led_to(self, START) {
+            return None;
+        }
+        let mut words = Words { state, letters, leads: [false; 128], ends: [false; 128], end_ends: false };
+        let ends = |step: u32| step == DEAD | MATCHED;
+        for byte in (0..128_u8).filter(|byte| letters.bytes().all(|letter| letter != *byte)) {
+            let lead = self.after(program, START, byte) & NEXT;
+            words.leads[usize::from(byte)] = lead != DEAD && is_led_to(self, lead);
+            words.ends[usize::from(byte)] = ends(self.after(program, state, byte));
+        }
+        words.end_ends = ends(self.step_of(program, state, NO_CLASS));
+        Some(Box::new(words))
+    }
+
+    /// The step of a state with an ASCII character; the next state as its number.
+    fn after(&mut self, program: &Program, state: u32, byte: u8) -> u32 {
+        self.step_of(program, state, self.ascii[usize::from(byte)])
+    }
+
+    /// The step of a state with a class; the next state as its number.
+    fn step_of(&mut self, program: &Program, state: u32, class: u16) -> u32 {
+        let known = self.steps[(state as usize) << self.shift | usize::from(class)];
+        let step = if known & UNKNOWN > 0 { self.step(program, state, class) } else { known };
+        (step & NEXT) >> self.shift | step & MATCHED
     }
 
     /// Forgets all states.
     fn forget(&mut self, program: &Program) {
+        self.words = None;
         self.states.clear();
         self.numbers.clear();
         self.steps.clear();
@@ -131,8 +213,12 @@ impl Scanner {
     /// The end of the match that begins at `start`; `None` if there is none.
     #[inline]
     pub(super) fn matched(&mut self, program: &Program, text: &[u8], start: usize) -> Option<usize> {
-        let mut found = usize::MAX;
-        let (mut state, mut place) = (START << self.shift, start);
+        let run = self.words.as_ref().map_or(Run::Nothing, |words| words.at(text, start));
+        let (mut state, mut place, mut found) = match (run, &self.words) {
+            (Run::Whole(end), _) => return Some(end),
+            (Run::Part(place), Some(words)) => (words.state << self.shift, place, place - 1),
+            _ => (START << self.shift, start, usize::MAX),
+        };
         loop {
             let (class, next) = match text.get(place) {
                 Some(&byte) if byte < 0x80 => (self.ascii[usize::from(byte)], place + 1),
@@ -306,6 +392,28 @@ mod tests {
     }
 
     #[test]
+    fn words_of_ascii_letters_are_matched_at_once_where_the_expression_begins_with_them() {
+        let of = |pattern: &str| {
+            let program = Program::of_expression(pattern).unwrap();
+            let words = Scanner::new(&program).words?;
+            let held =
+                |held: [bool; 128]| (0..128_u8).filter(|&byte| held[usize::from(byte)]).map(char::from).collect();
+            Some((words.letters as u8, held(words.leads), held(words.ends)))
+        };
+        let two: (u8, String, String) = of(r" ?\p{L}+|\s+|'s").unwrap();
+        assert_eq!((two.0, two.1.as_str()), (0x20, " "));
+        assert!(two.2.contains(' ') && two.2.contains('\'') && !two.2.contains('a'));
+        assert_eq!(
+            of("[a-z]+'?|[A-Z]+").unwrap(),
+            (0, String::new(), (0..128_u8).map(char::from).filter(|c| !c.is_ascii_lowercase() && *c != '\'').collect())
+        );
+        // A letter that is a match of its own, one that leads elsewhere, and matches of two letters at least.
+        for pattern in ["x|[a-z]+", "xyz|[a-z]+", "[a-z]{2,}", "[a-y]+"] {
+            assert_eq!(of(pattern), None, "{pattern}");
+        }
+    }
+
+    #[test]
     fn an_automaton_of_many_states_or_classes_matches_the_same() {
         let mut number = 1_u32;
         let mut random = |letters: &str| {
@@ -361,8 +469,25 @@ mod tests {
     /// Expressions of the kind that is read.
     fn patterns() -> impl Strategy<Value = String> {
         let one = prop::sample::select(vec![
-            "a", "b", "ab", ".", r"\s", r"\S", "[ab]", "[^a]", "[]b]", r"\p{L}", r"\p{Lu}", r"\{", " ", r"(?!\S)",
-            "(?=a)", "(?i:a)",
+            "[a-z]+",
+            r" ?\p{L}+",
+            "[A-Za-z]*",
+            "a",
+            "b",
+            "ab",
+            ".",
+            r"\s",
+            r"\S",
+            "[ab]",
+            "[^a]",
+            "[]b]",
+            r"\p{L}",
+            r"\p{Lu}",
+            r"\{",
+            " ",
+            r"(?!\S)",
+            "(?=a)",
+            "(?i:a)",
         ]);
         one.prop_map(str::to_owned).prop_recursive(4, 16, 3, |inner| {
             let times = prop::sample::select(vec!["*", "+", "?", "{2}", "{1,2}", "{2,}", ""]);
@@ -376,7 +501,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_automaton_matches_what_the_engine_matches(pattern in patterns(), text in "[abA é漢\n{]{0,12}") {
+        fn the_automaton_matches_what_the_engine_matches(pattern in patterns(), text in "[abzqA é漢\n{]{0,24}") {
             if let Ok(found) = matches(&pattern, &text) {
                 let expected: Vec<_> = Regex::new(&pattern).unwrap().find_iter(&text).collect();
                 prop_assert_eq!(found, expected);

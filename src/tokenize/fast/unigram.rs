@@ -17,9 +17,10 @@ use tokenizers::{
 };
 
 use crate::tokenize::fast::added::{AddedTokens, Part};
-use crate::tokenize::fast::cache::{Ahead, Cache, Key};
+use crate::tokenize::fast::cache::{Ahead, Cache, Key, Size};
 use crate::tokenize::fast::characters::{Class, Classes, stands_alone};
 use crate::tokenize::fast::conditions::{self, METASPACE, NotFast};
+use crate::tokenize::fast::letters::Letters;
 use crate::tokenize::fast::trie::{Piece, Trie};
 
 /// Subtracted from the lowest score for a character without a piece, as in the crate.
@@ -34,6 +35,8 @@ pub(crate) struct FastUnigram {
     trie: Trie,
     unknown: Piece,
     ascii: [Class; 128],
+    /// The letters that are plain, if all of ASCII are.
+    letters: Option<Letters>,
     /// Whether the normalizer works on grapheme clusters, so that a plain character must be a separate one.
     clusters: bool,
     /// Whether any run of separators between plain characters acts like one.
@@ -115,6 +118,7 @@ impl FastUnigram {
             trie: Trie::new(pieces),
             unknown: Piece { id: unknown_id, score: model.min_score - UNKNOWN_PENALTY },
             ascii: [Class::Odd; 128],
+            letters: None,
             clusters,
             runs_collapse: false,
             end_is_stripped: false,
@@ -127,7 +131,7 @@ impl FastUnigram {
     #[must_use]
     pub(crate) fn state(&self) -> UnigramState {
         UnigramState {
-            cache: Cache::new(),
+            cache: Cache::new(Size::CHUNKS),
             ahead: Ahead::new(),
             classes: Classes::new(self.ascii),
             viterbi: Viterbi::default(),
@@ -196,6 +200,9 @@ impl FastUnigram {
     fn chunk(&self, text: &str, start: usize, classes: &mut Classes) -> Chunk {
         let bytes = text.as_bytes();
         let mut chunk = Chunk { end: start, plain: true, first: true, last: true };
+        if let Some(letters) = self.letters {
+            chunk.end = letters.end(bytes, start);
+        }
         while let Some(&byte) = bytes.get(chunk.end) {
             let (class, length) =
                 if byte < 0x80 { (classes.ascii(byte), 1) } else { self.beyond_ascii(text, chunk.end, classes) };
@@ -315,6 +322,8 @@ impl FastUnigram {
                 Class::Odd
             };
         }
+        let are_plain = Letters::Any.bytes().all(|letter| self.ascii[usize::from(letter)] == Class::Plain);
+        self.letters = are_plain.then_some(Letters::Any);
         let mut runs: Vec<String> = separators.iter().map(char::to_string).collect();
         self.end_is_stripped = runs.iter().all(|run| self.becomes(&format!("a{run}"), &["▁a"]));
         self.runs_collapse = true;

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BinaryHeap};
 use std::convert::Infallible;
 
-use crate::tokenize::fast::cache::{Ahead, Cache, Key};
+use crate::tokenize::fast::cache::{Ahead, Cache, Key, Size};
+use crate::tokenize::fast::junctions::Junctions;
 use crate::tokenize::fast::trie::{Piece, Trie};
 use crate::tokenize::sentencepiece::model::{Model, PieceKind};
 use crate::tokenize::sentencepiece::normalizer::{Symbols, character_length};
-use crate::tokenize::sentencepiece::words::{Reserved, words};
+use crate::tokenize::sentencepiece::words::Reserved;
 
 /// How deep unused pieces are split again.
 const MAX_DEPTH: usize = 100;
@@ -22,8 +23,8 @@ pub(super) struct Bpe {
     unused: Vec<bool>,
     unknown: Option<u32>,
     bytes: Option<Box<[u32; 256]>>,
-    /// Whether no merge crosses the beginning of a word, nor depends on anything outside its word.
-    words_are_apart: bool,
+    /// Where a text may be cut, if merges depend on nothing outside their part.
+    junctions: Option<Junctions>,
 }
 
 /// A worker's state between documents.
@@ -67,24 +68,20 @@ impl Bpe {
         let pieces = model.ids().filter(|&id| model.kind(id).is_of_text() && !reserved(id) && model.name(id) != b"\0");
         let pieces = pieces.map(|id| (model.name(id).to_vec(), Piece { id, score: model.score(id) })).collect();
         let unused: Vec<bool> = model.ids().map(|id| model.kind(id) == PieceKind::Unused).collect();
-        let words_are_apart = model.spaces_begin_pieces() && !unused.contains(&true);
-        Self {
-            trie: Trie::new(pieces),
-            symbols,
-            unused,
-            unknown: model.unknown,
-            bytes: model.bytes.clone(),
-            words_are_apart,
-        }
+        // Every merge makes a piece, and a user-defined symbol is one.
+        let of_text = model.ids().filter(|&id| model.kind(id).is_of_text());
+        let junctions =
+            if unused.contains(&true) { None } else { Junctions::of_pieces(of_text.map(|id| model.name(id))) };
+        Self { trie: Trie::new(pieces), symbols, unused, unknown: model.unknown, bytes: model.bytes.clone(), junctions }
     }
 
     /// Whether a text is encoded word by word.
     pub(super) fn words_are_apart(&self) -> bool {
-        self.words_are_apart
+        self.junctions.is_some()
     }
 
     pub(super) fn state(&self) -> BpeState {
-        let cache = self.words_are_apart.then(|| (Cache::new(), Ahead::new()));
+        let cache = self.junctions.is_some().then(|| (Cache::new(Size::WORDS), Ahead::new()));
         BpeState { merging: Merging::default(), cache }
     }
 
@@ -92,8 +89,8 @@ impl Bpe {
     pub(super) fn encode(&self, text: &[u8], state: &mut BpeState, ids: &mut Vec<u32>) {
         let first = ids.len();
         let BpeState { merging, cache } = state;
-        match cache {
-            Some((cache, ahead)) if str::from_utf8(text).is_ok() => {
+        match (cache, &self.junctions) {
+            (Some((cache, ahead)), Some(junctions)) if str::from_utf8(text).is_ok() => {
                 let mut look_up = |ahead: &mut Ahead<_>, merging: &mut Merging, ids: &mut Vec<u32>| {
                     let miss = |(start, end): (usize, usize), ids: &mut Vec<u32>| {
                         self.merge(&text[start..end], merging, ids);
@@ -104,7 +101,10 @@ impl Bpe {
                         Err(impossible) => match impossible {},
                     }
                 };
-                for (start, end) in words(text) {
+                let mut end = 0;
+                while end < text.len() {
+                    let start = end;
+                    end = junctions.word_end(text, start);
                     if let Some(key) = Key::new(text, start, end) {
                         if ahead.add(key, (start, end)) {
                             look_up(ahead, merging, ids);
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn word_by_word_the_merges_are_those_of_the_whole_text() {
         let bpe = Bpe::new(&model("bpe", &[]), None, &|_| false);
-        assert!(bpe.words_are_apart);
+        assert!(bpe.words_are_apart());
         let (mut state, mut text) = (bpe.state(), String::new());
         for _ in 0..3 {
             for part in TEXTS {

@@ -220,12 +220,17 @@ impl Tokenizer for SentencePieceTokenizer {
     }
 
     fn path(&self) -> String {
-        let (name, words_are_apart) = match &self.encoder.algorithm {
-            Algorithm::Unigram(unigram) => ("Unigram", unigram.words_are_apart()),
-            Algorithm::Bpe(bpe) => ("BPE", bpe.words_are_apart()),
+        let (name, words_are_apart, reason) = match &self.encoder.algorithm {
+            Algorithm::Unigram(unigram) => ("Unigram", unigram.words_are_apart(), "a piece may reach over words"),
+            Algorithm::Bpe(bpe) => {
+                ("BPE", bpe.words_are_apart(), "unused pieces are split again, or a piece is not text")
+            }
         };
-        let how = if words_are_apart { "word by word" } else { "whole texts: a piece may reach over words" };
-        format!("SentencePiece {name}, {how}")
+        if words_are_apart {
+            format!("SentencePiece {name}, word by word")
+        } else {
+            format!("SentencePiece {name}, whole texts: {reason}")
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::tokenize::TokenizeError;
+use crate::tokenize::fast::letters::Letters;
 use crate::tokenize::fast::trie::{Piece, Trie};
 use crate::tokenize::sentencepiece::model::{Model, ModelError, NormalizerFields, SPACE};
 
@@ -26,6 +27,8 @@ pub(super) struct Normalizer {
     space: &'static [u8],
     /// ASCII characters that every rule leaves unchanged before another ASCII character.
     plain: [bool; 256],
+    /// The letters of ASCII, if all of them are plain.
+    letters: Option<Letters>,
 }
 
 /// User-defined symbols, which are matched in raw text and stay as they are.
@@ -72,10 +75,13 @@ impl Normalizer {
             whitespace_as_suffix: model.whitespace_as_suffix,
             space: if escape_whitespaces { SPACE } else { b" " },
             plain: [false; 256],
+            letters: None,
         };
         for byte in 0..128_u8 {
             normalizer.plain[usize::from(byte)] = normalizer.is_plain(byte);
         }
+        let are_plain = Letters::Any.bytes().all(|letter| normalizer.plain[usize::from(letter)]);
+        normalizer.letters = are_plain.then_some(Letters::Any);
         normalizer
     }
 
@@ -160,7 +166,8 @@ impl Normalizer {
     fn plain_run(&self, text: &[u8]) -> usize {
         let is_space = text[0] == b' ';
         let goes_on = |byte: u8| self.plain[usize::from(byte)] && (byte == b' ') == is_space;
-        let run = text.iter().position(|&byte| !goes_on(byte)).unwrap_or(text.len());
+        let letters = self.letters.filter(|_| !is_space).map_or(0, |letters| letters.end(text, 0));
+        let run = text[letters..].iter().position(|&byte| !goes_on(byte)).map_or(text.len(), |more| letters + more);
         // A character before one beyond ASCII may be composed with it.
         run - usize::from(run > 0 && text.get(run).is_some_and(|byte| !byte.is_ascii()))
     }

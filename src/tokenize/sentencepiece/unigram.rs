@@ -154,12 +154,13 @@ impl Unigram {
     fn look_up(&self, text: &[u8], score: f32, state: &mut UnigramState, ids: &mut Vec<u32>) -> f32 {
         let UnigramState { ends, two_best, slots, ahead } = state;
         // As in the cache of the fast paths: all loads at once.
-        let touched = ahead.chunks().iter().fold(0, |sum, (_, slot, _)| sum ^ slots[*slot].count);
+        let touched = ahead.chunks().iter().fold(0, |sum, queued| sum ^ slots[queued.place(SLOTS)].count);
         std::hint::black_box(touched);
         let mut score = score;
-        for (key, slot, (start, end)) in ahead.drain() {
-            let word = &text[start..end];
-            let slot = &mut slots[slot];
+        for queued in ahead.drain() {
+            let (start, end) = queued.chunk;
+            let (key, word) = (queued.key, &text[start..end]);
+            let slot = &mut slots[queued.place(SLOTS)];
             if slot.key != key {
                 *slot = self.kept(key, word, two_best);
             }
