@@ -11,9 +11,9 @@ use ul2_prep::denoise::Vocabulary;
 use ul2_prep::tokenize::file::TokenizerFile;
 use ul2_prep::tokenize::{Scratch, Tokenizer, TokenizerPath};
 
-/// The shapes that have a fast path: Unigram of T5's, BPE of GPT-2's and of Llama-2's, characters as in ByT5's, and those of models of today.
-const SHAPES: [&str; 12] = [
-    "unigram", "byte-level BPE", "BPE", "characters", "llama3", "qwen3", "o200k", "deepseek", "neox", "starcoder", "gemma3", "mistral",
+/// The shapes that have a fast path: Unigram of T5's, BPE of GPT-2's and of Llama-2's, characters as in ByT5's, those of models of today, and BERT's WordPiece.
+const SHAPES: [&str; 13] = [
+    "unigram", "byte-level BPE", "BPE", "characters", "llama3", "qwen3", "o200k", "deepseek", "neox", "starcoder", "gemma3", "mistral", "bert",
 ];
 
 /// Merges of the third shape. None reaches over a place where something that is no `▁` stands in front of a `▁`.

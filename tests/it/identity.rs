@@ -132,7 +132,7 @@ fn documents_of_the_fixtures_have_the_same_ids_on_both_paths() {
     let cases = json_lines(repository("fixtures/ids/unigram.jsonl"));
     let picked = cases.iter().map(|case| case["text"].as_str().unwrap().to_owned());
     let texts: Vec<String> = texts.into_iter().chain(picked).collect();
-    assert_eq!(fixtures().len(), 10);
+    assert_eq!(fixtures().len(), 11);
     for file in fixtures() {
         let path = both(&file)[0].path();
         assert!(path.starts_with("fast") && !path.contains("crate"), "{}: {path}", file.display());
@@ -152,7 +152,7 @@ fn adversarial_texts_have_the_same_ids_on_both_paths() {
 /// Files of the fixtures, changed: a name, the folder, and the change.
 type Changed = (&'static str, &'static str, fn(&mut Value));
 
-const CHANGED: [Changed; 14] = [
+const CHANGED: [Changed; 17] = [
     ("a word at each `▁`", "shapes/mistral", |file| {
         file["pre_tokenizer"]["split"] = json!(true);
         file["pre_tokenizer"]["prepend_scheme"] = json!("always");
@@ -195,6 +195,22 @@ const CHANGED: [Changed; 14] = [
     ("marked ends of words", "tokenizer-bpe", |file| {
         file["model"]["end_of_word_suffix"] = json!("</w>");
         file["model"]["unk_token"] = json!("a");
+    }),
+    ("WordPiece with capitals and accents", "shapes/bert", |file| {
+        file["normalizer"] = json!({
+            "type": "BertNormalizer", "clean_text": false, "handle_chinese_chars": true, "strip_accents": false, "lowercase": false
+        });
+    }),
+    ("WordPiece, compatible characters, words by white space", "shapes/bert", |file| {
+        file["normalizer"] =
+            json!({ "type": "Sequence", "normalizers": [{ "type": "NFKC" }, { "type": "StripAccents" }] });
+        file["pre_tokenizer"] = json!({ "type": "Whitespace" });
+    }),
+    ("WordPiece, words and digits", "shapes/bert", |file| {
+        let steps = json!([{ "type": "WhitespaceSplit" }, { "type": "Digits", "individual_digits": true }]);
+        file["normalizer"] = Value::Null;
+        file["pre_tokenizer"] = json!({ "type": "Sequence", "pretokenizers": steps });
+        file["model"]["max_input_chars_per_word"] = json!(5);
     }),
     ("words by white space", "tokenizer-bpe", |file| {
         file["pre_tokenizer"] = json!({ "type": "Whitespace" });

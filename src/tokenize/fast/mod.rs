@@ -23,6 +23,7 @@ mod syntax;
 pub(in crate::tokenize) mod trie;
 mod unigram;
 mod whole;
+mod word_piece;
 
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ use tokenizers::{ModelWrapper, Tokenizer};
 use crate::tokenize::fast::bpe::{BpeState, FastBpe};
 use crate::tokenize::fast::conditions::NotFast;
 use crate::tokenize::fast::unigram::{FastUnigram, UnigramState};
+use crate::tokenize::fast::word_piece::{FastWordPiece, WordPieceState};
 
 /// The fast path of one tokenizer file. Shared by all workers, each with its own [`State`].
 pub(crate) enum Fast {
@@ -38,6 +40,8 @@ pub(crate) enum Fast {
     Unigram(Box<FastUnigram>),
     /// BPE, byte-level or not.
     Bpe(Box<FastBpe>),
+    /// WordPiece.
+    WordPiece(FastWordPiece),
 }
 
 /// A worker's state between documents.
@@ -46,6 +50,8 @@ pub(crate) enum State {
     Unigram(UnigramState),
     /// For a BPE file.
     Bpe(BpeState),
+    /// For a WordPiece file.
+    WordPiece(WordPieceState),
 }
 
 impl Fast {
@@ -66,7 +72,8 @@ impl Fast {
                 FastUnigram::new(tokenizer, unknown_id, reserved).map(Box::new).map(Self::Unigram)
             }
             ModelWrapper::BPE(_) => FastBpe::new(tokenizer, json).map(Box::new).map(Self::Bpe),
-            _ => Err(NotFast("the model is neither Unigram nor BPE".to_owned())),
+            ModelWrapper::WordPiece(_) => FastWordPiece::new(tokenizer).map(Self::WordPiece),
+            ModelWrapper::WordLevel(_) => Err(NotFast("the model looks whole words up".to_owned())),
         }
     }
 
@@ -76,6 +83,7 @@ impl Fast {
         match self {
             Self::Unigram(_) => "fast Unigram".to_owned(),
             Self::Bpe(fast) => fast.name(),
+            Self::WordPiece(_) => "fast WordPiece".to_owned(),
         }
     }
 
@@ -85,6 +93,7 @@ impl Fast {
         match self {
             Self::Unigram(fast) => State::Unigram(fast.state()),
             Self::Bpe(fast) => State::Bpe(fast.state()),
+            Self::WordPiece(_) => State::WordPiece(WordPieceState::new()),
         }
     }
 
@@ -97,6 +106,7 @@ impl Fast {
         match (self, state) {
             (Self::Unigram(fast), State::Unigram(state)) => fast.encode(text, state, ids),
             (Self::Bpe(fast), State::Bpe(state)) => fast.encode(text, state, ids),
+            (Self::WordPiece(fast), State::WordPiece(state)) => fast.encode(text, state, ids),
             _ => Err("the state of another tokenizer".into()),
         }
     }
