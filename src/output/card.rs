@@ -266,6 +266,15 @@ fn loading(manifest: &Manifest) -> String {
          rows = duckdb.sql(\"SELECT * FROM '{FOLDER}/{all}'\").fetchall()\n\
          ```\n"
     );
+    let shards = manifest.shards.iter().filter(|shard| shard.split() == Some(DataSplit::Train)).count() as u64;
+    let _ = write!(
+        text,
+        "\n\
+         Streamed, {} of the train split can feed {}: each reads whole shards, and more than these read nothing.\n\
+         ",
+        counted(shards, "shard"),
+        counted(shards, "loader worker"),
+    );
     let _ = write!(
         text,
         "\n\

@@ -105,4 +105,6 @@ fn the_card_says_features_splits_and_sizes() {
         lines.map(|value| value.trim_start_matches(": ").parse().unwrap()).collect()
     };
     assert_eq!(number("num_bytes").iter().sum::<u64>(), number("dataset_size")[0]);
+    let card = fs::read_to_string(data_set.path("README.md")).unwrap();
+    assert!(card.contains("1 shard of the train split can feed 1 loader worker:"), "{card}");
 }
