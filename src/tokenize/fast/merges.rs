@@ -6,11 +6,11 @@ use std::collections::BinaryHeap;
 
 /// The merge of a pair of symbols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Merge {
+pub(in crate::tokenize) struct Merge {
     /// Its rank: the lowest is merged first.
-    pub(super) rank: u32,
+    pub(in crate::tokenize) rank: u32,
     /// The id of the merged symbol.
-    pub(super) id: u32,
+    pub(in crate::tokenize) id: u32,
 }
 
 /// No pair has this rank.
@@ -23,7 +23,7 @@ struct Slot {
 }
 
 /// Merges by pair: a table with open addressing, at most half full.
-pub(super) struct Merges {
+pub(in crate::tokenize) struct Merges {
     slots: Vec<Slot>,
     shift: u32,
     /// A bit for each pair, which may be another pair's too: most neighbours have no merge, and the table is large.
@@ -38,7 +38,7 @@ const EMPTY: u64 = u64::MAX;
 
 impl Merges {
     /// The merges of these pairs of ids. Of two equal pairs the last counts, as in the crate's map.
-    pub(super) fn new(merges: &[(u32, u32, Merge)]) -> Self {
+    pub(in crate::tokenize) fn new(merges: &[(u32, u32, Merge)]) -> Self {
         let slots = (2 * merges.len()).next_power_of_two().max(2);
         let empty = Slot { pair: EMPTY, merge: NO_MERGE };
         let seen = vec![0; BITS / 64];
@@ -100,9 +100,9 @@ const NOTHING: u32 = u32::MAX;
 
 /// Merges words and reuses its memory.
 #[derive(Default)]
-pub(super) struct Merger {
+pub(in crate::tokenize) struct Merger {
     /// The symbols of the current word.
-    pub(super) symbols: Vec<u32>,
+    pub(in crate::tokenize) symbols: Vec<u32>,
     merges: Vec<Merge>,
     links: Vec<(u32, u32)>,
     heap: BinaryHeap<Reverse<(u32, u32, u32)>>,
@@ -110,7 +110,7 @@ pub(super) struct Merger {
 
 impl Merger {
     /// Merges `self.symbols` and appends the ids to `ids`.
-    pub(super) fn merge(&mut self, merges: &Merges, ids: &mut Vec<u32>) {
+    pub(in crate::tokenize) fn merge(&mut self, merges: &Merges, ids: &mut Vec<u32>) {
         if self.symbols.len() <= FEW {
             self.merge_few(merges);
             ids.extend_from_slice(&self.symbols);

@@ -14,7 +14,7 @@ mod forms;
 pub(in crate::tokenize) mod junctions;
 pub(in crate::tokenize) mod letters;
 mod merge_list;
-mod merges;
+pub(in crate::tokenize) mod merges;
 mod scanner;
 mod shape;
 mod splits;

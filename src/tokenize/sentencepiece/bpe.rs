@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BinaryHeap};
 use std::convert::Infallible;
 
-use crate::tokenize::fast::cache::{Ahead, Cache, Key, Size};
+use crate::tokenize::fast::cache::{Ahead, Cache, Size};
 use crate::tokenize::fast::junctions::Junctions;
+use crate::tokenize::fast::merges::Merger;
 use crate::tokenize::fast::trie::{Piece, Trie};
+use crate::tokenize::sentencepiece::merge_table::{MergeTable, in_order};
 use crate::tokenize::sentencepiece::model::{Model, PieceKind};
 use crate::tokenize::sentencepiece::normalizer::{Symbols, character_length};
-use crate::tokenize::sentencepiece::words::Reserved;
+use crate::tokenize::sentencepiece::words::{Reserved, key};
 
 /// How deep unused pieces are split again.
 const MAX_DEPTH: usize = 100;
@@ -25,6 +27,7 @@ pub(super) struct Bpe {
     bytes: Option<Box<[u32; 256]>>,
     /// Where a text may be cut, if merges depend on nothing outside their part.
     junctions: Option<Junctions>,
+    table: Option<MergeTable>,
 }
 
 /// A worker's state between documents.
@@ -57,6 +60,7 @@ struct Pair {
 
 #[derive(Default)]
 struct Merging {
+    merger: Merger,
     symbols: Vec<Symbol>,
     pairs: BinaryHeap<Pair>,
     /// The left part's length of unused pieces, from their latest merge.
@@ -69,10 +73,15 @@ impl Bpe {
         let pieces = pieces.map(|id| (model.name(id).to_vec(), Piece { id, score: model.score(id) })).collect();
         let unused: Vec<bool> = model.ids().map(|id| model.kind(id) == PieceKind::Unused).collect();
         // Every merge makes a piece, and a user-defined symbol is one.
-        let of_text = model.ids().filter(|&id| model.kind(id).is_of_text());
+        let of_text = || model.ids().filter(|&id| model.kind(id).is_of_text());
         let junctions =
-            if unused.contains(&true) { None } else { Junctions::of_pieces(of_text.map(|id| model.name(id))) };
-        Self { trie: Trie::new(pieces), symbols, unused, unknown: model.unknown, bytes: model.bytes.clone(), junctions }
+            if unused.contains(&true) { None } else { Junctions::of_pieces(of_text().map(|id| model.name(id))) };
+        let trie = Trie::new(pieces);
+        let names = of_text().map(|id| str::from_utf8(model.name(id)).ok()).collect::<Option<Vec<_>>>();
+        let names = names.filter(|_| junctions.is_some() && symbols.is_none());
+        let table = names.map(|names| MergeTable::new(&names, &trie, model.len()));
+        let (unknown, bytes) = (model.unknown, model.bytes.clone());
+        Self { trie, symbols, unused, unknown, bytes, junctions, table }
     }
 
     /// Whether a text is encoded word by word.
@@ -93,7 +102,7 @@ impl Bpe {
             (Some((cache, ahead)), Some(junctions)) if str::from_utf8(text).is_ok() => {
                 let mut look_up = |ahead: &mut Ahead<_>, merging: &mut Merging, ids: &mut Vec<u32>| {
                     let miss = |(start, end): (usize, usize), ids: &mut Vec<u32>| {
-                        self.merge(&text[start..end], merging, ids);
+                        self.word(&text[start..end], merging, ids);
                         Ok::<(), Infallible>(())
                     };
                     match cache.look_up(ahead, ids, miss) {
@@ -105,13 +114,13 @@ impl Bpe {
                 while end < text.len() {
                     let start = end;
                     end = junctions.word_end(text, start);
-                    if let Some(key) = Key::new(text, start, end) {
+                    if let Some(key) = key(text, (start, end)) {
                         if ahead.add(key, (start, end)) {
                             look_up(ahead, merging, ids);
                         }
                     } else {
                         look_up(ahead, merging, ids);
-                        self.merge(&text[start..end], merging, ids);
+                        self.word(&text[start..end], merging, ids);
                     }
                 }
                 look_up(ahead, merging, ids);
@@ -120,6 +129,21 @@ impl Bpe {
         }
         if let (None, Some(unknown)) = (&self.bytes, self.unknown) {
             crate::tokenize::sentencepiece::words::merge_unknown(ids, first, unknown);
+        }
+    }
+
+    /// Appends the ids of a word.
+    fn word(&self, text: &[u8], merging: &mut Merging, ids: &mut Vec<u32>) {
+        let unknown = |character: char, ids: &mut Vec<u32>| match &self.bytes {
+            Some(bytes) => {
+                let mut buffer = [0; 4];
+                ids.extend(character.encode_utf8(&mut buffer).bytes().map(|byte| bytes[usize::from(byte)]));
+            }
+            None => ids.extend(self.unknown),
+        };
+        let table = self.table.as_ref().zip(str::from_utf8(text).ok());
+        if !table.is_some_and(|(table, text)| table.merge(text, &mut merging.merger, ids, unknown)) {
+            self.merge(text, merging, ids);
         }
     }
 
@@ -219,12 +243,6 @@ impl Merging {
     }
 }
 
-/// A score's bits as an integer in the same order, as in `f32::total_cmp`.
-fn in_order(score: f32) -> i32 {
-    let bits = score.to_bits().cast_signed();
-    if bits < 0 { bits ^ i32::MAX } else { bits }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,7 +251,7 @@ mod tests {
     #[test]
     fn word_by_word_the_merges_are_those_of_the_whole_text() {
         let bpe = Bpe::new(&model("bpe", &[]), None, &|_| false);
-        assert!(bpe.words_are_apart());
+        assert!(bpe.words_are_apart() && bpe.table.is_some());
         let (mut state, mut text) = (bpe.state(), String::new());
         for _ in 0..3 {
             for part in TEXTS {
@@ -245,11 +263,5 @@ mod tests {
                 assert_eq!(words, whole);
             }
         }
-    }
-
-    #[test]
-    fn scores_are_ordered_as_numbers() {
-        let scores = [f32::NEG_INFINITY, -1e30, -2.0, -1.0, -0.0, 0.0, 1e-40, 1.0, f32::INFINITY];
-        assert!(scores.map(in_order).is_sorted_by(|a, b| a < b));
     }
 }

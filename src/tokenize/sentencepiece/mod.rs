@@ -7,6 +7,7 @@
 
 mod added;
 mod bpe;
+mod merge_table;
 mod model;
 mod normalizer;
 mod unigram;
@@ -279,7 +280,7 @@ impl Encoder {
 
 #[cfg(test)]
 mod tests {
-    use super::words::{merge_unknown, words};
+    use super::words::{key, merge_unknown, words};
     use super::*;
 
     /// Fragments that are hard for models.
@@ -314,6 +315,32 @@ mod tests {
         assert_eq!(parts("▁"), ["▁"]);
         assert_eq!(parts("é▂"), ["é▂"]);
         assert!(parts("").is_empty());
+    }
+
+    #[test]
+    fn keys_of_words_differ_as_the_words_do() {
+        let words = [
+            "▁",
+            "▁▁",
+            "▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁",
+            "▁a",
+            "a",
+            "▁▁a",
+            "a▁▁",
+            "▁▁é",
+            "é",
+            "▁a▁",
+            "aaaaaaaaaaaaaaaaaaaaaaa",
+        ];
+        let key = |word: &str| key(format!("{word} and more").as_bytes(), (0, word.len()));
+        for (place, word) in words.iter().enumerate() {
+            assert!(key(word).is_some(), "{word}");
+            assert!(words[..place].iter().all(|other| key(other) != key(word)), "{word}");
+        }
+        for word in ["▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁", "▁▁aaaaaaaaaaaaaaaaaaaaaa", "aaaaaaaaaaaaaaaaaaaaaaaa"]
+        {
+            assert!(key(word).is_none(), "{word}");
+        }
     }
 
     #[test]

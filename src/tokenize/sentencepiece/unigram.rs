@@ -9,7 +9,7 @@ use crate::tokenize::fast::cache::{Ahead, Key};
 use crate::tokenize::fast::trie::{Piece, Trie};
 use crate::tokenize::sentencepiece::model::{Model, PieceKind};
 use crate::tokenize::sentencepiece::normalizer::character_length;
-use crate::tokenize::sentencepiece::words::{Reserved, words};
+use crate::tokenize::sentencepiece::words::{Reserved, key, words};
 
 /// Subtracted from the lowest score for a character without a piece.
 const UNKNOWN_PENALTY: f32 = 10.0;
@@ -27,7 +27,7 @@ const SLOTS: usize = 1 << 19;
 /// what earlier rounding has added to the sum.
 const ROUNDING: f64 = 1.01 / 16_777_216.0;
 
-/// Most bytes of a cached word, and so most pieces of a path.
+/// Most bytes of a cached word, where each `▁` at its beginning counts one, and so most pieces of a path.
 #[expect(clippy::cast_precision_loss, reason = "it is 23")]
 const LONGEST: f64 = Key::MAX as f64;
 
@@ -131,7 +131,7 @@ impl Unigram {
         let mut score = 0.0;
         if self.words_are_apart && str::from_utf8(text).is_ok() {
             for (start, end) in words(text) {
-                let key = if state.slots.is_empty() { None } else { Key::new(text, start, end) };
+                let key = if state.slots.is_empty() { None } else { key(text, (start, end)) };
                 if let Some(key) = key {
                     if state.ahead.add(key, (start, end)) {
                         score = self.look_up(text, score, state, ids);
