@@ -95,7 +95,7 @@ impl Paths {
 }
 
 thread_local! {
-    static PATHS: RefCell<[Paths; 12]> = RefCell::new(SHAPES.map(Paths::of));
+    static PATHS: RefCell<[Paths; SHAPES.len()]> = RefCell::new(SHAPES.map(Paths::of));
 }
 
 fuzz_target!(|data: &[u8]| {
