@@ -19,7 +19,7 @@ const EXIT_USAGE: u8 = 2;
 /// Success.
 pub(crate) const EXIT_DONE: u8 = 0;
 
-/// Data or output, or findings.
+/// Data or output, such as a full disk; or findings.
 pub(crate) const EXIT_DATA: u8 = 1;
 
 /// Units: another attempt would fail as well.
@@ -48,7 +48,8 @@ impl From<RunError> for Failure {
     }
 }
 
-/// The same failure with the exit code that tells an engine which starts units whether to try again.
+/// The same failure with the exit code that tells an engine which starts units whether to try again: a full disk or a store
+/// that does not answer is transient (`store::is_transient`), a wrong recipe is permanent.
 pub(crate) fn of_a_plan(failure: Failure) -> Failure {
     let Failure { error, .. } = failure;
     let exit_code = match class(&error) {

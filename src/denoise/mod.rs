@@ -15,12 +15,12 @@ pub mod denoiser;
 pub mod encode;
 pub(crate) mod form;
 pub(crate) mod mask;
+pub(crate) mod mean_span_length;
 pub(crate) mod pack;
 pub mod pattern;
 pub(crate) mod ratio;
 pub(crate) mod record;
 pub(crate) mod segmenting;
-pub(crate) mod span_length;
 pub mod spec;
 pub(crate) mod spec_error;
 pub(crate) mod stream;
@@ -34,6 +34,7 @@ pub use crate::denoise::denoiser::{Denoiser, Mode};
 pub use crate::denoise::encode::{Decoded, IGNORED, decode, encode, split_causal};
 pub use crate::denoise::form::{Causal, EosPolicy, Layout, Loss, RowForm, SSentinel};
 pub use crate::denoise::mask::{Masker, NoiseMask, Span};
+pub use crate::denoise::mean_span_length::SpanLength;
 pub use crate::denoise::pack::FirstFit;
 pub use crate::denoise::pattern::{
     IndependentTokens, Label, Law, MultipleChoice, NoisePattern, Normal, Parts, Permute, RandomSpans, Roll, Separate,
@@ -42,7 +43,6 @@ pub use crate::denoise::pattern::{
 pub use crate::denoise::ratio::Ratio;
 pub use crate::denoise::record::{Choices, Composed, Record, compose, label_fits, record_rows};
 pub use crate::denoise::segmenting::{Concat, Segmenting, Start, Window};
-pub use crate::denoise::span_length::SpanLength;
 pub(crate) use crate::denoise::spec::SourceKeys;
 pub use crate::denoise::spec::{MAX_LENGTH, SegmentLength, Shortening, Spec, SpecFields, TokenizerId};
 pub use crate::denoise::spec_error::{LabelsRule, SpecError};

@@ -6,8 +6,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::denoise::mean_span_length::SpanLength;
 use crate::denoise::ratio::Ratio;
-use crate::denoise::span_length::SpanLength;
 
 /// Which tokens of a segment become noise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! Objects of `s3://`, `gs://`, `az://` and `http(s)://`.
+//! Objects of `s3://`, `gs://`, `az://` and `http(s)://`. Requests are asked again in `ask`, and by the library (`connection`).
 
 mod answers;
 mod connection;
